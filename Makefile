@@ -1,0 +1,74 @@
+# Firstword: `make serve` sets up and serves a real model, `make test` sets up and tests. `make help` lists the rest.
+
+PYTHON ?= python3
+# Also `PORT=8001 make serve`, and FIRSTWORD_PORT where PORT is not given.
+PORT ?= $(or $(FIRSTWORD_PORT),8000)
+# PyTorch's own index, asked only where pip's defaults do not have the CPU build.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := torch==2.13.0+cpu
+
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+INSTALL := $(PIP) install --no-deps
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-fast lint format lock install clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings are FIRSTWORD_* variables)
+	@FIRSTWORD_PORT=$(PORT) exec $(BIN)/firstword serve
+
+test: $(DEV) ## Set up and run every test: units on the scripted engine, then the real service on the real engine
+	$(BIN)/pytest tests --ignore=tests/live
+	$(BIN)/pytest tests/live
+
+test-fast: $(DEV) ## The unit tests alone (seconds)
+	$(BIN)/pytest tests --ignore=tests/live
+
+lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile.gpu
+
+format: $(DEV) ## Let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(RUNTIME) ## Only set up .venv
+
+clean: ## Remove .venv and what the tools left
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+	  || { echo "Firstword needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name one with: make PYTHON=python3.11 …" >&2; exit 1; }
+	@echo "[1/4] Creating .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUNTIME): requirements/cpu.lock pyproject.toml | $(BIN)/python
+	@echo "[2/4] Installing the locked packages (about 1 GB to download, 3 GB on disk; a few minutes the first time)"
+	@$(INSTALL) --require-hashes -r requirements/cpu.lock
+	@echo "[3/4] Installing $(TORCH)"
+	@$(INSTALL) $(TORCH) || $(INSTALL) --index-url $(TORCH_INDEX) $(TORCH)
+	@echo "[4/4] Installing firstword"
+	@$(INSTALL) --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.lock $(RUNTIME)
+	@echo "Installing the tools for development"
+	@$(INSTALL) --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Pin anew, from pyproject.toml and requirements/*.in. torch and what goes with it is left out: see overrides.txt.
+LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --overrides requirements/overrides.txt --no-emit-package firstword --custom-compile-command "make lock"
+lock: ## Write requirements/*.lock anew
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9; }
+	$(LOCK) pyproject.toml requirements/cpu.in --extra cpu --extra embedded -o requirements/cpu.lock >/dev/null
+	$(LOCK) --group dev -c requirements/cpu.lock -o requirements/dev.lock >/dev/null

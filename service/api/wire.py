@@ -1,0 +1,69 @@
+"""Between ASGI and a turn: reading a body within bounds, noticing a client that leaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.datastructures import Headers
+from starlette.types import Receive
+
+from service.errors import BodyTooLarge, BodyTooSlow, UnsupportedMediaType
+
+
+class ClientGone(Exception):
+    """The client closed the connection: there is nobody to answer."""
+
+
+async def read_body(headers: Headers, receive: Receive, *, limit: int, timeout_s: float) -> bytes:
+    """The whole body. Raises `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow`, or `ClientGone`."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        raise UnsupportedMediaType(media_type)
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLarge(limit=limit, given=int(announced))
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise BodyTooLarge(limit=limit, given=None)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise BodyTooSlow(timeout_s) from None
+
+
+@asynccontextmanager
+async def until_disconnect(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the code in this scope when the client hangs up; raises `ClientGone` then.
+
+    A watcher of its own, streaming or not: during prefill nothing is sent, so a failing send would come too late
+    (uvicorn's `receive` after the body waits for the disconnect; pinned by a test).
+    """
+    turn = asyncio.current_task()
+    assert turn is not None
+    is_gone = False
+
+    async def watch() -> None:
+        nonlocal is_gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
+        turn.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+        if is_gone:  # The cancellation is on its way; take it here, where it is expected.
+            await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        if not is_gone or turn.uncancel() > 0:
+            raise  # Somebody else's: the server is stopping.
+        raise ClientGone from None
+    finally:
+        watcher.cancel()

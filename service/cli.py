@@ -1,0 +1,141 @@
+"""The command `firstword`: `serve`, and `keys add`."""
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from service import __version__
+from service.app import create_app
+from service.auth import KeyRing, add_key, make_plain_key, parse_plain_keys, read_key_file
+from service.engine.base import Engine
+from service.errors import FirstwordError, StartError
+from service.progress import say, step
+from service.serve import Service, bind, leave
+from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
+from service.telemetry.logs import configure_logs
+from service.turn import Rooms
+
+app = typer.Typer(help="Put your own language model behind a voice agent.", no_args_is_help=True, add_completion=False)
+keys_app = typer.Typer(help="API keys: who may call.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+def main() -> None:
+    """The entry point: one line instead of a traceback for what is the user's to mend (exit status 2)."""
+    try:
+        app()
+    except FirstwordError as error:
+        print(f"firstword: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@app.command()
+def serve() -> None:
+    """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    for sentence in unknown_variables(os.environ):
+        say(f"Warning: {sentence}")
+    keys, made_key = _keys(settings)
+    sock = bind(settings)
+    engine = _engine(settings)
+    application = create_app(settings, engine, keys)
+    rooms: Rooms = application.state.rooms
+    url = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
+
+    async def run() -> int:
+        with ExitStack() as starting:
+            starting.enter_context(step("Starting the engine"))
+
+            def on_ready() -> None:
+                starting.close()
+                print(_welcome(url, engine.model.name, made_key), flush=True)
+
+            return await Service(application, rooms, sock, on_ready).run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status = runner.run(run())
+        leave(rooms, status)
+
+
+@keys_app.command()
+def add(
+    tenant: Annotated[str, typer.Argument(help="Who the key is for.")],
+    file: Annotated[Path, typer.Option(envvar="FIRSTWORD_API_KEYS_FILE", help="The key file; made if it is missing.")],
+) -> None:
+    """Make a key for a tenant and print it, once: the file keeps only its hash."""
+    print(add_key(file, tenant))
+
+
+def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
+    """The configured keys, or one made now: returned beside them, to be shown once."""
+    plain = parse_plain_keys(settings.api_keys.get_secret_value()) if settings.api_keys else []
+    key_file = read_key_file(settings.api_keys_file) if settings.api_keys_file else None
+    made_key = None
+    if not plain and key_file is None:
+        made_key = make_plain_key()
+        plain = [("default", made_key)]
+    keys = KeyRing(key_file, plain)
+    if not len(keys):
+        raise StartError(f"{settings.api_keys_file} holds no key: nobody could call. `firstword keys add TENANT` makes one.")
+    return keys, made_key
+
+
+def _engine(settings: Settings) -> Engine:
+    """The engine the settings ask for, cold. Raises `StartError`."""
+    if settings.engine == "scripted":
+        from service.engine.scripted import ScriptedEngine
+
+        name = settings.served_model_name or ("scripted" if settings.model == EMBEDDED_MODEL else settings.model)
+        return ScriptedEngine(name, settings.engine_args)
+    model, name = settings.model, settings.model
+    if model == EMBEDDED_MODEL:
+        from service.engine.embedded import MODEL_NAME, ensure_embedded_model
+
+        model, name = str(ensure_embedded_model(say)), MODEL_NAME
+    elif Path(model).is_dir():
+        model, name = str(Path(model).resolve()), Path(model).resolve().name
+    with step("Loading vLLM"):
+        try:
+            from service.engine.vllm import VllmEngine
+        except ImportError as error:
+            raise StartError(f"vLLM is not installed ({error}): pip install 'firstword[gpu]' or [cpu].") from None
+    with step(f"Reading the model's configuration ({name})"):
+        return VllmEngine(model, settings.served_model_name or name, settings.engine_args)
+
+
+def _reachable(host: str) -> str:
+    """A host that a person on this machine can copy into a URL."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+
+
+def _welcome(url: str, model: str, made_key: str | None) -> str:
+    if made_key:
+        about_key = "No key was configured, so one was made for this run; it is shown only here:"
+    else:
+        about_key = "Put one of your keys here:"
+    return f"""
+Firstword is ready.
+
+  Base URL        {url}/v1
+  Model ID        {model}
+  Authentication  x-api-key: KEY   or   Authorization: Bearer KEY
+
+  {about_key}
+
+    export FIRSTWORD_API_KEY={made_key or "…"}
+    curl -N {url}/v1/chat/completions -H "x-api-key: $FIRSTWORD_API_KEY" -H 'Content-Type: application/json' \\
+      -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Hello! Who are you?"}}]}}'
+"""

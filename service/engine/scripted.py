@@ -1,0 +1,117 @@
+"""A second, real implementation of the engine protocol: it answers from a script, on time, without a model.
+
+For tests, front-end benchmarks and load-test dry runs. Everything an engine does to a turn can be scripted: how long
+the prefill takes, the pace of tokens, what several tokens in one step look like, a refusal, a failure midway.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain import ChatJob, ChoiceFinished, Event, Finished, ModelCard, PreparedTurn, Step, TextDelta, Usage
+from service.engine.base import build_args, completion_room
+from service.errors import EngineFailed, TurnError
+
+_CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class ScriptedArgs:
+    """What `FIRSTWORD_ENGINE_ARGS` may hold for this engine. Times in seconds."""
+
+    max_model_len: int = 8192
+    start_s: float = 0.0
+    prefill_s: float = 0.0
+    step_s: float = 0.0
+    """From one token to the next."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One scripted answer. `steps` are the texts of successive engine steps; an empty one is half a character."""
+
+    steps: tuple[str, ...]
+    prefill_s: float | None = None
+    step_s: float | None = None
+    refuse: TurnError | None = None
+    """Raised before the first step, as an engine's own parameter check does."""
+    fail_after: int | None = None
+    """Steps after which the engine breaks."""
+
+
+class ScriptedEngine:
+    """`enqueue` what the next turns shall get; without a script a turn hears its own last words."""
+
+    def __init__(self, model_name: str, engine_args: Mapping[str, Any] | None = None) -> None:
+        self.args = build_args(ScriptedArgs, {}, engine_args or {})
+        self._model = ModelCard(
+            name=model_name,
+            created=int(time.time()),
+            max_model_len=self.args.max_model_len,
+            max_chars_per_token=_CHARS_PER_TOKEN,
+        )
+        self._script: deque[Reply] = deque()
+        self.running = 0
+        self.aborted = 0
+        self.jobs: list[ChatJob] = []
+        """Every job that was started, in order: what the layers above made of the requests."""
+        self.is_healthy = True
+
+    @property
+    def model(self) -> ModelCard:
+        return self._model
+
+    def enqueue(self, *replies: Reply) -> None:
+        self._script.extend(replies)
+
+    async def start(self) -> None:
+        await asyncio.sleep(self.args.start_s)
+
+    async def prepare(self, job: ChatJob) -> PreparedTurn:
+        prompt_tokens = sum(-(-len(message.content) // _CHARS_PER_TOKEN) + 1 for message in job.messages)
+        max_tokens = completion_room(job, prompt_tokens=prompt_tokens, max_model_len=self.args.max_model_len)
+        return PreparedTurn(job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=self._next_reply(job))
+
+    async def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
+        reply = turn.payload
+        assert isinstance(reply, Reply)
+        self.jobs.append(turn.job)
+        self.running += 1
+        is_finished = False
+        try:
+            await asyncio.sleep(self.args.prefill_s if reply.prefill_s is None else reply.prefill_s)
+            if reply.refuse is not None:
+                raise reply.refuse
+            async for step in self._steps(turn, reply):
+                is_finished = bool(step) and isinstance(step[-1], Finished)
+                yield step
+        finally:
+            self.running -= 1
+            self.aborted += not is_finished
+
+    async def _steps(self, turn: PreparedTurn, reply: Reply) -> AsyncGenerator[Step, None]:
+        texts = reply.steps[: turn.max_tokens]
+        pace_s = self.args.step_s if reply.step_s is None else reply.step_s
+        choices = range(turn.job.sampling.n)
+        for number, text in enumerate(texts):
+            if number == reply.fail_after or not self.is_healthy:
+                raise EngineFailed
+            if number:
+                await asyncio.sleep(pace_s)
+            events: list[Event] = [TextDelta(index, text) for index in choices if text]
+            if number == len(texts) - 1:
+                events += [ChoiceFinished(index, "length" if len(texts) < len(reply.steps) else "stop") for index in choices]
+                events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens=0)))
+            yield events
+
+    def _next_reply(self, job: ChatJob) -> Reply:
+        if self._script:
+            return self._script.popleft()
+        words = job.messages[-1].content.split() or ["…"]
+        return Reply(steps=tuple(word if position == 0 else f" {word}" for position, word in enumerate(words)))
+
+    def stop(self, timeout_s: float) -> None:
+        self.is_healthy = False

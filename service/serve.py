@@ -1,0 +1,133 @@
+"""One service process: the socket, the signals, the engine's life, and an end that leaves no process behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import structlog
+import uvicorn
+
+from service.errors import FirstwordError, StartError
+from service.settings import Settings
+from service.turn import Rooms
+
+_log = structlog.get_logger("firstword.serve")
+_ENGINE_STOP_S = 5.0
+_SERVER_STOP_S = 3.0
+_HEALTH_POLL_S = 0.5
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the port before anything slow. Not listening yet, so nobody waits in its backlog. Raises `StartError`."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # A client that reads nothing: the kernel resets the connection, which ends the turn like any hang-up (tcp(7)).
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
+    try:
+        sock.bind((settings.host, settings.port))
+    except OSError as error:
+        sock.close()
+        raise StartError(
+            f"Cannot bind {settings.host}:{settings.port}: {error.strerror}. FIRSTWORD_PORT picks another."
+        ) from None
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which would turn a clean drain into an exit by signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Service:
+    """Runs an app until a signal or the engine's death ends it."""
+
+    def __init__(self, app: Callable[..., Any], rooms: Rooms, sock: socket.socket, on_ready: Callable[[], None]) -> None:
+        self._rooms = rooms
+        self._sock = sock
+        self._on_ready = on_ready
+        self._stop_now = asyncio.Event()
+        self._drain = asyncio.Event()
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    async def run(self) -> int:
+        """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
+        loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+        serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
+        ways_to_end = [asyncio.create_task(way) for way in (self._until_stopped(), self._until_drained(), self._until_dead())]
+        ended, _ = await asyncio.wait(ways_to_end, return_when=asyncio.FIRST_COMPLETED)
+        self._server.should_exit = True
+        self._server.force_exit = self._stop_now.is_set()
+        await asyncio.wait([serving], timeout=_SERVER_STOP_S)
+        return ended.pop().result()
+
+    def _on_sigterm(self) -> None:
+        # Nothing to wait for before the engine is up; and who sends it twice is in a hurry.
+        is_hurried = self._drain.is_set() or not self._rooms.lifecycle.is_ready
+        (self._stop_now if is_hurried else self._drain).set()
+
+    async def _until_stopped(self) -> int:
+        await self._stop_now.wait()
+        return 0
+
+    async def _until_drained(self) -> int:
+        await self._drain.wait()
+        _log.info("draining", turns=self._rooms.gate.entered)
+        is_empty = await self._rooms.lifecycle.drain()
+        _log.info("drained", all_turns_finished=is_empty)
+        return 0
+
+    async def _until_dead(self) -> int:
+        """Start the engine, then watch it. Returns only when it fails: an engine that died never recovers."""
+        try:
+            await self._rooms.lifecycle.start()
+        except FirstwordError as error:
+            _log.error("start failed", reason=str(error))
+            return 1
+        self._on_ready()
+        while self._rooms.engine.is_healthy:
+            await asyncio.sleep(_HEALTH_POLL_S)
+        # A signal to the whole group ends the engine too: let ours be heard first.
+        await asyncio.sleep(_HEALTH_POLL_S)
+        if self._drain.is_set():
+            return 0
+        _log.error("engine died")
+        return 1
+
+
+def leave(rooms: Rooms, status: int) -> None:
+    """End the engine and every process it made, then this one. Does not return.
+
+    `os._exit`: a thread that is still loading weights can't be stopped, and would hold a normal exit up.
+    """
+    with contextlib.suppress(Exception):
+        rooms.engine.stop(_ENGINE_STOP_S)
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=_ENGINE_STOP_S)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

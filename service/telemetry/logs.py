@@ -1,0 +1,26 @@
+"""Logs: structlog to stderr, JSON for machines or readable for people. Never a key, never what a message says."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure_logs(log_format: Literal["auto", "json", "console"]) -> None:
+    """Call once, before the first log line."""
+    is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library: their warnings only, on the same stream.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # uvicorn has nothing left to say that is not said elsewhere, and the tracebacks it would print can quote a conversation.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -1,0 +1,156 @@
+"""The metric catalogue: every `firstword_*` metric, and the record of one turn that fills them.
+
+Recorded per turn, never per token. Labels are bounded: tenants come from the configured keys, models from what is
+served, outcomes from `Outcome`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import REGISTRY
+
+from service import __version__
+from service.domain import Caller, Outcome, Usage
+from service.errors import NotReady, Overloaded, TurnError
+
+# A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
+TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
+DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+
+_log = structlog.get_logger("firstword.turn")
+
+
+class Telemetry:
+    """The metrics of one service. A registry of its own, so that two services can live in one test process; vLLM's
+    `vllm:*` are in prometheus_client's global one, and `render` shows both.
+    """
+
+    def __init__(self, *, ttft_budget_s: float, model: str) -> None:
+        self.registry = CollectorRegistry()
+        self.ttft_budget_s = ttft_budget_s
+        self.model = model
+        labels = ("tenant", "model")
+        self.turns = Counter("firstword_turns", "Turns by how they ended.", (*labels, "outcome"), registry=self.registry)
+        self.ttft = Histogram(
+            "firstword_ttft_seconds",
+            "From the request's arrival to the first non-empty content.",
+            labels,
+            buckets=TTFT_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "firstword_turn_duration_seconds",
+            "From the request's arrival to the end of a turn that was answered.",
+            labels,
+            buckets=DURATION_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.prompt_tokens = Counter(
+            "firstword_prompt_tokens", "Prompt tokens of finished turns.", labels, registry=self.registry
+        )
+        self.cached_tokens = Counter(
+            "firstword_cached_tokens",
+            "Prompt tokens of finished turns found in the prefix cache.",
+            labels,
+            registry=self.registry,
+        )
+        self.completion_tokens = Counter(
+            "firstword_completion_tokens", "Completion tokens of finished turns.", labels, registry=self.registry
+        )
+        info = Gauge(
+            "firstword_build_info", "Always 1; what runs is in the labels.", ("version", "model"), registry=self.registry
+        )
+        info.labels(__version__, model).set(1)
+
+    def expose(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A gauge read when scraped."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def add_tenant(self, tenant: str) -> None:
+        """Make every series of a tenant exist at 0: a rate over a series that appears at 1 misses its first turn."""
+        for outcome in Outcome:
+            self.turns.labels(tenant, self.model, outcome)
+        for metric in (self.ttft, self.duration, self.prompt_tokens, self.cached_tokens, self.completion_tokens):
+            metric.labels(tenant, self.model)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Both registries in the format that fits the scraper's Accept header: the body and its content type."""
+        encode, content_type = choose_encoder(accept)
+        ours, engine = encode(self.registry), encode(REGISTRY)
+        # OpenMetrics ends a document with # EOF; two documents in one must have one end.
+        return ours.removesuffix(b"# EOF\n") + engine, content_type
+
+    @contextmanager
+    def turn(self, turn_id: str, caller: Caller) -> Iterator["TurnRecord"]:
+        """Record one turn, however it ends. Errors pass through."""
+        record = TurnRecord(self, turn_id, caller.tenant)
+        try:
+            yield record
+        except BaseException as error:
+            record.close(error)
+            raise
+        record.close(None)
+
+
+class TurnRecord:
+    """What is measured of one turn. Times are monotonic seconds."""
+
+    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str) -> None:
+        self._telemetry = telemetry
+        self._turn_id = turn_id
+        self._tenant = tenant
+        self._started = time.monotonic()
+        self._ttft_s: float | None = None
+        self._usage: Usage | None = None
+
+    def first_word(self) -> None:
+        """The first non-empty content exists."""
+        self._ttft_s = time.monotonic() - self._started
+
+    def finished(self, usage: Usage) -> None:
+        """The engine has said all."""
+        self._usage = usage
+
+    def close(self, error: BaseException | None) -> None:
+        duration_s = time.monotonic() - self._started
+        outcome = self._outcome(error, duration_s)
+        labels = (self._tenant, self._telemetry.model)
+        self._telemetry.turns.labels(*labels, outcome).inc()
+        if self._ttft_s is not None:
+            self._telemetry.ttft.labels(*labels).observe(self._ttft_s)
+        if error is None:
+            self._telemetry.duration.labels(*labels).observe(duration_s)
+        if self._usage is not None:
+            self._telemetry.prompt_tokens.labels(*labels).inc(self._usage.prompt_tokens)
+            self._telemetry.cached_tokens.labels(*labels).inc(self._usage.cached_tokens)
+            self._telemetry.completion_tokens.labels(*labels).inc(self._usage.completion_tokens)
+        _log.info(
+            "turn",
+            turn_id=self._turn_id,
+            tenant=self._tenant,
+            model=self._telemetry.model,
+            outcome=str(outcome),
+            ttft_s=None if self._ttft_s is None else round(self._ttft_s, 4),
+            duration_s=round(duration_s, 4),
+            prompt_tokens=self._usage and self._usage.prompt_tokens,
+            completion_tokens=self._usage and self._usage.completion_tokens,
+            error=error.code if isinstance(error, TurnError) else error and type(error).__name__,
+        )
+
+    def _outcome(self, error: BaseException | None, duration_s: float) -> Outcome:
+        # A caller who gave up after the budget gave up because of us.
+        is_late = (duration_s if self._ttft_s is None else self._ttft_s) > self._telemetry.ttft_budget_s
+        if error is None:
+            return Outcome.LATE if is_late else Outcome.ON_TIME
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return Outcome.LATE if is_late else Outcome.CANCELLED
+        if isinstance(error, Overloaded | NotReady):
+            return Outcome.REFUSED_CAPACITY
+        if isinstance(error, TurnError) and error.status < 500:
+            return Outcome.CLIENT_ERROR
+        return Outcome.FAILED

@@ -1,0 +1,90 @@
+"""The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from service.admission import Gate
+from service.auth import KeyRing
+from service.domain import Caller, Event, Finished, Step, TextDelta
+from service.encode import Encoder, encoder_for, error_event
+from service.engine.base import Engine
+from service.errors import TurnError
+from service.lifecycle import Lifecycle
+from service.normalize import normalize
+from service.schema.request import parse_request
+from service.settings import Settings
+from service.telemetry.metrics import Telemetry, TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What a turn passes through: made once, by `app`."""
+
+    settings: Settings
+    keys: KeyRing
+    lifecycle: Lifecycle
+    gate: Gate
+    engine: Engine
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The beginning of an answer: its first word exists."""
+
+    media_type: str
+    chunks: AsyncGenerator[bytes, None]
+    """Body bytes as they come to be; for a non-streaming answer exactly one piece."""
+
+
+@asynccontextmanager
+async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes) -> AsyncIterator[Reply]:
+    """From an authenticated caller's body to its answer. Everything the turn holds is held within this scope.
+
+    Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
+    hangs up) stops the generation.
+    """
+    with rooms.telemetry.turn(turn_id, caller) as record:
+        rooms.lifecycle.check_ready()
+        request = parse_request(body, max_messages=rooms.settings.max_messages)
+        job = normalize(request, caller=caller, turn_id=turn_id, model=rooms.engine.model, max_choices=rooms.settings.max_choices)
+        with rooms.gate.enter(job) as place:
+            prepared = await rooms.engine.prepare(job)
+            with place.start(prepared):
+                async with aclosing(rooms.engine.generate(prepared)) as steps:
+                    opening = await _first_words(steps, record)
+                    encoder = encoder_for(job)
+                    async with aclosing(_chunks(encoder, opening, steps, record)) as chunks:
+                        yield Reply(encoder.media_type, chunks)
+
+
+async def _first_words(steps: AsyncGenerator[Step, None], record: TurnRecord) -> Step:
+    """Everything up to the first text: a token can be half a character, which nobody hears."""
+    opening: list[Event] = []
+    async for step in steps:
+        opening += step
+        if any(isinstance(event, TextDelta) for event in step):
+            record.first_word()
+            break
+    return opening
+
+
+async def _chunks(
+    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord
+) -> AsyncGenerator[bytes, None]:
+    step = opening
+    try:
+        while True:
+            if step and isinstance(end := step[-1], Finished):
+                record.finished(end.usage)
+                yield encoder.encode(step)
+                return
+            if chunk := encoder.encode(step):
+                yield chunk
+            step = await anext(steps)
+    except TurnError as error:
+        # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
+        if encoder.has_begun:
+            yield error_event(error.as_openai())
+        raise
