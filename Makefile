@@ -34,7 +34,7 @@ lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/hadolint Dockerfile.gpu
+	$(BIN)/hadolint --failure-threshold style Dockerfile.gpu
 
 format: $(DEV) ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
@@ -72,3 +72,4 @@ lock: ## Write requirements/*.lock anew
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9; }
 	$(LOCK) pyproject.toml requirements/cpu.in --extra cpu --extra embedded -o requirements/cpu.lock >/dev/null
 	$(LOCK) --group dev -c requirements/cpu.lock -o requirements/dev.lock >/dev/null
+	$(LOCK) requirements/gpu.in -c requirements/cpu.lock -o requirements/gpu.lock >/dev/null

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain import Caller
 from service.errors import NotAuthenticated, StartError
@@ -35,7 +35,7 @@ class KeyFile(BaseModel):
     """The content of a key file."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    salt: str = Field(pattern=r"^[0-9a-f]{32,}$")
+    salt: str = Field(pattern=r"^([0-9a-f]{2}){16,}$")
     keys: list[KeyEntry] = []
 
 
@@ -44,8 +44,9 @@ class KeyRing:
 
     def __init__(self, key_file: KeyFile | None = None, plain: Iterable[tuple[str, str]] = ()) -> None:
         process_salt = secrets.token_bytes(32)
+        # surrogateescape: a variable's bytes as they were, also where they are not UTF-8.
         self._tenants_by_salt: dict[bytes, dict[bytes, str]] = {
-            process_salt: {_digest(process_salt, key.encode()): tenant for tenant, key in plain}
+            process_salt: {_digest(process_salt, key.encode(errors="surrogateescape")): tenant for tenant, key in plain}
         }
         if key_file is not None:
             entries = {bytes.fromhex(entry.hash): entry.tenant for entry in key_file.keys}
@@ -84,13 +85,16 @@ class KeyRing:
 
 def parse_plain_keys(text: str) -> list[tuple[str, str]]:
     """`tenant=key,tenant=key` -> pairs. A key may hold `=`. Raises `StartError`, which never quotes a key."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for position, item in enumerate(text.split(","), start=1):
         if not item.strip():
             continue
-        tenant, equals, key = item.strip().partition("=")
-        if not (tenant and equals and key):
+        # Space around a key can't be part of it: identify strips what arrives in a header.
+        tenant, key = (part.strip() for part in item.partition("=")[::2])
+        if not (tenant and key):
             raise StartError(f"FIRSTWORD_API_KEYS: entry {position} must look like tenant=key, both non-empty.")
+        if any(key == other_key and tenant != other for other, other_key in pairs):
+            raise StartError(f"FIRSTWORD_API_KEYS: entry {position} gives a key that another tenant has.")
         pairs.append((tenant, key))
     return pairs
 
@@ -101,18 +105,26 @@ def read_key_file(path: Path) -> KeyFile:
         return KeyFile.model_validate(yaml.safe_load(path.read_text()) or {})
     except OSError as error:
         raise StartError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: also pydantic's, UTF-8's, and YAML's of a wrong date.
         raise StartError(f"The key file {path} is not one; `firstword keys add` writes such a file.") from None
 
 
 def add_key(path: Path, tenant: str) -> str:
-    """Make a new key for a tenant, store its hash in the file (made if missing), and return the key: the only time it is seen."""
+    """Make a new key for a tenant, store its hash in the file (made if missing), and return the key: the only time it is seen.
+
+    Raises `StartError` without a tenant, and where the file is not a key file or cannot be written.
+    """
+    if not tenant:
+        raise StartError("A key needs a tenant: its name is empty.")
     key_file = read_key_file(path) if path.exists() else KeyFile(salt=secrets.token_hex(16))
     key_id = secrets.token_hex(4)
     key = f"fw_{key_id}_{secrets.token_urlsafe(32)}"
     digest = _digest(bytes.fromhex(key_file.salt), key.encode()).hex()
     key_file.keys.append(KeyEntry(id=key_id, tenant=tenant, hash=digest))
-    _write_atomically(path, yaml.safe_dump(key_file.model_dump(), sort_keys=False))
+    try:
+        _write_atomically(path, yaml.safe_dump(key_file.model_dump(), sort_keys=False))
+    except OSError as error:
+        raise StartError(f"The key file {path} cannot be written: {error.strerror}.") from None
     return key
 
 

@@ -16,7 +16,7 @@ from service.auth import KeyRing, add_key, make_plain_key, parse_plain_keys, rea
 from service.engine.base import Engine
 from service.errors import FirstwordError, StartError
 from service.progress import say, step
-from service.serve import Service, bind, leave
+from service.serve import Service, bind, leave, leave_on_signals
 from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
 from service.telemetry.logs import configure_logs
 from service.turn import Rooms
@@ -44,6 +44,7 @@ def version() -> None:
 @app.command()
 def serve() -> None:
     """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
+    leave_on_signals()
     settings = load_settings()
     configure_logs(settings.log_format)
     for sentence in unknown_variables(os.environ):

@@ -56,7 +56,7 @@ class SseEncoder:
 
     def _frame(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):
-            delta = b'{"content":' + orjson.dumps(event.text) + b"}"
+            delta = b'{"content":' + _json_string(event.text) + b"}"
             return self._role(event.index) + self._choice(event.index, delta, b"null")
         if isinstance(event, ChoiceFinished):
             return self._role(event.index) + self._choice(event.index, b"{}", b'"%s"' % event.reason.encode())
@@ -117,6 +117,14 @@ class JsonEncoder:
             ],
             "usage": _usage(end.usage),
         }
+
+
+def _json_string(text: str) -> bytes:
+    encoded = orjson.dumps(text)
+    if text.isascii():
+        return encoded
+    # Allowed in JSON and in SSE, but clients that read lines (httpx's iter_lines) break them here.
+    return encoded.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"\xc2\x85", b"\\u0085")
 
 
 def error_event(error: dict[str, dict[str, str | None]]) -> bytes:

@@ -7,12 +7,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-import psutil
 import structlog
 import uvicorn
 
+from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
 from service.settings import Settings
 from service.turn import Rooms
@@ -21,6 +21,16 @@ _log = structlog.get_logger("firstword.serve")
 _ENGINE_STOP_S = 5.0
 _SERVER_STOP_S = 3.0
 _HEALTH_POLL_S = 0.5
+
+
+def leave_on_signals() -> None:
+    """Until `Service.run` takes over (model conversion, imports), a signal ends the process and its children, status 0."""
+
+    def leave_now(number: int, frame: object) -> None:
+        _exit(0)
+
+    signal.signal(signal.SIGINT, leave_now)
+    signal.signal(signal.SIGTERM, leave_now)
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -116,18 +126,19 @@ class Service:
         return 1
 
 
-def leave(rooms: Rooms, status: int) -> None:
+def leave(rooms: Rooms, status: int) -> NoReturn:
     """End the engine and every process it made, then this one. Does not return.
 
     `os._exit`: a thread that is still loading weights can't be stopped, and would hold a normal exit up.
     """
     with contextlib.suppress(Exception):
         rooms.engine.stop(_ENGINE_STOP_S)
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs(children, timeout=_ENGINE_STOP_S)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _exit(status)
+
+
+def _exit(status: int) -> NoReturn:
+    kill_children(wait_s=_ENGINE_STOP_S)
+    with contextlib.suppress(Exception):  # A full disk, or a reader that has gone: no reason to stay.
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)

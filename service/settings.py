@@ -4,12 +4,20 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
 
 from service.errors import StartError
 
@@ -24,7 +32,12 @@ class Settings(BaseSettings):
     """The settings of one service process. Times are in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=()
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
     )
 
     host: str = Field(default="127.0.0.1", description="The address to bind; 0.0.0.0 to be reached from outside.")
@@ -99,21 +112,34 @@ def load_settings() -> Settings:
         raise StartError("\n".join(lines)) from None
     except StartError:
         raise
-    except Exception as error:  # A source that cannot be parsed at all: malformed JSON in a variable, or YAML.
-        raise StartError(f"The settings cannot be read: {type(error).__name__}: {error}") from None
+    except Exception as error:
+        raise StartError(_unreadable(error)) from None
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Sentences about `FIRSTWORD_*` variables that name no setting: most often a typing error."""
-    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known | _NOT_SETTINGS)
-    return [f"{name} is not a setting and has no effect{did_you_mean(name, known)}" for name in unknown]
+    known = {name.upper() for name in Settings.model_fields}
+    given = {name.removeprefix(ENV_PREFIX) for name in environ if name.startswith(ENV_PREFIX) and name not in _NOT_SETTINGS}
+    # Compared without the prefix: with it, any two names are near.
+    return [
+        f"{ENV_PREFIX}{name} is not a setting and has no effect{did_you_mean(name, known, prefix=ENV_PREFIX)}"
+        for name in sorted(given - known)
+    ]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
     """`; did you mean X?` with the nearest known name, or a full stop where none is near."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {nearest[0]}?" if nearest else "."
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else "."
+
+
+def _unreadable(error: Exception) -> str:
+    """Where a source cannot be parsed at all. Never the parser's own words: they can quote what stands there."""
+    if isinstance(error, SettingsError) and (field := re.search(r'field "(\w+)"', str(error))):
+        return f"{ENV_PREFIX}{field[1].upper()}: this is not valid JSON."
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"FIRSTWORD_CONFIG: this is not valid YAML, at line {mark.line + 1}, column {mark.column + 1}."
+    return f"The settings cannot be read ({type(error).__name__}); FIRSTWORD_CONFIG must name a YAML file of `setting: value`."
 
 
 def _name(loc: tuple[int | str, ...]) -> str:

@@ -39,13 +39,13 @@ class Reply:
 
 
 @asynccontextmanager
-async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes) -> AsyncIterator[Reply]:
+async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, arrived_s: float) -> AsyncIterator[Reply]:
     """From an authenticated caller's body to its answer. Everything the turn holds is held within this scope.
 
     Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
     hangs up) stops the generation.
     """
-    with rooms.telemetry.turn(turn_id, caller) as record:
+    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record:
         rooms.lifecycle.check_ready()
         request = parse_request(body, max_messages=rooms.settings.max_messages)
         job = normalize(request, caller=caller, turn_id=turn_id, model=rooms.engine.model, max_choices=rooms.settings.max_choices)

@@ -1,6 +1,7 @@
 """The paths a voice platform calls: chat/completions and models, with and without /v1."""
 
 import secrets
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -18,15 +19,17 @@ from service.turn import Reply, Rooms, take_turn
 class TurnResponse(Response):
     """Runs a turn for its whole life, so that one scope holds everything it uses, until the last byte or the hang-up."""
 
-    def __init__(self, rooms: Rooms, caller: Caller, body: bytes) -> None:
+    def __init__(self, rooms: Rooms, caller: Caller, body: bytes, *, arrived_s: float) -> None:
         self._rooms = rooms
         self._caller = caller
         self._body = body
+        self._arrived_s = arrived_s
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         turn_id = secrets.token_hex(12)
-        async with until_disconnect(receive), take_turn(self._rooms, self._caller, turn_id, self._body) as reply:
+        turn = take_turn(self._rooms, self._caller, turn_id, self._body, arrived_s=self._arrived_s)
+        async with until_disconnect(receive), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
             await (_send_whole if is_whole else _send_stream)(send, reply)
@@ -66,9 +69,10 @@ def chat_router(rooms: Rooms) -> APIRouter:
 
     async def chat_completions(request: Request) -> Response:
         """Answer one turn of a conversation, whole or as a stream of server-sent events."""
+        arrived_s = time.monotonic()
         caller = rooms.keys.identify(request.headers.raw)
         body = await read_body(request.headers, request.receive, limit=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
-        return TurnResponse(rooms, caller, body)
+        return TurnResponse(rooms, caller, body, arrived_s=arrived_s)
 
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""

