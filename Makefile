@@ -12,22 +12,29 @@ PIP := $(BIN)/pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
+UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast lint format lock install clean
+.PHONY: help serve test test-fast test-slow lint format lock install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings are FIRSTWORD_* variables)
-	@FIRSTWORD_PORT=$(PORT) exec $(BIN)/firstword serve
+	@# vLLM's warnings about the CPU engine are nothing that a first look needs; set the two to see them.
+	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
+	  exec $(BIN)/firstword serve
 
 test: $(DEV) ## Set up and run every test: units on the scripted engine, then the real service on the real engine
-	$(BIN)/pytest tests --ignore=tests/live
+	$(UNITS)
 	$(BIN)/pytest tests/live
 
-test-fast: $(DEV) ## The unit tests alone (seconds)
-	$(BIN)/pytest tests --ignore=tests/live
+test-fast: $(DEV) ## The unit tests alone, without fuzzing (under a minute)
+	$(UNITS) --ignore=tests/test_fuzz.py
+
+test-slow: $(DEV) ## Thousands of fuzzed requests, and our answers against those of `vllm serve`
+	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
+	$(BIN)/pytest tests/slow
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff check .

@@ -8,11 +8,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from service import __version__
+from service.adapters import Adapters
 from service.admission import Gate
-from service.api.boundary import ErrorBoundary
+from service.api.boundary import Boundary
 from service.api.probes import probe_router
 from service.api.routes import OPENAPI_MODELS, chat_router
 from service.auth import KeyRing
+from service.catalogue import Catalogue
 from service.engine.base import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
 from service.lifecycle import Lifecycle
@@ -24,28 +26,42 @@ from service.turn import Rooms
 def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     """The ASGI application around a cold engine; `app.state.rooms` is what it was wired from. Starting it is `serve`'s."""
     gate = Gate(max_turns=settings.max_turns, model=engine.model)
-    lifecycle = Lifecycle(engine, gate, warmup_prompts=settings.warmup_prompts, drain_timeout_s=settings.drain_timeout_s)
+    catalogue = Catalogue(engine.model, settings.model_aliases)
     telemetry = Telemetry(ttft_budget_s=settings.ttft_budget_s, model=engine.model.name)
+    adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
+    lifecycle = Lifecycle(
+        engine, gate, adapters, warmup_prompts=settings.warmup_prompts, drain_timeout_s=settings.drain_timeout_s
+    )
     telemetry.expose("firstword_turns_running", "Turns in the engine.", lambda: gate.running)
     telemetry.expose("firstword_turns_waiting", "Turns being rendered and tokenized.", lambda: gate.waiting)
     telemetry.expose("firstword_ready", "1 while /readyz says ready.", lambda: lifecycle.is_ready)
+    telemetry.expose("firstword_adapters", "LoRA adapters that `model` may name.", lambda: len(catalogue.adapters))
     for tenant in keys.tenants:
         telemetry.add_tenant(tenant)
-    rooms = Rooms(settings=settings, keys=keys, lifecycle=lifecycle, gate=gate, engine=engine, telemetry=telemetry)
+    rooms = Rooms(
+        settings=settings,
+        keys=keys,
+        lifecycle=lifecycle,
+        catalogue=catalogue,
+        adapters=adapters,
+        gate=gate,
+        engine=engine,
+        telemetry=telemetry,
+    )
 
     # No /docs pages: they load scripts from elsewhere. The OpenAPI document is open.
     app = FastAPI(title="Firstword", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.rooms = rooms
     app.include_router(chat_router(rooms))
     app.include_router(probe_router(rooms))
-    app.add_middleware(ErrorBoundary)
+    app.add_middleware(Boundary)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
 
 async def _as_turn_error(request: Request, error: Exception) -> Any:
-    """The router's own 404 and 405 in our shape; `ErrorBoundary` answers."""
+    """The router's own 404 and 405 in our shape; `Boundary` answers."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:

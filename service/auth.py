@@ -15,6 +15,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain import Caller
 from service.errors import NotAuthenticated, StartError
+
+_MOST_CREDENTIALS = 8
 
 
 class KeyEntry(BaseModel):
@@ -42,7 +45,10 @@ class KeyFile(BaseModel):
 class KeyRing:
     """Every valid key, as hashes by salt. Never holds a key itself."""
 
-    def __init__(self, key_file: KeyFile | None = None, plain: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, key_file: KeyFile | None = None, plain: Iterable[tuple[str, str]] = (), *, isolates_cache: bool | None = None
+    ) -> None:
+        """`isolates_cache`: tenants do not share a prefix cache; None: where there is more than one."""
         process_salt = secrets.token_bytes(32)
         # surrogateescape: a variable's bytes as they were, also where they are not UTF-8.
         self._tenants_by_salt: dict[bytes, dict[bytes, str]] = {
@@ -51,6 +57,8 @@ class KeyRing:
         if key_file is not None:
             entries = {bytes.fromhex(entry.hash): entry.tenant for entry in key_file.keys}
             self._tenants_by_salt[bytes.fromhex(key_file.salt)] = entries
+        self._isolates_cache = len(self.tenants) > 1 if isolates_cache is None else isolates_cache
+        self._cache_secret = secrets.token_bytes(32)
 
     def __len__(self) -> int:
         return sum(len(tenants) for tenants in self._tenants_by_salt.values())
@@ -65,7 +73,8 @@ class KeyRing:
         Several credentials may arrive, since gateways and SDKs add their own: one valid is enough, but two that are
         valid for different tenants are refused. Raises `NotAuthenticated`.
         """
-        presented = list(_credentials(headers))
+        # A few, since each costs a hash, and whoever sends a thousand has none.
+        presented = list(islice(_credentials(headers), _MOST_CREDENTIALS))
         if not presented:
             raise NotAuthenticated("No API key given: send `x-api-key: KEY` or `Authorization: Bearer KEY`.")
         tenants = {tenant for key in presented for tenant in self._tenants_of(key)}
@@ -73,7 +82,10 @@ class KeyRing:
             raise NotAuthenticated("Incorrect API key provided.")
         if len(tenants) > 1:
             raise NotAuthenticated("Keys of different tenants were given in one request; send one.")
-        return Caller(tenant=tenants.pop())
+        tenant = tenants.pop()
+        # From a secret of this process: who could guess another's salt could time what the other has asked.
+        salt = _digest(self._cache_secret, tenant.encode()).hex() if self._isolates_cache else None
+        return Caller(tenant=tenant, cache_salt=salt)
 
     def _tenants_of(self, key: bytes) -> Iterable[str]:
         # The look-up's timing depends on the digest only, and without the salt a digest says nothing about a key.

@@ -1,6 +1,7 @@
 """The command `firstword`: `serve`, and `keys add`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from contextlib import ExitStack
@@ -21,7 +22,12 @@ from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_va
 from service.telemetry.logs import configure_logs
 from service.turn import Rooms
 
-app = typer.Typer(help="Put your own language model behind a voice agent.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Put your own language model behind a voice agent.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 keys_app = typer.Typer(help="API keys: who may call.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -46,7 +52,7 @@ def serve() -> None:
     """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
     leave_on_signals()
     settings = load_settings()
-    configure_logs(settings.log_format)
+    log = configure_logs(settings.log_format)
     for sentence in unknown_variables(os.environ):
         say(f"Warning: {sentence}")
     keys, made_key = _keys(settings)
@@ -62,13 +68,14 @@ def serve() -> None:
 
             def on_ready() -> None:
                 starting.close()
-                print(_welcome(url, engine.model.name, made_key), flush=True)
+                with contextlib.suppress(OSError, ValueError):  # Nobody reads: no reason not to serve.
+                    print(_welcome(url, engine.model.name, made_key), flush=True)
 
             return await Service(application, rooms, sock, on_ready).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run())
-        leave(rooms, status)
+        leave(rooms, log, status)
 
 
 @keys_app.command()
@@ -88,7 +95,7 @@ def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
     if not plain and key_file is None:
         made_key = make_plain_key()
         plain = [("default", made_key)]
-    keys = KeyRing(key_file, plain)
+    keys = KeyRing(key_file, plain, isolates_cache={"on": True, "off": False}.get(settings.cache_isolation))
     if not len(keys):
         raise StartError(f"{settings.api_keys_file} holds no key: nobody could call. `firstword keys add TENANT` makes one.")
     return keys, made_key
@@ -100,7 +107,7 @@ def _engine(settings: Settings) -> Engine:
         from service.engine.scripted import ScriptedEngine
 
         name = settings.served_model_name or ("scripted" if settings.model == EMBEDDED_MODEL else settings.model)
-        return ScriptedEngine(name, settings.engine_args)
+        return ScriptedEngine(name, {"max_adapters": settings.adapter_places, **settings.engine_args})
     model, name = settings.model, settings.model
     if model == EMBEDDED_MODEL:
         from service.engine.embedded import MODEL_NAME, ensure_embedded_model
@@ -108,13 +115,22 @@ def _engine(settings: Settings) -> Engine:
         model, name = str(ensure_embedded_model(say)), MODEL_NAME
     elif Path(model).is_dir():
         model, name = str(Path(model).resolve()), Path(model).resolve().name
+    elif model.startswith(("/", ".", "~")):
+        raise StartError(f"FIRSTWORD_MODEL: there is no folder {model}.")
     with step("Loading vLLM"):
         try:
             from service.engine.vllm import VllmEngine
         except ImportError as error:
             raise StartError(f"vLLM is not installed ({error}): pip install 'firstword[gpu]' or [cpu].") from None
     with step(f"Reading the model's configuration ({name})"):
-        return VllmEngine(model, settings.served_model_name or name, settings.engine_args)
+        return VllmEngine(
+            model,
+            settings.served_model_name or name,
+            settings.engine_args,
+            tool_parser=settings.tool_parser,
+            reasoning_parser=settings.reasoning_parser,
+            max_adapters=settings.adapter_places,
+        )
 
 
 def _reachable(host: str) -> str:

@@ -8,10 +8,10 @@ sequence of steps, each the events of one engine output.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length"]
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,87 @@ class Caller:
     """Who is asking. Made by `auth`, from a valid key."""
 
     tenant: str
+    cache_salt: str | None = None
+    """Keeps this tenant's prefix cache apart from the others'; None: shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model made, as the history tells it. `arguments` is JSON, as text."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the conversation, content already plain text."""
+    """One message of the conversation, content already plain text.
+
+    `tool_calls` are an assistant's; `tool_call_id` is of a `tool` message: the call it answers.
+    """
 
     role: Role
     content: str
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTraits:
+    """What the model's chat template can take, found out by trying (`normalize` bends the messages to it)."""
+
+    takes_system: bool = True
+    """Shows a first system message, wherever the conversation ends."""
+    takes_late_system: bool = True
+    """A system message after the first message, or a second one."""
+    takes_names: bool = True
+    """Shows a message's `name`."""
+    takes_repeated_roles: bool = True
+    """Two messages of one role in a row."""
+    takes_assistant_first: bool = True
+    """A conversation that the assistant opens, without tools."""
+    takes_no_user: bool = True
+    """A conversation without any user message, without tools."""
+    takes_tools: bool = True
+    """The template shows `tools` to the model, an assistant's `tool_calls`, and messages of role `tool`."""
+    takes_any_opening_with_tools: bool = True
+    """With tools, a conversation not opened by the user. Llama 3 takes the first message for the user's, whoever said it."""
+    takes_parallel_calls: bool = True
+    """Several calls in one message. Llama 3 refuses."""
+    takes_text_beside_calls: bool = True
+    """Shows the content of a message that has calls. Llama 3 and Mistral drop it."""
+    takes_any_call_id: bool = True
+    """Ids of any form. Mistral wants nine letters or digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str | None
+    parameters: Mapping[str, Any]
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools of a turn, and which may or must be called."""
+
+    tools: tuple[Tool, ...]
+    choice: Literal["auto", "none", "required", "named"]
+    named: str | None = None
+    is_parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """JSON, constrained while it is generated: any object, or what a schema allows."""
+
+    json_schema: Mapping[str, Any] | None
+    """None: any JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +116,21 @@ class Sampling:
     repetition_penalty: float | None = None
     logit_bias: Mapping[str, float] | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     min_tokens: int = 0
     ignore_eos: bool = False
     n: int = 1
+    top_logprobs: int | None = None
+    """Alternatives to show beside each token's own log probability; None: no log probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter that the engine has loaded; `id` is the engine's own number for it, from 1."""
+
+    name: str
+    path: str
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +140,7 @@ class ChatJob:
     turn_id: str
     tenant: str
     model: str
+    """The name the caller used: the model's, an alias, or an adapter's."""
     messages: tuple[Message, ...]
     sampling: Sampling
     max_tokens: int | None
@@ -63,11 +149,25 @@ class ChatJob:
     include_usage: bool
     created: int
     """Unix time, seconds: the `created` of the answer."""
+    adapter: Adapter | None = None
+    tool_use: ToolUse | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    template_kwargs: Mapping[str, Any] | None = None
+    """The request's `chat_template_kwargs`: variables of the model's own template."""
+    cache_salt: str | None = None
+    """Turns share a prefix cache only where this is the same: set from the tenant, never by the caller."""
+    is_legacy_functions: bool = False
+    """Asked with `functions`: a call is answered as `function_call`."""
+    wants_service_tier: bool = False
+    rules: tuple[str, ...] = ()
+    """Names of the normalization rules that changed something."""
 
     @property
     def prompt_chars(self) -> int:
         """Characters of all messages: what can be known of the prompt before any template or tokenizer work."""
-        return sum(len(message.content) for message in self.messages)
+        calls = (call.arguments for message in self.messages for call in message.tool_calls)
+        return sum(len(message.content) for message in self.messages) + sum(map(len, calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +184,53 @@ class PreparedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one turn; `completion_tokens` over all choices, `cached_tokens` the part of the prompt not recomputed."""
+    """Tokens of one turn; `completion_tokens` over all choices, `cached_tokens` the part of the prompt not recomputed,
+    `reasoning_tokens` the part of the completion that is thought, not said.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token with its log probability (natural), and the likeliest tokens at its place."""
+
+    token: str
+    logprob: float
+    token_bytes: bytes
+    top: tuple["TokenLogprob", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """New text of one choice. Never empty; may hold several tokens."""
+    """New text of one choice; may hold several tokens. Empty only where it carries log probabilities."""
 
     index: int
     text: str
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """New thoughts of one choice: shown, never spoken."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call; `id` and `name` come once, with a call's first piece."""
+
+    index: int
+    call: int
+    """Which call of the choice, from 0."""
+    arguments: str
+    id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +248,7 @@ class Finished:
     usage: Usage
 
 
-Event = TextDelta | ChoiceFinished | Finished
+Event = TextDelta | ReasoningDelta | ToolCallDelta | ChoiceFinished | Finished
 Step = Sequence[Event]
 """The events of one engine output, in order. May be empty: a token can be half a character."""
 
@@ -129,6 +263,9 @@ class ModelCard:
     """Tokens of prompt and completion together."""
     max_chars_per_token: int
     """The longest text one token can stand for: more characters than this times max_model_len cannot fit."""
+    fingerprint: str
+    """Changes with whatever could change an answer: model, revision, engine, arguments."""
+    traits: TemplateTraits = TemplateTraits()
 
 
 class Outcome(StrEnum):

@@ -1,7 +1,9 @@
 """Every error a caller can see, and the one place that knows its HTTP status and OpenAI error code.
 
     FirstwordError
+    ├── ClientGone                    nobody to answer any more
     ├── StartError                    the service cannot start: wrong setting, model or engine argument
+    ├── AdapterRefused                a LoRA adapter that is not served; the service goes on without it
     └── TurnError                     an answer in OpenAI's error shape
         ├── InvalidRequest            400
         │   └── PromptTooLong         400 context_length_exceeded
@@ -28,6 +30,17 @@ class FirstwordError(Exception):
 
 class StartError(FirstwordError):
     """The service cannot start; the message says what to change."""
+
+
+class AdapterRefused(FirstwordError):
+    """This adapter is not served; the reason names the tensor or file, what was expected and what was found."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The adapter {name!r} is refused: {reason}.")
+
+
+class ClientGone(FirstwordError):
+    """The client closed the connection: there is nobody to answer."""
 
 
 class TurnError(FirstwordError):

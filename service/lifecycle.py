@@ -1,18 +1,32 @@
 """Start, warm-up, ready, drain: what state the service is in, and what it takes to get to the next."""
 
 import asyncio
+import contextlib
 import gc
 from contextlib import aclosing
 from enum import StrEnum
+from typing import Any
 
+import orjson
+
+from service.adapters import Adapters
 from service.admission import Gate
+from service.catalogue import Catalogue
 from service.domain import Caller
 from service.engine.base import Engine
-from service.errors import NotReady
+from service.errors import InvalidRequest, NotReady
 from service.normalize import normalize
-from service.schema.request import ChatMessage, ChatRequest
+from service.schema.request import parse_request
 
 _WARMUP_TOKENS = 8
+_RARE_FIELDS: dict[str, Any] = {
+    "logprobs": True,
+    "top_logprobs": 2,
+    "top_k": 20,
+    "top_p": 0.9,
+    "presence_penalty": 0.1,
+    "response_format": {"type": "json_object"},
+}
 
 
 class State(StrEnum):
@@ -25,9 +39,12 @@ class State(StrEnum):
 class Lifecycle:
     """The states of one service process."""
 
-    def __init__(self, engine: Engine, gate: Gate, *, warmup_prompts: list[str], drain_timeout_s: float) -> None:
+    def __init__(
+        self, engine: Engine, gate: Gate, adapters: Adapters, *, warmup_prompts: list[str], drain_timeout_s: float
+    ) -> None:
         self._engine = engine
         self._gate = gate
+        self._adapters = adapters
         self._warmup_prompts = warmup_prompts
         self._drain_timeout_s = drain_timeout_s
         self._state = State.STARTING
@@ -49,8 +66,12 @@ class Lifecycle:
     async def start(self) -> None:
         """Load the engine and answer the warm-up turns. Raises `StartError`, or `TurnError` from a warm-up."""
         await self._engine.start()
+        await self._adapters.load_configured()
         for number, prompt in enumerate(self._warmup_prompts):
             await self._warm_up(f"warmup-{number}", prompt)
+        # What an engine compiles at first use (samplers, grammars) stalls every turn meanwhile: use it before anybody waits.
+        with contextlib.suppress(InvalidRequest):  # A model that can't do one of these still serves.
+            await self._warm_up("warmup-fields", self._warmup_prompts[0], **_RARE_FIELDS)
         # What start-up has made stays; collecting over it again and again would only stall turns. vLLM does the same.
         gc.collect()
         gc.freeze()
@@ -67,12 +88,11 @@ class Lifecycle:
             return False
         return True
 
-    async def _warm_up(self, turn_id: str, prompt: str) -> None:
-        model = self._engine.model
-        request = ChatRequest(
-            model=model.name, messages=[ChatMessage(role="user", content=prompt)], max_tokens=_WARMUP_TOKENS, temperature=0
-        )
-        job = normalize(request, caller=Caller(tenant="warmup"), turn_id=turn_id, model=model, max_choices=1)
+    async def _warm_up(self, turn_id: str, prompt: str, **fields: Any) -> None:
+        catalogue = Catalogue(self._engine.model)
+        asked = {"model": catalogue.card.name, "messages": [{"role": "user", "content": prompt}], "max_tokens": _WARMUP_TOKENS}
+        request = parse_request(orjson.dumps(asked | fields), max_messages=1)
+        job = normalize(request, caller=Caller(tenant="warmup"), turn_id=turn_id, catalogue=catalogue, max_choices=1)
         async with aclosing(self._engine.generate(await self._engine.prepare(job))) as steps:
             async for _ in steps:
                 pass

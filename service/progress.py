@@ -1,9 +1,9 @@
 """Progress of what takes long, on stderr: a spinner with the time on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,10 +13,11 @@ console = Console(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)
+    with contextlib.suppress(OSError, ValueError):  # Progress is worth nothing where nobody looks.
+        console.print(line, markup=False, soft_wrap=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
     """Show that `what` is under way, and at its end how long it took."""
     started = time.monotonic()
@@ -31,7 +32,7 @@ def step(what: str) -> Iterator[None]:
     say(f"{what}: done in {time.monotonic() - started:.0f} s")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _lines(what: str, started: float) -> Iterator[None]:
     is_over = threading.Event()
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -14,12 +13,17 @@ import uvicorn
 
 from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
-from service.settings import Settings
+from service.http_protocol import BoundedProtocol
+from service.settings import Settings, adapters_file
+from service.telemetry.sink import Sink
 from service.turn import Rooms
 
 _log = structlog.get_logger("firstword.serve")
-_ENGINE_STOP_S = 5.0
+# After a drain nothing is left to wait for; vLLM would take all the time it is given.
+_ENGINE_STOP_S = 1.0
 _SERVER_STOP_S = 3.0
+_LOG_CLOSE_S = 1.0
+_CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
 
 
@@ -45,9 +49,23 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         sock.close()
         raise StartError(
-            f"Cannot bind {settings.host}:{settings.port}: {error.strerror}. FIRSTWORD_PORT picks another."
+            f"Cannot bind {settings.host}:{settings.port}: {error.strerror}. See FIRSTWORD_HOST, FIRSTWORD_PORT."
         ) from None
     return sock
+
+
+def server_config(app: Callable[..., Any]) -> uvicorn.Config:
+    """uvicorn as we run it, also in tests."""
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
 
 
 class _Server(uvicorn.Server):
@@ -67,17 +85,7 @@ class Service:
         self._on_ready = on_ready
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        self._server = _Server(server_config(app))
 
     async def run(self) -> int:
         """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
@@ -116,6 +124,8 @@ class Service:
             _log.error("start failed", reason=str(error))
             return 1
         self._on_ready()
+        if file := adapters_file(os.environ):
+            self._watching = asyncio.create_task(self._rooms.adapters.watch(file))  # Kept: a loop holds tasks weakly.
         while self._rooms.engine.is_healthy:
             await asyncio.sleep(_HEALTH_POLL_S)
         # A signal to the whole group ends the engine too: let ours be heard first.
@@ -126,19 +136,17 @@ class Service:
         return 1
 
 
-def leave(rooms: Rooms, status: int) -> NoReturn:
+def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:
     """End the engine and every process it made, then this one. Does not return.
 
     `os._exit`: a thread that is still loading weights can't be stopped, and would hold a normal exit up.
     """
     with contextlib.suppress(Exception):
         rooms.engine.stop(_ENGINE_STOP_S)
+    log.close_within(_LOG_CLOSE_S)
     _exit(status)
 
 
 def _exit(status: int) -> NoReturn:
-    kill_children(wait_s=_ENGINE_STOP_S)
-    with contextlib.suppress(Exception):  # A full disk, or a reader that has gone: no reason to stay.
-        sys.stdout.flush()
-        sys.stderr.flush()
+    kill_children(wait_s=_CHILDREN_STOP_S)
     os._exit(status)

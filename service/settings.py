@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,8 +25,20 @@ from service.errors import StartError
 ENV_PREFIX = "FIRSTWORD_"
 EMBEDDED_MODEL = "embedded"
 
+_DEFAULT_ADAPTER_PLACES = 8
+
 # Read by others of the project's programs, not by the service.
 _NOT_SETTINGS = frozenset({"FIRSTWORD_CONFIG", "FIRSTWORD_API_KEY"})
+
+
+class AdapterSetting(BaseModel):
+    """A LoRA adapter to serve beside the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(min_length=1)
+    path: str = Field(min_length=1)
+    """A local folder: adapter_config.json and adapter_model.safetensors."""
 
 
 class Settings(BaseSettings):
@@ -63,6 +76,28 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="A JSON object of vLLM `AsyncEngineArgs` fields (for `scripted`: `ScriptedArgs`), over our defaults.",
     )
+    model_aliases: list[str] = Field(
+        default_factory=list, description="A JSON list of further names that callers may use for the model."
+    )
+    adapters: list[AdapterSetting] = Field(
+        default_factory=list,
+        description="A JSON list of LoRA adapters, `{name, path}` each; in the file, read again when it changes.",
+    )
+    max_adapters: int | None = Field(
+        default=None,
+        ge=0,
+        description="Adapters loaded at once; by default 0 without `adapters` at the start, else 8, or their number if greater.",
+    )
+    tool_parser: str = Field(
+        default="auto", description="vLLM's tool parser by name; `auto`: the model family's; `none`: tools are not parsed."
+    )
+    reasoning_parser: str = Field(
+        default="auto",
+        description="vLLM's reasoning parser by name; `auto`: the model family's; `none`: thoughts stay in the text.",
+    )
+    cache_isolation: Literal["auto", "on", "off"] = Field(
+        default="auto", description="Whether tenants keep their prefix caches apart; `auto`: where there is more than one tenant."
+    )
     max_turns: int = Field(default=256, ge=1, description="Turns in progress at once; one more is refused with 503.")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Bytes of a request body; more is refused with 413.")
     max_messages: int = Field(default=2048, ge=1, description="Messages of one request; more are refused with 400.")
@@ -84,6 +119,27 @@ class Settings(BaseSettings):
         default="auto", description="`json` for machines, `console` for people; `auto`: console on a terminal."
     )
 
+    @property
+    def adapter_places(self) -> int:
+        """How many adapters the engine is made for."""
+        if self.max_adapters is not None:
+            return self.max_adapters
+        return max(_DEFAULT_ADAPTER_PLACES, len(self.adapters)) if self.adapters else 0
+
+    @field_validator("adapters")
+    @classmethod
+    def _adapter_names_are_free(cls, adapters: list[AdapterSetting], info: ValidationInfo) -> list[AdapterSetting]:
+        taken = {info.data.get("served_model_name"), *info.data.get("model_aliases", ())}
+        _check_adapter_names(adapters, taken)
+        return adapters
+
+    @field_validator("max_adapters")
+    @classmethod
+    def _adapters_have_room(cls, limit: int | None, info: ValidationInfo) -> int | None:
+        if limit is not None and limit < (given := len(info.data.get("adapters", ()))):
+            raise PydanticCustomError("too_few", "{given} adapters are configured; it must be as many", {"given": given})
+        return limit
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -101,19 +157,44 @@ class Settings(BaseSettings):
         return sources
 
 
+def _check_adapter_names(adapters: Iterable[AdapterSetting], taken: Iterable[str | None]) -> None:
+    """Raises pydantic's error, with the position, where a name is taken already."""
+    seen = set(taken)
+    for position, adapter in enumerate(adapters, start=1):
+        if adapter.name in seen:
+            raise PydanticCustomError("name_taken", "the name of adapter {position} is taken", {"position": position})
+        seen.add(adapter.name)
+
+
 def load_settings() -> Settings:
     """Read environment and file. Raises `StartError` naming each wrong setting, never its value: it may be a key."""
     try:
         return Settings()
-    except ValidationError as error:
-        lines = [
-            f"{ENV_PREFIX}{_name(item['loc'])}: {_reason(item['type'], item['loc'], item['msg'])}" for item in error.errors()
-        ]
-        raise StartError("\n".join(lines)) from None
     except StartError:
         raise
     except Exception as error:
-        raise StartError(_unreadable(error)) from None
+        raise StartError(_explain(error)) from None
+
+
+def adapters_file(environ: Mapping[str, str]) -> Path | None:
+    """The file whose `adapters` are followed while we serve; None without one, or where the environment's list wins."""
+    given = {name.upper(): value for name, value in environ.items()}
+    config = given.get(f"{ENV_PREFIX}CONFIG")
+    return Path(config) if config and f"{ENV_PREFIX}ADAPTERS" not in given else None
+
+
+def read_adapters(file: Path) -> list[AdapterSetting]:
+    """The `adapters` of a settings file, and nothing else of it. Raises `StartError`, never quoting what stands there.
+
+    A file without any content is none, perhaps half written: who wants no adapters says `adapters: []`.
+    """
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        adapters = _AdapterList(adapters=told.get("adapters", [])).adapters
+        _check_adapter_names(adapters, ())
+    except Exception as error:
+        raise StartError(_explain(error)) from None
+    return adapters
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -133,8 +214,18 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
     return f"; did you mean {prefix}{nearest[0]}?" if nearest else "."
 
 
-def _unreadable(error: Exception) -> str:
-    """Where a source cannot be parsed at all. Never the parser's own words: they can quote what stands there."""
+class _AdapterList(BaseModel):
+    adapters: list[AdapterSetting]
+
+
+def _explain(error: Exception) -> str:
+    """Never a value, nor a parser's own words: they can quote what stands there."""
+    if isinstance(error, ValidationError):
+        return "\n".join(
+            f"{ENV_PREFIX}{_name(item['loc'])}: {_reason(item['type'], item['loc'], item['msg'])}" for item in error.errors()
+        )
+    if isinstance(error, PydanticCustomError):
+        return f"{ENV_PREFIX}ADAPTERS: {error.message()}"
     if isinstance(error, SettingsError) and (field := re.search(r'field "(\w+)"', str(error))):
         return f"{ENV_PREFIX}{field[1].upper()}: this is not valid JSON."
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
@@ -147,6 +238,6 @@ def _name(loc: tuple[int | str, ...]) -> str:
 
 
 def _reason(kind: str, loc: tuple[int | str, ...], message: str) -> str:
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and len(loc) == 1:
         return f"there is no such setting{did_you_mean(str(loc[0]), Settings.model_fields)}"
     return message

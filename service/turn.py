@@ -4,9 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from service.adapters import Adapters
 from service.admission import Gate
 from service.auth import KeyRing
-from service.domain import Caller, Event, Finished, Step, TextDelta
+from service.catalogue import Catalogue
+from service.domain import Caller, Event, Finished, Step, TextDelta, ToolCallDelta
 from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
@@ -24,6 +26,8 @@ class Rooms:
     settings: Settings
     keys: KeyRing
     lifecycle: Lifecycle
+    catalogue: Catalogue
+    adapters: Adapters
     gate: Gate
     engine: Engine
     telemetry: Telemetry
@@ -48,34 +52,38 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, 
     with rooms.telemetry.turn(turn_id, caller, arrived_s) as record:
         rooms.lifecycle.check_ready()
         request = parse_request(body, max_messages=rooms.settings.max_messages)
-        job = normalize(request, caller=caller, turn_id=turn_id, model=rooms.engine.model, max_choices=rooms.settings.max_choices)
-        with rooms.gate.enter(job) as place:
+        job = normalize(
+            request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
+        )
+        record.normalized(job)
+        with rooms.catalogue.using(job.adapter), rooms.gate.enter(job) as place:
             prepared = await rooms.engine.prepare(job)
             with place.start(prepared):
                 async with aclosing(rooms.engine.generate(prepared)) as steps:
-                    opening = await _first_words(steps, record)
-                    encoder = encoder_for(job)
+                    opening = await _opening(steps)
+                    encoder = encoder_for(job, rooms.engine.model.fingerprint)
                     async with aclosing(_chunks(encoder, opening, steps, record)) as chunks:
                         yield Reply(encoder.media_type, chunks)
 
 
-async def _first_words(steps: AsyncGenerator[Step, None], record: TurnRecord) -> Step:
-    """Everything up to the first text: a token can be half a character, which nobody hears."""
-    opening: list[Event] = []
+async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
+    """Up to the first step with anything in it: a token can be half a character, which is nothing yet."""
     async for step in steps:
-        opening += step
-        if any(isinstance(event, TextDelta) for event in step):
-            record.first_word()
-            break
-    return opening
+        if step:
+            return step
+    return ()
 
 
 async def _chunks(
     encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord
 ) -> AsyncGenerator[bytes, None]:
     step = opening
+    is_heard = False
     try:
         while True:
+            if not is_heard and any(map(_is_heard, step)):
+                is_heard = True
+                record.first_word()
             if step and isinstance(end := step[-1], Finished):
                 record.finished(end.usage)
                 yield encoder.encode(step)
@@ -88,3 +96,8 @@ async def _chunks(
         if encoder.has_begun:
             yield error_event(error.as_openai())
         raise
+
+
+def _is_heard(event: Event) -> bool:
+    """Text, or a call that something else answers: a thought is shown at most."""
+    return isinstance(event, ToolCallDelta) or (isinstance(event, TextDelta) and bool(event.text))

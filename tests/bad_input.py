@@ -15,6 +15,8 @@ from service.schema.response import ErrorBody
 from tests.service_under_test import ServiceUnderTest, sse_events
 
 _DEEP = b"[" * 100_000 + b"]" * 100_000
+_HI = b'{"model": "{model}", "messages": [{"role": "user", "content": "hi"}]'
+_TOOL = b'{"type": "function", "function": {"name": "f"}}'
 
 # name, body, status, param, code
 BAD_BODIES: list[tuple[str, bytes, int, str | None, str]] = [
@@ -30,6 +32,11 @@ BAD_BODIES: list[tuple[str, bytes, int, str | None, str]] = [
     ("wrong role", b'{"model": "{model}", "messages": [{"role": "caller"}]}', 400, "messages[0].role", "invalid_value"),
     ("no role", b'{"model": "{model}", "messages": [{"content": "x"}]}', 400, "messages[0].role", "missing_required_parameter"),
     ("model missing", b'{"messages": [{"role": "user", "content": "hi"}]}', 400, "model", "missing_required_parameter"),
+    ("unknown function", _HI + b', "tools": [' + _TOOL + b'], "tool_choice": {"type": "function", "function": {"name": "g"}}}',
+     400, "tool_choice", "invalid_value"),
+    ("both generations", _HI + b', "tools": [' + _TOOL + b'], "functions": [{"name": "f"}]}', 400, "functions", "invalid_value"),
+    ("custom tool", _HI + b', "tools": [{"type": "custom", "custom": {"name": "f"}}]}', 400, "tools[0].type", "invalid_value"),
+    ("unknown format", _HI + b', "response_format": {"type": "xml"}}', 400, "response_format.type", "invalid_value"),
 ]  # fmt: skip
 
 # field, JSON of its value, status, code: the rest of the request is right
@@ -48,8 +55,15 @@ BAD_FIELDS = [
     ("n", "1000", 400, "integer_above_max_value"),
     ("stop", '["a","b","c","d","e"]', 400, "array_above_max_length"),
     ("stream", '"yes"', 400, "invalid_type"),
-    ("response_format", '{"type":"json_object"}', 400, "unsupported_value"),
-    ("tools", '[{"type":"function","function":{"name":"f"}}]', 400, "unsupported_value"),
+    ("tools", '[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]', 400, "invalid_value"),
+    ("tool_choice", '"required"', 400, "invalid_value"),
+    ("function_call", '{"name":"f"}', 400, "invalid_value"),
+    ("top_logprobs", "21", 400, "integer_above_max_value"),
+    ("top_logprobs", "2", 400, "invalid_value"),
+    ("reasoning_effort", '"much"', 400, "invalid_value"),
+    ("audio", '{"voice":"alloy","format":"wav"}', 400, "unsupported_value"),
+    ("modalities", '["text","audio"]', 400, "unsupported_value"),
+    ("guided_json", '{"type":"object"}', 400, "unsupported_value"),
 ]
 
 

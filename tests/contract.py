@@ -97,6 +97,41 @@ def test_unknown_fields_do_no_harm(service: ServiceUnderTest) -> None:
     assert service.post(service.body(**extras)).status_code == 200
 
 
+def test_a_stream_and_an_answer_come_from_the_same_system(service: ServiceUnderTest) -> None:
+    answer = ChatCompletion.model_validate_json(service.post(service.body()).content)
+    chunks = sse_events(service.post(service.body(stream=True)).text)[:-1]
+    assert {chunk["system_fingerprint"] for chunk in chunks} == {answer.system_fingerprint}
+
+
+@pytest.mark.parametrize(("asked", "told"), [("auto", "default"), ("flex", "default"), (None, None)])
+def test_the_tier_is_told_to_who_asks(service: ServiceUnderTest, asked: str | None, told: str | None) -> None:
+    assert ChatCompletion.model_validate_json(service.post(service.body(service_tier=asked)).content).service_tier == told
+    chunks = sse_events(service.post(service.body(service_tier=asked, stream=True)).text)[:-1]
+    assert {ChatCompletionChunk.model_validate(chunk).service_tier for chunk in chunks} == {told}
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        {"tools": [{"type": "function", "function": {"name": "hang_up"}}], "tool_choice": "none"},
+        {"functions": [{"name": "hang_up"}], "function_call": "none"},
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_tools_that_may_not_be_called_are_not(service: ServiceUnderTest, offered: dict[str, Any], stream: bool) -> None:
+    response = service.post(service.body(stream=stream, **offered))
+    assert response.status_code == 200
+    assert '"tool_calls"' not in response.text
+    assert '"function_call"' not in response.text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_callers_request_id_comes_back(service: ServiceUnderTest, stream: bool) -> None:
+    response = service.post(service.body(stream=stream), headers={"x-request-id": "call-42"})
+    assert response.headers.get_list("x-request-id") == ["call-42"]
+    assert service.post(service.body(stream=stream)).headers["x-request-id"] != "call-42"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -177,8 +212,8 @@ def test_sixteen_streams_make_progress_together(service: ServiceUnderTest) -> No
     client = httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120)
 
     def talk(number: int) -> None:
-        body = service.body(f"Tell me story number {number}.", stream=True, max_tokens=100, ignore_eos=True)
-        body["messages"][0]["content"] += " and so on" * 40  # The scripted engine says what it hears.
+        body = service.body(f"Tell me story number {number}.", stream=True, max_tokens=300, ignore_eos=True)
+        body["messages"][0]["content"] += " and so on" * 110  # The scripted engine says what it hears.
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             for line in response.iter_lines():
                 if line.startswith("data: {") and not begun[number]:

@@ -1,5 +1,6 @@
 """Reading the tables of `docs/`, which tests hold against the code."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 _DOCS = Path(__file__).parent.parent / "docs"
@@ -11,5 +12,17 @@ def document_lines(document: str) -> list[str]:
 
 def table_rows(document: str) -> list[tuple[str, ...]]:
     """The cells of the document's one Markdown table, header and rule left out."""
-    lines = [line for line in document_lines(document) if line.startswith("|")]
-    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines[2:]]
+    return _rows(document_lines(document))
+
+
+def table_rows_under(document: str, heading: str) -> list[tuple[str, ...]]:
+    """The same of the table under a heading, where a document has several."""
+    lines = document_lines(document)
+    below = lines[lines.index(heading) + 1 :]
+    end = next((number for number, line in enumerate(below) if line.startswith("#")), len(below))
+    return _rows(below[:end])
+
+
+def _rows(lines: Iterable[str]) -> list[tuple[str, ...]]:
+    table = [line for line in lines if line.startswith("|")]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table[2:]]

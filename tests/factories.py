@@ -9,25 +9,36 @@ from service.schema.request import ChatRequest, parse_request
 
 CANARY = "canary-7f3a"
 """Stands for what must never be shown: a key, or words of a conversation."""
+FINGERPRINT = "fp_test"
 
 
 def make_card(*, max_model_len: int = 100, max_chars_per_token: int = 4) -> ModelCard:
-    return ModelCard(name="m", created=0, max_model_len=max_model_len, max_chars_per_token=max_chars_per_token)
+    return ModelCard(
+        name="m", created=0, max_model_len=max_model_len, max_chars_per_token=max_chars_per_token, fingerprint=FINGERPRINT
+    )
 
 
 def make_job(
-    text: str = "Hello", *, n: int = 1, max_tokens: int | None = None, is_stream: bool = True, include_usage: bool = False
+    text: str = "Hello",
+    *,
+    n: int = 1,
+    max_tokens: int | None = None,
+    is_stream: bool = True,
+    include_usage: bool = False,
+    **more: Any,
 ) -> ChatJob:
+    """`more`: any of a job's optional fields, or `sampling` in place of n."""
     return ChatJob(
         turn_id="turn-1",
         tenant="acme",
         model="m",
         messages=(Message("user", text),),
-        sampling=Sampling(n=n),
+        sampling=more.pop("sampling", Sampling(n=n)),
         max_tokens=max_tokens,
         is_stream=is_stream,
         include_usage=include_usage,
         created=1_700_000_000,
+        **more,
     )
 
 

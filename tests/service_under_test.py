@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import uvicorn
+import uvloop
 
 from service.app import create_app
 from service.auth import KeyRing
 from service.engine.scripted import ScriptedEngine
-from service.serve import bind
+from service.serve import bind, server_config
 from service.settings import Settings
 from service.turn import Rooms
 
@@ -84,10 +85,8 @@ def scripted_service(*, is_started: bool = True, **settings: Any) -> Iterator[Sc
     app = create_app(chosen, engine, KeyRing(plain=[("acme", KEY), ("other", OTHER_KEY)]))
     rooms: Rooms = app.state.rooms
     sock = bind(chosen)
-    server = uvicorn.Server(
-        uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
-    loop = asyncio.new_event_loop()
+    server = uvicorn.Server(server_config(app))
+    loop = uvloop.new_event_loop()
     is_up = threading.Event()
 
     async def run() -> None:

@@ -12,7 +12,7 @@ from service.errors import NotAuthenticated, StartError
 from tests.factories import CANARY
 
 SALT = "0f" * 16
-RING = KeyRing(plain=[("acme", "a-key"), ("acme", "a-key-2"), ("other", "o-key"), ("café", "clé")])
+RING = KeyRing(plain=[("acme", "a-key"), ("acme", "a-key-2"), ("other", "o-key"), ("café", "clé")], isolates_cache=False)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_empty_ring_lets_nobody_in() -> None:
 def test_an_added_key_opens_the_service_as_its_tenant(tmp_path: Path, tenant: str) -> None:
     file = tmp_path / "made" / "keys.yaml"
     first, second = add_key(file, tenant), add_key(file, "second")
-    ring = KeyRing(read_key_file(file))
+    ring = KeyRing(read_key_file(file), isolates_cache=False)
     assert first != second
     assert ring.identify([(b"x-api-key", first.encode())]) == Caller(tenant)
     assert ring.identify([(b"authorization", b"Bearer " + second.encode())]) == Caller("second")
@@ -164,7 +164,7 @@ def test_a_key_file_holds_hashes_only_and_is_its_owners(tmp_path: Path) -> None:
 
 def test_file_and_plain_keys_work_side_by_side(tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys.yaml", "acme")
-    ring = KeyRing(read_key_file(tmp_path / "keys.yaml"), [("other", "o-key")])
+    ring = KeyRing(read_key_file(tmp_path / "keys.yaml"), [("other", "o-key")], isolates_cache=False)
     assert ring.identify([(b"x-api-key", key.encode())]) == Caller("acme")
     assert ring.identify([(b"x-api-key", b"o-key")]) == Caller("other")
 

@@ -1,23 +1,16 @@
 """Events -> bytes: read back as a client reads them, and held against the wire models."""
 
 import json
-from typing import Any
 
 import pytest
 
-from service.domain import ChoiceFinished, Finished, Step, TextDelta, Usage
+from service.domain import ChoiceFinished, Finished, Step, TextDelta
 from service.encode import EVENT_STREAM, JSON, JsonEncoder, SseEncoder, encoder_for, error_event
 from service.errors import EngineFailed
-from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody
-from tests.factories import make_job
+from service.schema.response import ChatCompletionChunk, ErrorBody
+from tests.encoded import USAGE, USAGE_ON_WIRE, answer_of, chunks_of, read_events, stream_of, text_of
+from tests.factories import FINGERPRINT, make_job
 
-USAGE = Usage(prompt_tokens=9, completion_tokens=3, cached_tokens=4)
-USAGE_ON_WIRE = {
-    "prompt_tokens": 9,
-    "completion_tokens": 3,
-    "total_tokens": 12,
-    "prompt_tokens_details": {"cached_tokens": 4},
-}
 TURN: list[Step] = [
     [TextDelta(0, "One")],
     [],
@@ -42,38 +35,6 @@ SPECIAL = [
 ]
 
 
-def read_events(stream: bytes) -> list[str]:
-    """The data of each event, by the WHATWG rules: a line ends at \\n, \\r or \\r\\n and nowhere else."""
-    text = stream.decode().replace("\r\n", "\n").replace("\r", "\n")
-    assert text.endswith("\n\n")
-    lines = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
-    assert all(len(block) == 1 and block[0].startswith("data: ") for block in lines)
-    return [block[0].removeprefix("data: ") for block in lines]
-
-
-def stream_of(steps: list[Step], **job: Any) -> bytes:
-    encoder = SseEncoder(make_job(**job))
-    return b"".join(encoder.encode(step) for step in steps)
-
-
-def chunks_of(steps: list[Step], **job: Any) -> list[ChatCompletionChunk]:
-    """The chunks of a whole stream, which must end in its only [DONE]."""
-    *chunks, done = read_events(stream_of(steps, **job))
-    assert done == "[DONE]"
-    return [ChatCompletionChunk.model_validate_json(chunk) for chunk in chunks]
-
-
-def text_of(chunks: list[ChatCompletionChunk], index: int = 0) -> str:
-    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index)
-
-
-def answer_of(steps: list[Step], **job: Any) -> ChatCompletion:
-    encoder = JsonEncoder(make_job(is_stream=False, **job))
-    *early, last = [encoder.encode(step) for step in steps]
-    assert not any(early)
-    return ChatCompletion.model_validate_json(last)
-
-
 def test_a_stream_is_role_then_text_then_reason_then_done() -> None:
     choices = [chunk.choices[0] for chunk in chunks_of(TURN)]
     assert [(choice.delta.role, choice.delta.content, choice.finish_reason) for choice in choices] == [
@@ -88,11 +49,12 @@ def test_a_stream_is_role_then_text_then_reason_then_done() -> None:
 
 def test_every_chunk_carries_the_same_envelope() -> None:
     chunks = chunks_of(TURN, include_usage=True)
-    assert {(chunk.id, chunk.created, chunk.model) for chunk in chunks} == {("chatcmpl-turn-1", 1_700_000_000, "m")}
+    envelopes = {(chunk.id, chunk.created, chunk.model, chunk.system_fingerprint) for chunk in chunks}
+    assert envelopes == {("chatcmpl-turn-1", 1_700_000_000, "m", FINGERPRINT)}
 
 
 def test_the_role_leaves_in_the_same_bytes_as_the_first_text() -> None:
-    encoder = SseEncoder(make_job())
+    encoder = SseEncoder(make_job(), FINGERPRINT)
     first = encoder.encode([TextDelta(0, "One")])
     assert [ChatCompletionChunk.model_validate_json(event).choices[0].delta.content for event in read_events(first)] == [
         "",
@@ -102,7 +64,7 @@ def test_the_role_leaves_in_the_same_bytes_as_the_first_text() -> None:
 
 
 def test_a_step_without_events_is_no_bytes_and_no_beginning() -> None:
-    encoder = SseEncoder(make_job())
+    encoder = SseEncoder(make_job(), FINGERPRINT)
     begun = []
     for step in ([], TURN[0], []):
         assert bool(encoder.encode(step)) == bool(step)
@@ -154,7 +116,8 @@ def test_any_text_comes_through_both_ways(text: str) -> None:
 
 def test_one_json_answer_says_what_the_stream_says() -> None:
     answer = answer_of(TURN)
-    assert (answer.id, answer.created, answer.model) == ("chatcmpl-turn-1", 1_700_000_000, "m")
+    envelope = (answer.id, answer.created, answer.model, answer.system_fingerprint)
+    assert envelope == ("chatcmpl-turn-1", 1_700_000_000, "m", FINGERPRINT)
     assert [(choice.index, choice.message.content, choice.finish_reason) for choice in answer.choices] == [
         (0, "One two three.", "stop")
     ]
@@ -170,7 +133,7 @@ def test_choices_of_one_json_answer_are_in_order() -> None:
 
 
 def test_a_json_answer_that_breaks_midway_can_still_have_a_status() -> None:
-    encoder = JsonEncoder(make_job(is_stream=False))
+    encoder = JsonEncoder(make_job(is_stream=False), FINGERPRINT)
     encoder.encode(TURN[0])
     assert not encoder.has_begun
 
@@ -183,10 +146,10 @@ def test_an_error_event_is_one_event_with_openais_error() -> None:
 
 @pytest.mark.parametrize(("is_stream", "media_type"), [(True, EVENT_STREAM), (False, JSON)])
 def test_the_job_decides_how_the_answer_is_encoded(is_stream: bool, media_type: str) -> None:
-    assert encoder_for(make_job(is_stream=is_stream)).media_type == media_type
+    assert encoder_for(make_job(is_stream=is_stream), FINGERPRINT).media_type == media_type
 
 
 def test_line_separators_are_escaped_so_that_line_readers_do_not_break_on_them() -> None:
-    frame = SseEncoder(make_job()).encode([TextDelta(0, "a\u2028b\u2029c\x85d")])
+    frame = SseEncoder(make_job(), FINGERPRINT).encode([TextDelta(0, "a\u2028b\u2029c\x85d")])
     assert len(frame.decode().splitlines()) == len(frame.decode().split("\n")) - 1
     assert read_events(frame)

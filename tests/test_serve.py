@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,48 @@ def test_signal_to_the_group_ends_at_once(serving: ServiceProcess, number: signa
     assert serving.wait() == 0
     assert all_gone(family)
     assert "Traceback" not in serving.output
+
+
+def test_a_log_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> None:
+    """stderr is a pipe that is never read: it fills after some 200 lines."""
+    reader, writer = os.pipe()
+    env = environment(engine="scripted", port="0", api_keys="acme=test-key-1", log_format="json")
+    log = tmp_path / "log"
+    with log.open("w") as out, subprocess.Popen([FIRSTWORD, "serve"], env=env, stdout=out, stderr=writer) as process:
+        while "Base URL" not in log.read_text():
+            assert process.poll() is None
+        port = int(re.findall(r"127\.0\.0\.1:(\d+)/v1", log.read_text())[0])
+        running = ServiceProcess("127.0.0.1", port, "scripted", process=process, log=log)  # type: ignore[arg-type]
+        with httpx.Client() as client:
+            for _ in range(600):
+                client.post(f"{running.url}/v1/chat/completions", json={}, headers={"x-api-key": running.key})
+        assert running.get("/livez").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("redirect", ["> /dev/full", "2> /dev/full", "2>&-", "| sleep 0.1"])
+def test_a_broken_output_does_not_stop_the_service(redirect: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = environment(engine="scripted", port=str(port), api_keys="acme=test-key-1")
+    process = subprocess.Popen(["bash", "-c", f"exec {FIRSTWORD} serve {redirect}"], env=env, start_new_session=True)
+    try:
+        while True:
+            try:
+                assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code in (200, 503)
+                break
+            except httpx.ConnectError:
+                assert "|" in redirect or process.poll() is None
+        time.sleep(0.5)
+        answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json={}, headers={"x-api-key": "test-key-1"})
+        assert answer.status_code == 400
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_port_in_use_is_said(tmp_path: Path) -> None:

@@ -105,6 +105,12 @@ def test_an_unknown_key_in_the_file_is_refused_with_the_nearest_name(
         ("SEND_TIMEOUT_S", "inf"),
         ("DRAIN_TIMEOUT_S", "-1"),
         ("LOG_FORMAT", CANARY),
+        ("ADAPTERS", CANARY),
+        ("ADAPTERS", f'{{"name": "{CANARY}"}}'),
+        ("ADAPTERS.0.PATH", f'[{{"name": "{CANARY}"}}]'),
+        ("ADAPTERS.0.NMAE", f'[{{"nmae": "{CANARY}", "name": "a", "path": "/a"}}]'),
+        ("ADAPTERS", f'[{{"name": "{CANARY}", "path": "/a"}}, {{"name": "{CANARY}", "path": "/b"}}]'),
+        ("MAX_ADAPTERS", "-1"),
         ("WARMUP_PROMPTS", "[]"),
         ("WARMUP_PROMPTS", f"Hello {CANARY}"),
         ("ENGINE_ARGS", f'["{CANARY}"]'),
@@ -113,10 +119,32 @@ def test_an_unknown_key_in_the_file_is_refused_with_the_nearest_name(
 )
 def test_a_wrong_variable_is_named_and_no_value_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv("FIRSTWORD_API_KEYS", f"acme={CANARY}")
-    monkeypatch.setenv(f"FIRSTWORD_{name}", value)
+    monkeypatch.setenv(f"FIRSTWORD_{name.partition('.')[0]}", value)
     message = refusal()
     assert message.startswith(f"FIRSTWORD_{name}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("taken", ["SERVED_MODEL_NAME", "MODEL_ALIASES"])
+def test_an_adapter_cannot_have_a_name_of_the_model(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+    monkeypatch.setenv(f"FIRSTWORD_{taken}", "agent" if taken == "SERVED_MODEL_NAME" else '["agent"]')
+    monkeypatch.setenv("FIRSTWORD_ADAPTERS", '[{"name": "a", "path": "/a"}, {"name": "agent", "path": "/b"}]')
+    assert refusal() == "FIRSTWORD_ADAPTERS: the name of adapter 2 is taken"
+
+
+@pytest.mark.parametrize(("adapters", "given", "places"), [(0, None, 0), (2, None, 8), (9, None, 9), (0, "3", 3), (2, "2", 2)])
+def test_places_for_adapters(monkeypatch: pytest.MonkeyPatch, adapters: int, given: str | None, places: int) -> None:
+    listed = [{"name": f"a{number}", "path": "/a"} for number in range(adapters)]
+    monkeypatch.setenv("FIRSTWORD_ADAPTERS", json.dumps(listed))
+    if given is not None:
+        monkeypatch.setenv("FIRSTWORD_MAX_ADAPTERS", given)
+    assert load_settings().adapter_places == places
+
+
+def test_fewer_places_than_adapters_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTWORD_ADAPTERS", '[{"name": "a", "path": "/a"}, {"name": "b", "path": "/b"}]')
+    monkeypatch.setenv("FIRSTWORD_MAX_ADAPTERS", "1")
+    assert refusal() == "FIRSTWORD_MAX_ADAPTERS: 2 adapters are configured; it must be as many"
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,48 +1,57 @@
-"""The outermost room: whatever is raised below becomes OpenAI's error shape, once, here. Pure ASGI: it costs a token nothing."""
+"""The outermost room, pure ASGI: every request gets an ID, and whatever is raised below becomes OpenAI's error shape, once."""
 
+import re
+import secrets
 import traceback
 
 import orjson
 import structlog
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.wire import ClientGone
 from service.encode import JSON
-from service.errors import EngineFailed, TurnError
+from service.errors import ClientGone, EngineFailed, TurnError
 
 _log = structlog.get_logger("firstword.api")
+# What may be echoed into a header and a log line.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-class ErrorBoundary:
+class Boundary:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # Of this request's task alone.
+        id_header = (b"x-request-id", request_id.encode())
         has_started = False
 
-        async def watch(message: Message) -> None:
+        async def pass_on(message: Message) -> None:
             nonlocal has_started
-            has_started = True
+            if not has_started:
+                has_started = True
+                message["headers"] = [*message["headers"], id_header]
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, pass_on)
         except ClientGone:
             return None
-        except TurnError as error:
-            _log_cause(error)
-            if not has_started:
-                await send_error(send, error)
         except Exception as error:
             _log_cause(error)
             if not has_started:
-                await send_error(send, EngineFailed())
+                await _send_error(pass_on, error if isinstance(error, TurnError) else EngineFailed())
 
 
-async def send_error(send: Send, error: TurnError) -> None:
-    """Answer with the error's status, headers and OpenAI body."""
+def _request_id(given: str | None) -> str:
+    """The caller's own ID where it is a decent one, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+async def _send_error(send: Send, error: TurnError) -> None:
     body = orjson.dumps(error.as_openai())
     headers = {"Content-Type": JSON, "Content-Length": str(len(body)), **error.headers}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -52,7 +61,7 @@ async def send_error(send: Send, error: TurnError) -> None:
 
 def _log_cause(error: BaseException) -> None:
     """What broke and where, for errors that are ours. Never the words of an exception: they can quote a conversation."""
-    if isinstance(error, TurnError) and error.status != 500:
+    if isinstance(error, TurnError) and error.status != EngineFailed.status:
         return
     cause = error.__cause__ or error
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]

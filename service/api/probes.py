@@ -10,18 +10,18 @@ from service.turn import Rooms
 def probe_router(rooms: Rooms) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/livez")
+    @router.api_route("/livez", methods=["GET", "HEAD"])
     async def livez() -> Response:
         """200 while the process can do its work or is on the way to it; 503 once the engine has died."""
         is_alive = rooms.lifecycle.state is not State.FAILED
         return PlainTextResponse(rooms.lifecycle.state, status_code=200 if is_alive else 503)
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=["GET", "HEAD"])
     async def readyz() -> Response:
         """200 once a real warm-up turn has been answered and until the service drains; else 503 with the state."""
         return PlainTextResponse(rooms.lifecycle.state, status_code=200 if rooms.lifecycle.is_ready else 503)
 
-    @router.get("/metrics")
+    @router.api_route("/metrics", methods=["GET", "HEAD"])
     async def metrics(request: Request) -> Response:
         body, content_type = rooms.telemetry.render(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})

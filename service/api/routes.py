@@ -5,12 +5,12 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.wire import read_body, until_disconnect
 from service.domain import Caller
 from service.encode import JSON
-from service.errors import TurnError
+from service.errors import ClientGone, TurnError
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
@@ -37,22 +37,33 @@ class TurnResponse(Response):
 
 async def _send_whole(send: Send, reply: Reply) -> None:
     body = b"".join([chunk async for chunk in reply.chunks])
-    await send(_start(reply, (b"content-length", str(len(body)).encode())))
-    await send({"type": "http.response.body", "body": body})
+    await _send(send, _start(reply, (b"content-length", str(len(body)).encode())))
+    await _send_body(send, body, is_last=True)
 
 
 async def _send_stream(send: Send, reply: Reply) -> None:
     first = await anext(reply.chunks)  # Before the headers: until a first word exists, an error still gets its status.
     # A proxy that collects a stream takes the first word's earliness away.
-    await send(_start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
-    await send({"type": "http.response.body", "body": first, "more_body": True})
+    await _send(send, _start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
+    await _send_body(send, first)
     try:
         async for chunk in reply.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await _send_body(send, chunk)
     except TurnError:
-        await send({"type": "http.response.body", "body": b""})  # The error event is out; end the stream properly.
+        await _send_body(send, b"", is_last=True)  # The error event is out; end the stream properly.
         raise
-    await send({"type": "http.response.body", "body": b""})
+    await _send_body(send, b"", is_last=True)
+
+
+async def _send_body(send: Send, body: bytes, *, is_last: bool = False) -> None:
+    await _send(send, {"type": "http.response.body", "body": body, "more_body": not is_last})
+
+
+async def _send(send: Send, message: Message) -> None:
+    try:
+        await send(message)
+    except (RuntimeError, OSError) as error:  # The transport is closed, and only writing shows it (behind a pipelined request).
+        raise ClientGone from error
 
 
 def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
@@ -77,8 +88,11 @@ def chat_router(rooms: Rooms) -> APIRouter:
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""
         rooms.keys.identify(request.headers.raw)
-        card = rooms.engine.model
-        return ModelList(data=[Model(id=card.name, created=card.created, max_model_len=card.max_model_len)])
+        card, catalogue = rooms.catalogue.card, rooms.catalogue
+        named = [(name, None) for name in catalogue.base_names] + [(adapter.name, card.name) for adapter in catalogue.adapters]
+        return ModelList(
+            data=[Model(id=name, parent=parent, created=card.created, max_model_len=card.max_model_len) for name, parent in named]
+        )
 
     errors: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorBody} for status in (400, 401, 404, 405, 408, 413, 415, 500, 503)
@@ -94,14 +108,20 @@ def chat_router(rooms: Rooms) -> APIRouter:
             openapi_extra=_CHAT_REQUEST,
         )
         router.add_api_route(
-            f"{prefix}/models", list_models, methods=["GET"], operation_id=f"models_{name}", responses={401: errors[401]}
+            f"{prefix}/models",
+            list_models,
+            methods=["GET"],
+            operation_id=f"models_{name}",
+            responses={401: errors[401]},
+            openapi_extra=_SECURED,
         )
     return router
 
 
+_SECURED: dict[str, Any] = {"security": [{"bearer": []}, {"x-api-key": []}]}
 _CHAT_REQUEST = {
     "requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": "#/components/schemas/ChatRequest"}}}},
-    "security": [{"bearer": []}, {"x-api-key": []}],
+    **_SECURED,
 }
 _CHAT_200 = {
     "description": "The answer; with `stream: true`, chunks as server-sent events, ended by `data: [DONE]`.",

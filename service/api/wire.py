@@ -7,11 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from service.errors import BodyTooLarge, BodyTooSlow, UnsupportedMediaType
-
-
-class ClientGone(Exception):
-    """The client closed the connection: there is nobody to answer."""
+from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, UnsupportedMediaType
 
 
 async def read_body(headers: Headers, receive: Receive, *, limit: int, timeout_s: float) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
-from service.domain import ChatJob, ModelCard, PreparedTurn, Step
+from service.domain import Adapter, ChatJob, ModelCard, PreparedTurn, Step
 from service.errors import PromptTooLong, StartError
 from service.settings import did_you_mean
 
@@ -26,8 +26,24 @@ class Engine(Protocol):
         """False once the engine has died: it never recovers, the process must be replaced."""
         ...
 
+    @property
+    def max_adapters(self) -> int:
+        """LoRA adapters that can be loaded at once; 0: none."""
+        ...
+
     async def start(self) -> None:
         """Load the model. Returns when turns can run. Raises `StartError`."""
+        ...
+
+    async def load_adapter(self, name: str, path: str) -> Adapter:
+        """Check a LoRA adapter in a local folder against the model, and load it. A turn uses it by `ChatJob.adapter`.
+
+        Raises `AdapterRefused`; nothing of it is left in the engine then. The caller keeps to `max_adapters`.
+        """
+        ...
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        """Free an adapter's memory. Call once no turn uses it."""
         ...
 
     async def prepare(self, job: ChatJob) -> PreparedTurn:

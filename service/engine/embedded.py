@@ -34,8 +34,15 @@ def model_folder() -> Path:
 def ensure_embedded_model(say: Callable[[str], None]) -> Path:
     """Return the verified folder, converting first where it is missing or damaged. Raises `StartError`."""
     folder = model_folder()
-    if is_intact(folder):
-        return folder
+    try:
+        return folder if is_intact(folder) else _unpack(folder, say)
+    except OSError as error:
+        raise StartError(
+            f"The cache folder {folder.parent} cannot be written: {error.strerror}. XDG_CACHE_HOME names another."
+        ) from None
+
+
+def _unpack(folder: Path, say: Callable[[str], None]) -> Path:
     if folder.exists():
         say(f"The embedded model in {folder} does not match its checksums; converting it again.")
     say(f"Unpacking the embedded model {MODEL_NAME} (once, about 20 s) …")

@@ -5,15 +5,29 @@ the prefill takes, the pace of tokens, what several tokens in one step look like
 """
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from service.domain import ChatJob, ChoiceFinished, Event, Finished, ModelCard, PreparedTurn, Step, TextDelta, Usage
+from service.domain import (
+    Adapter,
+    ChatJob,
+    ChoiceFinished,
+    Event,
+    Finished,
+    ModelCard,
+    PreparedTurn,
+    Step,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
 from service.engine.base import build_args, completion_room
-from service.errors import EngineFailed, TurnError
+from service.errors import AdapterRefused, EngineFailed, TurnError
 
 _CHARS_PER_TOKEN = 4
 
@@ -27,13 +41,19 @@ class ScriptedArgs:
     prefill_s: float = 0.0
     step_s: float = 0.0
     """From one token to the next."""
+    max_adapters: int = 8
+    adapter_load_s: float = 0.0
+    bad_adapters: tuple[str, ...] = ()
+    """Names of adapters whose loading fails. Any other in a folder that exists loads."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer. `steps` are the texts of successive engine steps; an empty one is half a character."""
+    """One scripted answer. `steps` are the texts of successive engine steps; an empty one is half a character, and one that is
+    no text gives the events themselves (a tool call, a thought).
+    """
 
-    steps: tuple[str, ...]
+    steps: tuple[str | tuple[Event, ...], ...]
     prefill_s: float | None = None
     step_s: float | None = None
     refuse: TurnError | None = None
@@ -52,23 +72,45 @@ class ScriptedEngine:
             created=int(time.time()),
             max_model_len=self.args.max_model_len,
             max_chars_per_token=_CHARS_PER_TOKEN,
+            fingerprint="fp_scripted",
         )
         self._script: deque[Reply] = deque()
         self.running = 0
         self.aborted = 0
         self.jobs: list[ChatJob] = []
         """Every job that was started, in order: what the layers above made of the requests."""
+        self.adapters: dict[int, Adapter] = {}
+        """Those loaded now, by their number."""
+        self._adapter_ids = itertools.count(1)
         self.is_healthy = True
 
     @property
     def model(self) -> ModelCard:
         return self._model
 
+    @property
+    def max_adapters(self) -> int:
+        return self.args.max_adapters
+
     def enqueue(self, *replies: Reply) -> None:
         self._script.extend(replies)
 
     async def start(self) -> None:
         await asyncio.sleep(self.args.start_s)
+
+    async def load_adapter(self, name: str, path: str) -> Adapter:
+        await asyncio.sleep(self.args.adapter_load_s)
+        if not await asyncio.to_thread(Path(path).is_dir):
+            raise AdapterRefused(name, f"{path} is not a folder")
+        if name in self.args.bad_adapters:
+            raise AdapterRefused(name, "the script says so")
+        assert len(self.adapters) < self.max_adapters, "the caller keeps to max_adapters"
+        adapter = Adapter(name, path, next(self._adapter_ids))
+        self.adapters[adapter.id] = adapter
+        return adapter
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        del self.adapters[adapter.id]
 
     async def prepare(self, job: ChatJob) -> PreparedTurn:
         prompt_tokens = sum(-(-len(message.content) // _CHARS_PER_TOKEN) + 1 for message in job.messages)
@@ -78,6 +120,7 @@ class ScriptedEngine:
     async def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
         reply = turn.payload
         assert isinstance(reply, Reply)
+        assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "unloaded while a turn uses it"
         self.jobs.append(turn.job)
         self.running += 1
         is_finished = False
@@ -96,14 +139,19 @@ class ScriptedEngine:
         texts = reply.steps[: turn.max_tokens]
         pace_s = self.args.step_s if reply.step_s is None else reply.step_s
         choices = range(turn.job.sampling.n)
+        has_called = False
         for number, text in enumerate(texts):
             if number == reply.fail_after or not self.is_healthy:
                 raise EngineFailed
             if number:
                 await asyncio.sleep(pace_s)
-            events: list[Event] = [TextDelta(index, text) for index in choices if text]
+            events: list[Event] = [TextDelta(index, text) for index in choices if text] if isinstance(text, str) else list(text)
+            has_called = has_called or any(isinstance(event, ToolCallDelta) for event in events)
             if number == len(texts) - 1:
-                events += [ChoiceFinished(index, "length" if len(texts) < len(reply.steps) else "stop") for index in choices]
+                is_cut = len(texts) < len(reply.steps)
+                events += [
+                    ChoiceFinished(index, "length" if is_cut else "tool_calls" if has_called else "stop") for index in choices
+                ]
                 events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens=0)))
             yield events
 

@@ -6,40 +6,48 @@ module takes seconds (torch), so `app` and `cli` do it only when this engine is 
 
 import asyncio
 import os
-import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 # Before vllm is imported: it reads these once. Spawn, since a fork of a process with CUDA or threads is broken.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for what a person asked for.
 
+from vllm import __version__ as vllm_version
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
-from vllm.outputs import RequestOutput
+from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
+from vllm.reasoning import ReasoningParserManager
 from vllm.renderers import TokenizeParams
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
+from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from service.domain import ChatJob, ChoiceFinished, Event, Finished, ModelCard, PreparedTurn, Step, TextDelta, Usage
+from service.domain import Adapter, ChatJob, ModelCard, PreparedTurn, Step
+from service.engine.adapter_loading import AdapterLoader
+from service.engine.arguments import AUTO, adapter_args, default_args, fingerprint, pick_parser
 from service.engine.base import build_args, completion_room
+from service.engine.base_weights import read_base
+from service.engine.families import reasoning_parser_for, tool_parser_for
+from service.engine.fields import request_fields
 from service.engine.processes import kill_children
+from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
+from service.engine.traits import probe_traits
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
-
-_FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
 class _Request(ChatCompletionRequest):
@@ -53,29 +61,67 @@ class _Request(ChatCompletionRequest):
 class _Payload:
     engine_input: Any
     params: SamplingParams
+    request: _Request
 
 
 class VllmEngine:
     """One model on one AsyncLLM."""
 
-    def __init__(self, model: str, served_model_name: str, engine_args: Mapping[str, Any]) -> None:
-        """Check the arguments and read the model's configuration; no weights yet. Raises `StartError`."""
-        defaults = {"model": model, "served_model_name": served_model_name, **_defaults(model)}
+    def __init__(
+        self,
+        model: str,
+        served_model_name: str,
+        engine_args: Mapping[str, Any],
+        *,
+        tool_parser: str = AUTO,
+        reasoning_parser: str = AUTO,
+        max_adapters: int = 0,
+    ) -> None:
+        """Check the arguments and read the model's configuration; no weights yet. Raises `StartError`.
+
+        The parsers are names of vLLM's, `auto` for the model family's, or `none`.
+        """
+        defaults = {
+            "model": model,
+            "served_model_name": served_model_name,
+            **default_args(model, is_cpu=current_platform.is_cpu()),
+            **adapter_args(max_adapters),
+        }
         args = build_args(AsyncEngineArgs, defaults, engine_args)
+        if current_platform.is_cpu() and args.enforce_eager:
+            # Samplers would still be compiled at first use: a stall of seconds, and a C++ compiler that may not be there.
+            os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         try:
-            self._config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
-            tokenizer = cached_tokenizer_from_config(self._config.model_config)
+            config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+            self._tokenizer = cached_tokenizer_from_config(config.model_config)
         except Exception as error:
             raise StartError(f"vLLM refuses the model {model!r} or an engine argument: {error}") from None
-        self._default_sampling = self._config.model_config.get_diff_sampling_param()
+        family = config.model_config.hf_config.model_type, f"{model} {served_model_name}"
+        traits = probe_traits(self._render)
+        # What normalization writes for a template that can't show tools is Hermes' form, so that is what to read.
+        of_family = tool_parser_for(*family) if traits.takes_tools else "hermes"
+        self._tool_parser = pick_parser("FIRSTWORD_TOOL_PARSER", tool_parser, of_family, ToolParserManager.list_registered())
+        self._reasoning_parser = pick_parser(
+            "FIRSTWORD_REASONING_PARSER",
+            reasoning_parser,
+            reasoning_parser_for(*family),
+            ReasoningParserManager.list_registered(),
+        )
+        if self._reasoning_parser is not None:  # The engine must know it too: constraints begin where thinking ends.
+            config.structured_outputs_config.reasoning_parser = self._reasoning_parser
+        self._config = config
+        self._default_sampling = config.model_config.get_diff_sampling_param()
         self._model = ModelCard(
             name=served_model_name,
             created=int(time.time()),
-            max_model_len=self._config.model_config.max_model_len,
-            max_chars_per_token=tokenizer.max_chars_per_token,
+            max_model_len=config.model_config.max_model_len,
+            max_chars_per_token=self._tokenizer.max_chars_per_token,
+            fingerprint=fingerprint(vllm_version, model, config.model_config.revision, engine_args),
+            traits=traits,
         )
         self._llm: AsyncLLM | None = None
         self._renderer: OnlineRenderer | None = None
+        self._adapters: AdapterLoader | None = None
         self._is_loading = threading.Event()
         self._is_stopped = False
 
@@ -98,14 +144,34 @@ class VllmEngine:
                 request_logger=None,
                 chat_template=None,
                 chat_template_content_format="auto",
+                enable_auto_tools=True,
+                tool_parser=self._tool_parser,
+                reasoning_parser=self._reasoning_parser,
             )
             await asyncio.to_thread(self._renderer.warmup)
+            if lora := self._config.lora_config:
+                revision, download_dir = llm.model_config.revision, self._config.load_config.download_dir
+                base = partial(read_base, llm.model_config.model, revision=revision, download_dir=download_dir)
+                self._adapters = AdapterLoader(llm, LoRARequest, base, max_rank=lora.max_lora_rank)
         except Exception as error:
             raise StartError(f"The vLLM engine did not start: {type(error).__name__}: {error}") from error
 
+    @property
+    def max_adapters(self) -> int:
+        lora = self._config.lora_config
+        return (lora.max_cpu_loras or 0) if lora else 0
+
+    async def load_adapter(self, name: str, path: str) -> Adapter:
+        assert self._adapters is not None, "start() first, with max_adapters"
+        return await self._adapters.load(name, path)
+
+    async def unload_adapter(self, adapter: Adapter) -> None:
+        assert self._adapters is not None, "start() first, with max_adapters"
+        await self._adapters.unload(adapter)
+
     async def prepare(self, job: ChatJob) -> PreparedTurn:
         assert self._renderer is not None, "start() first"
-        request = _request(job)
+        request = _Request(**request_fields(job))
         try:
             rendered = await self._renderer.render_chat(request)
             if isinstance(rendered, ErrorResponse):
@@ -116,20 +182,23 @@ class VllmEngine:
             params = request.to_sampling_params(max_tokens, self._default_sampling)
         except (VLLMClientError, ValueError) as error:
             raise _invalid(error) from None
-        return PreparedTurn(job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=_Payload(engine_input, params))
+        return PreparedTurn(
+            job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=_Payload(engine_input, params, request)
+        )
 
     async def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
         assert self._llm is not None, "start() first"
         payload = turn.payload
         assert isinstance(payload, _Payload)
-        completion_tokens = 0
+        reader, reasoning = self._reader(turn.job, payload)
         step: Step = ()
         try:
-            outputs = self._llm.generate(payload.engine_input, payload.params, turn.job.turn_id)
+            # Template and tokenizer stay the base model's: an adapter brings weights alone.
+            lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
+            outputs = self._llm.generate(payload.engine_input, payload.params, turn.job.turn_id, lora_request=lora, **reasoning)
             async with aclosing(outputs):  # An unclosed generator keeps its KV blocks until garbage collection.
                 async for output in outputs:
-                    completion_tokens += sum(len(choice.token_ids) for choice in output.outputs)
-                    step = _step(output, turn.prompt_tokens, completion_tokens)
+                    step = reader.read(output)
                     if not output.finished:
                         yield step
             # Only now the last step: a reader that closes us on it would make vLLM abort what has just finished.
@@ -140,6 +209,31 @@ class VllmEngine:
             raise Overloaded(limit=self._llm.get_num_unfinished_requests()) from None
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineFailed from error
+
+    def _reader(self, job: ChatJob, payload: _Payload) -> tuple[TurnReader, dict[str, Any]]:
+        """What reads the turn's outputs, and what `generate` must know where the model thinks first."""
+        assert self._renderer is not None
+        decode, prompt_token_ids = self._tokenizer.decode, payload.engine_input["prompt_token_ids"]
+        uses_tools = job.tool_use is not None and job.tool_use.choice != "none"
+        parser_class = self._renderer.parser
+        if parser_class is None or not (uses_tools or self._reasoning_parser):
+            readers = [ChoiceReader(index, job, decode) for index in range(job.sampling.n)]
+            return TurnReader(readers, len(prompt_token_ids)), {}
+        template_kwargs = self._renderer.effective_chat_template_kwargs(payload.request)
+        given = {"chat_template_kwargs": template_kwargs, "model_config": self._config.model_config}
+        parsers = [parser_class(self._tokenizer, payload.request.tools, **given) for _ in range(job.sampling.n)]
+        readers = [
+            ParsedReader(index, job, decode, parser=parser, request=payload.request, prompt_token_ids=prompt_token_ids)
+            for index, parser in enumerate(parsers)
+        ]
+        reasoning: dict[str, Any] = {"reasoning_ended": payload.request.resolve_reasoning_ended(parsers[0], prompt_token_ids)}
+        if parsers[0].reasoning_parser is not None:
+            reasoning["reasoning_parser_kwargs"] = {"chat_template_kwargs": template_kwargs}
+        return TurnReader(readers, len(prompt_token_ids)), reasoning
+
+    def _render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
+        """The template on its own, for finding out what it takes."""
+        return str(self._tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True))
 
     def _load(self) -> AsyncLLM:
         self._is_loading.set()
@@ -161,49 +255,10 @@ class VllmEngine:
             time.sleep(0.05)
 
 
-def _defaults(model: str) -> dict[str, Any]:
-    """Our engine arguments, where vLLM's own defaults do not suit an endpoint."""
-    # A file beside the weights must not change what temperature a caller gets who asked for none.
-    defaults: dict[str, Any] = {"generation_config": "vllm"}
-    if Path(model).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # Nothing to look up.
-    if current_platform.is_cpu():
-        # Without a size, vLLM wants 92 % of the machine's memory free; eager skips two minutes of compilation.
-        defaults |= {"kv_cache_memory_bytes": 2**30, "enforce_eager": True}
-        openmp = Path(sys.prefix, "lib", "libiomp5.so")
-        if openmp.exists() and "LD_PRELOAD" not in os.environ:
-            os.environ["LD_PRELOAD"] = str(openmp)  # For the engine's process, which is spawned later.
-    return defaults
-
-
-def _request(job: ChatJob) -> _Request:
-    sampling = {name: value for name, value in asdict(job.sampling).items() if value is not None}
-    sampling["stop"] = list(job.sampling.stop)
-    return _Request(
-        messages=[{"role": message.role, "content": message.content} for message in job.messages],
-        model=job.model,
-        stream=True,  # Deltas, also for an answer that is sent whole.
-        **sampling,
-    )
-
-
-def _step(output: RequestOutput, prompt_tokens: int, completion_tokens: int) -> Step:
-    events: list[Event] = []
-    for choice in output.outputs:
-        if choice.text:
-            events.append(TextDelta(choice.index, choice.text))
-        if choice.finish_reason is not None:
-            reason = _FINISH_REASONS.get(choice.finish_reason)
-            if reason is None:  # "abort", "error": the engine gave up; half an answer is not an answer.
-                raise EngineFailed
-            events.append(ChoiceFinished(choice.index, "length" if reason == "length" else "stop"))
-    if output.finished:
-        events.append(Finished(Usage(prompt_tokens, completion_tokens, output.num_cached_tokens or 0)))
-    return events
-
-
 def _invalid(error: Exception) -> InvalidRequest:
     """vLLM's own words about the parameter, without the value it appends: that can be a piece of the conversation."""
-    return InvalidRequest(
-        str(error.args[0]) if error.args else "The request is not valid.", param=getattr(error, "parameter", None)
-    )
+    words = str(error.args[0]) if error.args else "The request is not valid."
+    if words.startswith("Failed to transform json schema"):  # A grammar compiler's words, with a place in its source.
+        reason = words.rpartition(": ")[2].strip()
+        return InvalidRequest(f"The JSON schema can't be held to: {reason}.", param="response_format", code="invalid_value")
+    return InvalidRequest(words, param=getattr(error, "parameter", None), code="invalid_value")

@@ -1,61 +1,39 @@
-"""What may arrive at chat/completions. Types are strict; fields we do not know are ignored, as OpenAI's SDKs expect."""
+"""What may arrive at chat/completions, and how it is read. `docs/contract.md` has a row a field."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from service.errors import InvalidRequest
+from service.schema.messages import ChatMessage
+from service.schema.surrogates import repair
+from service.schema.tools import FunctionCallChoice, FunctionSpec, ResponseFormatSpec, ToolChoice, ToolSpec
+from service.schema.wire import MANY, ONE, TAGS, Wire
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-# Discriminator tags that pydantic puts into an error's location; they are ours, not the caller's.
-_TEXT, _PARTS, _ONE, _MANY = "<text>", "<parts>", "<one>", "<many>"
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(
-        strict=True, extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, protected_namespaces=()
-    )
-
-
-class TextPart(_Wire):
-    """A content part. Text is the only kind this model takes."""
-
-    type: Literal["text"]
-    text: str
-
-
-def _shape(value: object) -> str:
-    return _TEXT if isinstance(value, str) else _PARTS
 
 
 def _count(value: object) -> str:
-    return _ONE if isinstance(value, str) else _MANY
+    return ONE if isinstance(value, str) else MANY
 
 
-Content = Annotated[
-    Annotated[str, Tag(_TEXT)] | Annotated[list[TextPart], Tag(_PARTS)],
-    Discriminator(_shape),
-]
 StopText = Annotated[str, Field(min_length=1)]
 Stop = Annotated[
-    Annotated[StopText, Tag(_ONE)] | Annotated[list[StopText], Field(max_length=4), Tag(_MANY)],
+    Annotated[StopText, Tag(ONE)] | Annotated[list[StopText], Field(max_length=4), Tag(MANY)],
     Discriminator(_count),
 ]
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class ChatMessage(_Wire):
-    role: Literal["developer", "system", "user", "assistant"]
-    content: Content | None = None
-
-
-class StreamOptions(_Wire):
+class StreamOptions(Wire):
     include_usage: bool | None = None
 
 
-class ChatRequest(_Wire):
+class ChatRequest(Wire):
     """OpenAI's request, the fields honoured here; limits are those of OpenAI's API reference (`n` has a setting)."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    # The first error is enough: of 10,000 wrong messages the others must cost nothing.
+    messages: list[ChatMessage] = Field(min_length=1, fail_fast=True)
     model: str
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -69,22 +47,43 @@ class ChatRequest(_Wire):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     logit_bias: dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    response_format: ResponseFormatSpec | None = None
+    tools: list[ToolSpec] | None = Field(default=None, max_length=128)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionSpec] | None = Field(default=None, max_length=128)
+    function_call: FunctionCallChoice | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    service_tier: str | None = None
     # vLLM's well-known extras.
     top_k: int | None = Field(default=None, ge=-1, le=2**31 - 1)
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     min_tokens: int | None = Field(default=None, ge=0, le=2**31 - 1)
     ignore_eos: bool | None = None
+    stop_token_ids: list[TokenId] | None = Field(default=None, max_length=64)
+    chat_template_kwargs: dict[str, Any] | None = None
     # Known, and refused by `normalize` where they ask for something.
-    tools: Any = None
-    tool_choice: Any = None
-    functions: Any = None
-    function_call: Any = None
-    response_format: Any = None
-    logprobs: Any = None
-    top_logprobs: Any = None
-    modalities: Any = None
     audio: Any = None
+    modalities: Any = None
+    moderation: Any = None
+    web_search_options: Any = None
+    prompt_logprobs: Any = None
+    echo: Any = None
+    use_beam_search: Any = None
+    chat_template: Any = None
+    continue_final_message: Any = None
+    add_generation_prompt: Any = None
+    documents: Any = None
+    bad_words: Any = None
+    allowed_token_ids: Any = None
+    structured_outputs: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
 
 
 def parse_request(body: bytes, *, max_messages: int) -> ChatRequest:
@@ -92,8 +91,10 @@ def parse_request(body: bytes, *, max_messages: int) -> ChatRequest:
     try:
         request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        # First is enough, and of 10,000 wrong messages the others must cost nothing.
-        raise _invalid(error.errors(include_url=False, include_context=True)[0]) from None
+        first = error.errors(include_url=False, include_context=True)[0]
+        if first["type"] == "json_invalid" and (repaired := repair(body)) is not None:
+            return parse_request(repaired, max_messages=max_messages)
+        raise _invalid(first) from None
     if len(request.messages) > max_messages:
         raise InvalidRequest(
             f"messages may have {max_messages} entries at most; given: {len(request.messages)}.",
@@ -147,6 +148,6 @@ def _path(loc: tuple[int | str, ...]) -> str | None:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in (_TEXT, _PARTS, _ONE, _MANY):
+        elif part not in TAGS:
             path += f".{part}" if path else part
     return path or None

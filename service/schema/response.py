@@ -15,24 +15,63 @@ class PromptTokensDetails(_Wire):
     cached_tokens: int
 
 
+class CompletionTokensDetails(_Wire):
+    reasoning_tokens: int
+
+
 class Usage(_Wire):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class FunctionCall(_Wire):
+    name: str
+    arguments: str
+
+
+class ToolCall(_Wire):
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class TopLogprob(_Wire):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class Logprob(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(_Wire):
+    content: list[Logprob]
+    refusal: None
 
 
 class AnswerMessage(_Wire):
+    """`content` is null beside a call; `reasoning_content` is what a reasoning model thought, `function_call` the old form."""
+
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class Choice(_Wire):
     index: int
     message: AnswerMessage
-    logprobs: None
-    finish_reason: Literal["stop", "length"]
+    logprobs: Logprobs | None
+    finish_reason: FinishReason
 
 
 class ChatCompletion(_Wire):
@@ -40,20 +79,39 @@ class ChatCompletion(_Wire):
     object: Literal["chat.completion"]
     created: int
     model: str
+    system_fingerprint: str
+    service_tier: str | None = None
     choices: list[Choice]
     usage: Usage
+
+
+class FunctionCallDelta(_Wire):
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallDelta(_Wire):
+    """`id`, `type` and the name come once, with a call's first piece; `arguments` in pieces."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: FunctionCallDelta
 
 
 class Delta(_Wire):
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionCallDelta | None = None
 
 
 class ChunkChoice(_Wire):
     index: int
     delta: Delta
-    logprobs: None
-    finish_reason: Literal["stop", "length"] | None
+    logprobs: Logprobs | None
+    finish_reason: FinishReason | None
 
 
 class ChatCompletionChunk(_Wire):
@@ -63,6 +121,8 @@ class ChatCompletionChunk(_Wire):
     object: Literal["chat.completion.chunk"]
     created: int
     model: str
+    system_fingerprint: str
+    service_tier: str | None = None
     choices: list[ChunkChoice]
     usage: Usage | None = None
 
@@ -73,6 +133,8 @@ class Model(_Wire):
     created: int
     owned_by: str = "firstword"
     max_model_len: int
+    parent: str | None = None
+    """Of an adapter: the model it adapts."""
 
 
 class ModelList(_Wire):

@@ -6,21 +6,26 @@ from typing import Literal
 
 import structlog
 
+from service.telemetry.sink import Sink
 
-def configure_logs(log_format: Literal["auto", "json", "console"]) -> None:
-    """Call once, before the first log line."""
-    is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+
+def configure_logs(log_format: Literal["auto", "json", "console"]) -> Sink:
+    """Call once, before the first log line. Returns what the lines go through, to be emptied at the end."""
+    sink = Sink(sys.stderr)
+    is_console = log_format == "console" or (log_format == "auto" and sink.isatty())
     renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # The request's ID, on every line of its turn.
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sink),  # type: ignore[arg-type]  # as much of a stream as it needs
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard library: their warnings only, on the same stream.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=sink, format="%(levelname)s %(name)s: %(message)s")
     # uvicorn has nothing left to say that is not said elsewhere, and the tracebacks it would print can quote a conversation.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    return sink

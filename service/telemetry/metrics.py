@@ -15,8 +15,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import REGISTRY
 
 from service import __version__
-from service.domain import Caller, Outcome, Usage
-from service.errors import NotReady, Overloaded, TurnError
+from service.domain import Caller, ChatJob, Outcome, Usage
+from service.errors import ClientGone, NotReady, Overloaded, TurnError
 
 # A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
 TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
@@ -62,6 +62,11 @@ class Telemetry:
         self.completion_tokens = Counter(
             "firstword_completion_tokens", "Completion tokens of finished turns.", labels, registry=self.registry
         )
+        self.adapter_loads = Counter(
+            "firstword_adapter_loads", "LoRA adapters by what became of loading them.", ("result",), registry=self.registry
+        )
+        for result in ("loaded", "refused", "file_unreadable"):
+            self.adapter_loads.labels(result)
         info = Gauge(
             "firstword_build_info", "Always 1; what runs is in the labels.", ("version", "model"), registry=self.registry
         )
@@ -110,6 +115,11 @@ class TurnRecord:
         self._arrived_s = arrived_s
         self._ttft_s: float | None = None
         self._usage: Usage | None = None
+        self._rules: tuple[str, ...] = ()
+
+    def normalized(self, job: ChatJob) -> None:
+        """What the turn means is known: which of its rules changed something goes into the log, never what."""
+        self._rules = job.rules
 
     def first_word(self) -> None:
         """The first non-empty content exists."""
@@ -142,6 +152,7 @@ class TurnRecord:
             duration_s=round(duration_s, 4),
             prompt_tokens=self._usage and self._usage.prompt_tokens,
             completion_tokens=self._usage and self._usage.completion_tokens,
+            rules=list(self._rules),
             error=error.code if isinstance(error, TurnError) else error and type(error).__name__,
         )
 
@@ -150,7 +161,7 @@ class TurnRecord:
         is_late = (duration_s if self._ttft_s is None else self._ttft_s) > self._telemetry.ttft_budget_s
         if error is None:
             return Outcome.LATE if is_late else Outcome.ON_TIME
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        if isinstance(error, asyncio.CancelledError | GeneratorExit | ClientGone):
             return Outcome.LATE if is_late else Outcome.CANCELLED
         if isinstance(error, Overloaded | NotReady):
             return Outcome.REFUSED_CAPACITY

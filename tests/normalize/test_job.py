@@ -1,25 +1,12 @@
-"""normalize: what a request means, and what of it is refused."""
+"""normalize: what a request means."""
 
 from typing import Any
 
 import pytest
 
-from service.domain import Caller, ChatJob, Message, Sampling
-from service.errors import InvalidRequest, ModelNotFound
-from service.normalize import normalize
-from tests.factories import CANARY, make_card, make_request
-
-
-def job_of(**fields: Any) -> ChatJob:
-    return normalize(
-        make_request(**fields), caller=Caller("acme"), turn_id="turn-1", model=make_card(max_model_len=100), max_choices=4
-    )
-
-
-def refusal(**fields: Any) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as caught:
-        job_of(**fields)
-    return caught.value
+from service.domain import Adapter, Caller, Message, ResponseFormat, Sampling
+from tests.factories import CANARY
+from tests.normalize.jobs import ADAPTER, FUNCTION, TOOL, job_of
 
 
 def content_of(content: object) -> str:
@@ -49,7 +36,8 @@ def test_what_was_asked_of_the_sampler_arrives_there() -> None:
         "ignore_eos": True,
         "n": 3,
     }
-    assert job_of(**asked, stop=["a", "b"]).sampling == Sampling(**asked, stop=("a", "b"))  # type: ignore[arg-type]
+    sampling = job_of(**asked, stop=["a", "b"], stop_token_ids=[2, 3]).sampling  # type: ignore[arg-type]
+    assert sampling == Sampling(**asked, stop=("a", "b"), stop_token_ids=(2, 3))  # type: ignore[arg-type]
 
 
 def test_the_developer_speaks_as_the_system() -> None:
@@ -68,7 +56,6 @@ def test_the_developer_speaks_as_the_system() -> None:
     [
         ("Hi", "Hi"),
         ("", ""),
-        (None, ""),
         ([], ""),
         ([{"type": "text", "text": "Hi"}], "Hi"),
         ([{"type": "text", "text": "One"}, {"type": "text", "text": ""}, {"type": "text", "text": "two"}], "One\n\ntwo"),
@@ -91,74 +78,6 @@ def test_content_becomes_plain_text(content: object, text: str) -> None:
 )
 def test_max_completion_tokens_wins_over_max_tokens(fields: dict[str, Any], max_tokens: int) -> None:
     assert job_of(**fields).max_tokens == max_tokens
-
-
-@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_more_tokens_than_the_context_holds_are_refused(name: str) -> None:
-    error = refusal(**{name: 101})
-    assert (error.param, error.code) == (name, "integer_above_max_value")
-    assert error.message == f"{name} may be 100 at most; given: 101."
-
-
-def test_more_choices_than_the_setting_allows_are_refused() -> None:
-    assert job_of(n=4).sampling.n == 4
-    error = refusal(n=5)
-    assert (error.param, error.code) == ("n", "integer_above_max_value")
-    assert error.message == "n may be 4 at most; given: 5."
-
-
-@pytest.mark.parametrize("name", ["gpt-5", "M", "", "m ", "x" * 1000 + CANARY, "\x1b[31m\n" + "m"])
-def test_another_model_is_not_found(name: str) -> None:
-    with pytest.raises(ModelNotFound) as caught:
-        job_of(model=name)
-    error = caught.value
-    assert (error.status, error.param, error.code) == (404, "model", "model_not_found")
-    assert error.message.isprintable()
-    assert CANARY not in error.message
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("tools", [{"type": "function", "function": {"name": CANARY}}]),
-        ("tool_choice", "required"),
-        ("tool_choice", {"type": "function", "function": {"name": CANARY}}),
-        ("functions", [{"name": CANARY}]),
-        ("function_call", {"name": CANARY}),
-        ("response_format", {"type": "json_object"}),
-        ("response_format", {"type": "json_schema", "json_schema": {"name": CANARY}}),
-        ("response_format", CANARY),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("modalities", ["text", "audio"]),
-        ("audio", {"voice": "alloy", "format": "wav"}),
-    ],
-)
-def test_what_would_change_the_answer_is_refused_by_name(field: str, value: object) -> None:
-    error = refusal(**{field: value})
-    assert (error.status, error.param, error.code) == (400, field, "unsupported_value")
-    assert error.message == f"{field} is not supported with this value."
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("tools", []),
-        ("tool_choice", "none"),
-        ("tool_choice", "auto"),
-        ("functions", []),
-        ("function_call", "none"),
-        ("function_call", "auto"),
-        ("response_format", {"type": "text"}),
-        ("logprobs", False),
-        ("top_logprobs", 0),
-        ("modalities", ["text"]),
-        ("user", "someone"),
-        ("parallel_tool_calls", True),
-    ],
-)
-def test_a_value_that_asks_for_nothing_does_no_harm(field: str, value: object) -> None:
-    assert job_of(**{field: value}).sampling == Sampling()
 
 
 @pytest.mark.parametrize("temperature", [None, 0, 1.5])
@@ -186,3 +105,74 @@ def test_stop_becomes_a_tuple(given: object, stop: tuple[str, ...]) -> None:
 def test_how_the_answer_travels(fields: dict[str, Any], is_stream: bool, include_usage: bool) -> None:
     job = job_of(**fields)
     assert (job.is_stream, job.include_usage) == (is_stream, include_usage)
+
+
+@pytest.mark.parametrize(
+    ("fields", "top_logprobs"),
+    [
+        ({}, None),
+        ({"logprobs": False, "top_logprobs": 0}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 0}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+    ],
+)
+def test_log_probabilities_come_only_where_asked_for(fields: dict[str, Any], top_logprobs: int | None) -> None:
+    assert job_of(**fields).sampling.top_logprobs == top_logprobs
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        (None, None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, ResponseFormat(None)),
+        ({"type": "json_schema", "json_schema": {"name": "a"}}, ResponseFormat({"type": "object"})),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": [1]}, "strict": True}},
+            ResponseFormat({"enum": [1]}),
+        ),
+    ],
+)
+def test_a_response_format_is_text_any_object_or_a_schema(asked: object, meant: ResponseFormat | None) -> None:
+    assert job_of(response_format=asked).response_format == meant
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_offered", "is_legacy"),
+    [
+        ({}, False, False),
+        ({"tools": [TOOL]}, True, False),
+        ({"functions": [FUNCTION]}, True, True),
+        ({"functions": []}, False, False),
+    ],
+)
+def test_who_asked_with_functions_is_answered_so(fields: dict[str, Any], is_offered: bool, is_legacy: bool) -> None:
+    job = job_of(**fields)
+    assert (job.tool_use is not None, job.is_legacy_functions) == (is_offered, is_legacy)
+
+
+@pytest.mark.parametrize(("name", "adapter"), [("m", None), ("short", None), ("support-bot", ADAPTER)])
+def test_a_model_goes_by_its_name_an_alias_or_an_adapters_name(name: str, adapter: Adapter | None) -> None:
+    job = job_of(model=name, aliases=("short",))
+    assert (job.model, job.adapter) == (name, adapter)
+
+
+def test_the_cache_salt_is_the_callers_own_and_never_the_requests() -> None:
+    assert job_of(cache_salt=CANARY).cache_salt is None
+    assert job_of(caller=Caller("acme", cache_salt="s"), cache_salt=CANARY).cache_salt == "s"
+
+
+def test_what_a_template_is_told_and_the_tier_are_passed_on() -> None:
+    job = job_of(chat_template_kwargs={"enable_thinking": False}, reasoning_effort="low", service_tier="flex")
+    assert (job.template_kwargs, job.reasoning_effort, job.wants_service_tier) == ({"enable_thinking": False}, "low", True)
+    bare = job_of()
+    assert (bare.template_kwargs, bare.reasoning_effort, bare.wants_service_tier) == (None, None, False)
+
+
+def test_the_rules_that_changed_something_are_named() -> None:
+    assert job_of().rules == ()
+    assert job_of(messages=[{"role": "developer", "content": [{"type": "text", "text": "x"}]}]).rules == (
+        "developer_role",
+        "content_parts",
+    )

@@ -1,0 +1,60 @@
+"""The names that `model` may have: the model's own, its aliases, and LoRA adapters, which come and go while we serve."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from service.domain import Adapter, ModelCard
+from service.errors import ModelNotFound
+
+
+class Catalogue:
+    """What is served under which name."""
+
+    def __init__(self, card: ModelCard, aliases: Iterable[str] = ()) -> None:
+        self.card = card
+        self._base_names = (card.name, *(alias for alias in aliases if alias != card.name))
+        self._adapters: dict[str, Adapter] = {}
+        self._turns: Counter[Adapter] = Counter()
+
+    @property
+    def base_names(self) -> Sequence[str]:
+        """The model's own name, then its aliases."""
+        return self._base_names
+
+    @property
+    def adapters(self) -> Sequence[Adapter]:
+        return tuple(self._adapters.values())
+
+    def add(self, adapter: Adapter) -> None:
+        self._adapters[adapter.name] = adapter
+
+    def remove(self, name: str) -> None:
+        self._adapters.pop(name, None)
+
+    def resolve(self, name: str) -> Adapter | None:
+        """The adapter that a name means; None for the model itself. Raises `ModelNotFound`."""
+        if name in self._base_names:
+            return None
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            raise ModelNotFound(name)
+        return adapter
+
+    @contextmanager
+    def using(self, adapter: Adapter | None) -> Iterator[None]:
+        """A turn needs this adapter within this scope: it stays loaded, whatever becomes of its name."""
+        if adapter is None:
+            yield
+            return
+        self._turns[adapter] += 1
+        try:
+            yield
+        finally:
+            self._turns[adapter] -= 1
+            if not self._turns[adapter]:
+                del self._turns[adapter]
+
+    def is_used(self, adapter: Adapter) -> bool:
+        """True while a turn needs it."""
+        return adapter in self._turns

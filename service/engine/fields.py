@@ -1,0 +1,89 @@
+"""`ChatJob` -> the fields of vLLM's own chat request. Plain data, so that `vllm.py` stays the only import of vllm."""
+
+from typing import Any
+
+from service.domain import ChatJob, Message, Sampling, ToolUse
+
+# Sampling fields that vLLM's request has under the same name.
+_SAME_NAME = (
+    "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias",
+    "min_tokens", "ignore_eos", "n",
+)  # fmt: skip
+# What vLLM raises a smaller one to (`_MAX_TEMP` in its sampling_params.py), with a line on the console for each request.
+_LEAST_TEMPERATURE = 0.01
+
+
+def request_fields(job: ChatJob) -> dict[str, Any]:
+    """What is asked, and nothing that a client could promote itself with: `priority` and its kin are never set."""
+    fields = {
+        "model": job.model,
+        "messages": [message_fields(message) for message in job.messages],
+        "stream": True,  # Deltas, also for an answer that is sent whole.
+        **_sampling_fields(job.sampling),
+    }
+    if job.tool_use is not None:
+        fields |= _tool_fields(job.tool_use)
+    if job.response_format is not None:
+        schema = job.response_format.json_schema
+        fields["response_format"] = (
+            {"type": "json_object"}
+            if schema is None
+            else {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        )
+    optional = {
+        "reasoning_effort": job.reasoning_effort,
+        "chat_template_kwargs": dict(job.template_kwargs) if job.template_kwargs else None,
+        "cache_salt": job.cache_salt,
+    }
+    return fields | {name: value for name, value in optional.items() if value is not None}
+
+
+def message_fields(message: Message) -> dict[str, Any]:
+    """One message as templates know it."""
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.name is not None:
+        fields["name"] = message.name
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
+
+
+def tool_list(tool_use: ToolUse) -> list[dict[str, Any]]:
+    """The tools as OpenAI writes them, which is what templates show.
+
+    A call that must be made must be usable: where the choice is `required` or named, arguments are held to their schema
+    unless a tool says `strict: false`. (vLLM alone would let a weak model answer a bare string.)
+    """
+    is_forced = tool_use.choice in ("required", "named")
+    tools = []
+    for tool in tool_use.tools:
+        function: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        strict = True if tool.strict is None and is_forced else tool.strict
+        if strict is not None:
+            function["strict"] = strict
+        tools.append({"type": "function", "function": {name: value for name, value in function.items() if value is not None}})
+    return tools
+
+
+def _tool_fields(tool_use: ToolUse) -> dict[str, Any]:
+    choice: Any = tool_use.choice
+    if choice == "named":
+        choice = {"type": "function", "function": {"name": tool_use.named}}
+    return {"tools": tool_list(tool_use), "tool_choice": choice, "parallel_tool_calls": tool_use.is_parallel}
+
+
+def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
+    fields = {name: value for name in _SAME_NAME if (value := getattr(sampling, name)) is not None}
+    if sampling.n > 1 and sampling.temperature == 0:  # vLLM refuses several greedy choices; OpenAI gives the same one n times.
+        fields |= {"temperature": 1.0, "top_k": 1}
+    if 0 < fields.get("temperature", 1) < _LEAST_TEMPERATURE:
+        fields["temperature"] = _LEAST_TEMPERATURE
+    fields |= {"stop": list(sampling.stop), "stop_token_ids": list(sampling.stop_token_ids)}
+    if sampling.top_logprobs is not None:
+        fields |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+    return fields

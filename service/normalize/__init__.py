@@ -1,0 +1,5 @@
+"""`ChatRequest` -> `ChatJob`: what arrived becomes what it means. The only maker of a `ChatJob`."""
+
+from service.normalize.job import normalize
+
+__all__ = ["normalize"]

@@ -1,0 +1,107 @@
+"""`ChatRequest` -> `ChatJob`: fields, their bounds, and what is refused by name."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from service.catalogue import Catalogue
+from service.domain import Caller, ChatJob, ResponseFormat, Sampling
+from service.errors import InvalidRequest
+from service.normalize.messages import normalize_messages
+from service.normalize.tools import tool_use_of
+from service.schema.request import ChatRequest
+from service.schema.tools import JsonSchemaFormat
+
+# What would change the meaning of the answer and can't be had here: refused by name, unless its value asks for nothing.
+_REFUSED: dict[str, Callable[[Any], bool]] = {
+    "audio": lambda value: value is None,
+    "modalities": lambda value: value in (None, [], ["text"]),
+    "moderation": lambda value: value is None,
+    "web_search_options": lambda value: value is None,
+    "chat_template": lambda value: value is None,
+    "continue_final_message": lambda value: not value,
+    "add_generation_prompt": lambda value: value in (None, True),
+    **dict.fromkeys(
+        (
+            "prompt_logprobs", "echo", "use_beam_search", "documents", "bad_words", "allowed_token_ids", "structured_outputs",
+            "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+        ),
+        lambda value: not value,
+    ),
+}  # fmt: skip
+
+
+def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, catalogue: Catalogue, max_choices: int) -> ChatJob:
+    """Raises `ModelNotFound`, or `InvalidRequest` for a value of the right type that is out of bounds or not supported."""
+    adapter = catalogue.resolve(request.model)
+    for field, is_harmless in _REFUSED.items():
+        if not is_harmless(getattr(request, field)):
+            raise InvalidRequest(f"{field} is not supported with this value.", param=field, code="unsupported_value")
+    # The newer name wins, as in OpenAI's reference, where max_tokens is deprecated in its favour.
+    name = "max_completion_tokens" if request.max_completion_tokens is not None else "max_tokens"
+    max_tokens: int | None = getattr(request, name)
+    _check_at_most(name, max_tokens, catalogue.card.max_model_len)
+    _check_at_most("n", request.n, max_choices)
+    if max_tokens is not None:
+        _check_at_most("min_tokens", request.min_tokens, max_tokens)
+    tool_use = tool_use_of(request)
+    messages, rules = normalize_messages(request.messages, catalogue.card.traits, tool_use)
+    return ChatJob(
+        turn_id=turn_id,
+        tenant=caller.tenant,
+        model=request.model,
+        messages=messages,
+        sampling=_sampling(request),
+        max_tokens=max_tokens,
+        is_stream=bool(request.stream),
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        created=int(time.time()),
+        adapter=adapter,
+        tool_use=tool_use,
+        response_format=_response_format(request),
+        reasoning_effort=request.reasoning_effort,
+        template_kwargs=request.chat_template_kwargs,
+        cache_salt=caller.cache_salt,
+        is_legacy_functions=bool(request.functions),
+        wants_service_tier=request.service_tier is not None,
+        rules=rules,
+    )
+
+
+def _check_at_most(field: str, value: int | None, limit: int) -> None:
+    if value is not None and value > limit:
+        raise InvalidRequest(f"{field} may be {limit} at most; given: {value}.", param=field, code="integer_above_max_value")
+
+
+def _response_format(request: ChatRequest) -> ResponseFormat | None:
+    asked = request.response_format
+    if asked is None or asked.type == "text":
+        return None
+    if isinstance(asked, JsonSchemaFormat):
+        return ResponseFormat(json_schema=asked.json_schema.json_schema or {"type": "object"})
+    return ResponseFormat(json_schema=None)
+
+
+def _sampling(request: ChatRequest) -> Sampling:
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs", code="invalid_value")
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    # OpenAI takes top_p 0 to mean the likeliest token; samplers want it above 0, so say greedy in the other way.
+    is_greedy = request.top_p == 0
+    return Sampling(
+        temperature=0.0 if is_greedy else request.temperature,
+        top_p=None if is_greedy else request.top_p,
+        top_k=request.top_k,
+        min_p=request.min_p,
+        seed=request.seed,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        repetition_penalty=request.repetition_penalty,
+        logit_bias=request.logit_bias,
+        stop=stop,
+        stop_token_ids=tuple(request.stop_token_ids or ()),
+        min_tokens=request.min_tokens or 0,
+        ignore_eos=bool(request.ignore_eos),
+        n=request.n or 1,
+        top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+    )

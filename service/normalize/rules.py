@@ -1,0 +1,36 @@
+"""The table of rules, in the order in which they are applied. `docs/normalization.md` has what each does: its docstring.
+
+First what was said is read, whatever the template; then it is bent to what the template can take, no further. No rule trims:
+white space inside a message is the caller's. The order matters: tools are described before system messages are moved, and
+those are moved before roles are made to alternate.
+"""
+
+from service.normalize import drafts, speech, tool_history
+from service.normalize.context import Rule
+from service.normalize.drafts import ReadingRule
+
+READING_RULES: tuple[ReadingRule, ...] = (
+    drafts.developer_role,
+    drafts.refusal_text,
+    drafts.content_parts,
+    drafts.null_content,
+    drafts.function_messages,
+)
+
+RULES: tuple[Rule, ...] = (
+    speech.names,
+    speech.empty_messages,
+    tool_history.call_arguments,
+    tool_history.tools_described,
+    tool_history.calls_as_text,
+    tool_history.dangling_results,
+    tool_history.text_beside_calls,
+    tool_history.parallel_calls,
+    tool_history.short_call_ids,
+    speech.late_system,
+    speech.folded_system,
+    speech.opening_user,
+    speech.repeated_roles,
+    speech.roles_around_calls,
+    speech.closing_user,
+)

@@ -1,0 +1,173 @@
+"""The messages of a request, by role: OpenAI's reference, less what is not text."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, GetPydanticSchema, Tag
+from pydantic_core import PydanticKnownError
+
+from service.schema.wire import (
+    ASSISTANT,
+    DEVELOPER,
+    FUNCTION,
+    NO_ROLE,
+    PARTS,
+    REFUSAL_PART,
+    SYSTEM,
+    TEXT,
+    TEXT_PART,
+    TOOL,
+    USER,
+    Wire,
+)
+
+# What clients of other models send, safe to repeat in an error: any other word is the caller's own.
+_KNOWN_PARTS = frozenset(
+    {
+        "audio", "audio_url", "custom", "document", "file", "image", "image_url", "input_audio", "input_file", "input_image",
+        "input_text", "output_text", "refusal", "thinking", "tool_result", "tool_use", "video", "video_url",
+    }
+)  # fmt: skip
+
+
+def _must_be_text(value: object) -> object:
+    if not isinstance(value, str) or value == "text":
+        return value
+    given = f", not {value}" if value in _KNOWN_PARTS else ""
+    raise PydanticKnownError("literal_error", {"expected": f"'text': only text is taken here{given}"})
+
+
+def _must_be_null(value: object) -> None:
+    if value is not None:
+        raise PydanticKnownError("literal_error", {"expected": "null: only text is taken here, not audio"})
+
+
+def _as_json(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
+class TextPart(Wire):
+    """A content part. Text is the only kind the model takes."""
+
+    type: Annotated[Literal["text"], BeforeValidator(_must_be_text)]
+    text: str
+
+
+class RefusalPart(Wire):
+    """A part of an assistant's content: what it said instead of an answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+def _shape(value: object) -> str:
+    return PARTS if isinstance(value, list) else TEXT
+
+
+def _part(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return REFUSAL_PART if kind == "refusal" else TEXT_PART
+
+
+AssistantPart = Annotated[Annotated[TextPart, Tag(TEXT_PART)] | Annotated[RefusalPart, Tag(REFUSAL_PART)], Discriminator(_part)]
+# The first wrong part is enough to say no.
+Content = Annotated[
+    Annotated[str, Tag(TEXT)] | Annotated[list[TextPart], Field(fail_fast=True), Tag(PARTS)],
+    Discriminator(_shape),
+]
+AssistantContent = Annotated[
+    Annotated[str, Tag(TEXT)] | Annotated[list[AssistantPart], Field(fail_fast=True), Tag(PARTS)],
+    Discriminator(_shape),
+]
+
+
+class CalledFunction(Wire):
+    """A call the model made. `arguments` is JSON as text; an object, which some clients send, is taken as its JSON."""
+
+    name: str
+    arguments: Annotated[str, BeforeValidator(_as_json)]
+
+
+class CalledTool(Wire):
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class DeveloperMessage(Wire):
+    role: Literal["developer"]
+    content: Content
+    name: str | None = None
+
+
+class SystemMessage(Wire):
+    role: Literal["system"]
+    content: Content
+    name: str | None = None
+
+
+class UserMessage(Wire):
+    role: Literal["user"]
+    content: Content
+    name: str | None = None
+
+
+class AssistantMessage(Wire):
+    """Content may be null or missing, also without a call: it then said nothing. `reasoning_content` is ignored."""
+
+    role: Literal["assistant"]
+    content: AssistantContent | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[list[CalledTool], Field(fail_fast=True)] | None = None
+    function_call: CalledFunction | None = None
+    audio: Annotated[None, BeforeValidator(_must_be_null)] = None
+
+
+class ToolMessage(Wire):
+    role: Literal["tool"]
+    tool_call_id: str
+    content: Content
+    name: str | None = None
+
+
+class FunctionMessage(Wire):
+    """OpenAI's form before there were tools."""
+
+    role: Literal["function"]
+    name: str
+    content: Content | None = None
+
+
+class _NoRole(Wire):
+    """Never valid: it says which roles there are, of a message that has none of them."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+
+
+_ROLE_TAGS: dict[Any, str] = {
+    "developer": DEVELOPER,
+    "system": SYSTEM,
+    "user": USER,
+    "assistant": ASSISTANT,
+    "tool": TOOL,
+    "function": FUNCTION,
+}
+
+
+def _role(value: object) -> str:
+    role = value.get("role") if isinstance(value, dict) else getattr(value, "role", None)
+    return _ROLE_TAGS.get(role, NO_ROLE) if isinstance(role, str) else NO_ROLE
+
+
+ChatMessage = Annotated[
+    Annotated[DeveloperMessage, Tag(DEVELOPER)]
+    | Annotated[SystemMessage, Tag(SYSTEM)]
+    | Annotated[UserMessage, Tag(USER)]
+    | Annotated[AssistantMessage, Tag(ASSISTANT)]
+    | Annotated[ToolMessage, Tag(TOOL)]
+    | Annotated[FunctionMessage, Tag(FUNCTION)]
+    # To a type checker this is no seventh kind: what is validated as `_NoRole` fails.
+    | Annotated[UserMessage, GetPydanticSchema(lambda _, handler: handler(_NoRole)), Tag(NO_ROLE)],
+    Discriminator(_role),
+]

@@ -1,0 +1,26 @@
+"""Half characters in a request's JSON: an escape like `\\ud83d` without its other half.
+
+JavaScript cuts strings by UTF-16 units, so a client that shortens a text can cut an emoji in two and send the half. No text can
+hold it, and the JSON parser refuses the whole body; here the half becomes U+FFFD, as `TextEncoder` would have made of it.
+"""
+
+import re
+
+_UNIT = rb"\\u[dD]"
+# An escape begins at an odd backslash: `\\ud83d` is a backslash and the letters "ud83d". A run of them is matched from its
+# beginning, so every byte is looked at a bounded number of times.
+_SURROGATES = re.compile(
+    rb"(?<!\\)(?P<backslashes>(?:\\\\)*)"
+    rb"(?:(?P<pair>" + _UNIT + rb"[89abAB][0-9a-fA-F]{2}" + _UNIT + rb"[c-fC-F][0-9a-fA-F]{2})"
+    rb"|" + _UNIT + rb"[89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def repair(body: bytes) -> bytes | None:
+    """The body with each unpaired surrogate replaced; None where there is none. Parses no JSON: linear, and blind to nesting."""
+    repaired = _SURROGATES.sub(_replacement, body)
+    return repaired if repaired != body else None
+
+
+def _replacement(match: re.Match[bytes]) -> bytes:
+    return match[0] if match["pair"] else match["backslashes"] + rb"\ufffd"

@@ -1,0 +1,29 @@
+"""From a request's fields to its job, or to why there is none."""
+
+from typing import Any
+
+import pytest
+
+from service.catalogue import Catalogue
+from service.domain import Adapter, Caller, ChatJob
+from service.errors import InvalidRequest
+from service.normalize import normalize
+from tests.factories import make_card, make_request
+
+ADAPTER = Adapter("support-bot", "/adapters/support-bot", 1)
+FUNCTION = {"name": "hang_up"}
+TOOL = {"type": "function", "function": FUNCTION}
+ACME = Caller("acme")
+
+
+def job_of(*, caller: Caller = ACME, aliases: tuple[str, ...] = (), **fields: Any) -> ChatJob:
+    """Of a model `m` with a context of 100 tokens, one adapter, and room for four choices."""
+    catalogue = Catalogue(make_card(max_model_len=100), aliases)
+    catalogue.add(ADAPTER)
+    return normalize(make_request(**fields), caller=caller, turn_id="turn-1", catalogue=catalogue, max_choices=4)
+
+
+def refusal(**fields: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        job_of(**fields)
+    return caught.value
