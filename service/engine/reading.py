@@ -103,7 +103,9 @@ class ParsedReader(ChoiceReader):
             if is_finished:
                 events += self._of_whole()
         if is_finished:
-            self.reasoning_tokens = self._parser.count_reasoning_tokens(self._token_ids)
+            # A thought can begin in the prompt, where the template opens it: count with the prompt, and take its own share off.
+            with_prompt = self._parser.count_reasoning_tokens([*self._prompt_token_ids, *self._token_ids])
+            self.reasoning_tokens = with_prompt - self._parser.count_reasoning_tokens(self._prompt_token_ids)
             events.append(ChoiceFinished(self.index, self._reason(finish_reason(choice))))
         return events
 
@@ -155,11 +157,16 @@ class TurnReader:
         self._completion_tokens = 0
 
     def read(self, output: Any) -> Step:
-        """One output of the engine -> its events; the last one's end with `Finished`."""
+        """One output of the engine -> its events; the last one's end with `Finished`. Raises `EngineFailed`."""
         events: list[Event] = []
         for choice in output.outputs:
             self._completion_tokens += len(choice.token_ids)
-            events += self._readers[choice.index].read(choice)
+            try:
+                events += self._readers[choice.index].read(choice)
+            except EngineFailed:
+                raise
+            except Exception as error:  # A parser that trips over what its model said: nothing that the caller did.
+                raise EngineFailed from error
         if output.finished:
             reasoning_tokens = sum(reader.reasoning_tokens for reader in self._readers)
             cached_tokens = output.num_cached_tokens or 0

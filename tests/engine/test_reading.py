@@ -156,3 +156,16 @@ def test_a_turn_ends_with_what_it_used_over_all_choices(is_stream: bool) -> None
 def test_without_a_cache_nothing_was_cached() -> None:
     turn = TurnReader([ChoiceReader(0, make_job(), decode)], 3)
     assert turn.read(Output([Choice("A", (1,), "stop")], finished=True))[-1] == Finished(Usage(3, 1, cached_tokens=0))
+
+
+class TrippingParser(TinyParser):
+    def parse_delta(self, **given: Any) -> Any:
+        raise ValueError("canary")
+
+
+def test_a_parser_that_trips_over_what_the_model_said_is_a_failure_of_the_engine() -> None:
+    job = make_job(is_stream=True)
+    reader = ParsedReader(0, job, decode, parser=TrippingParser(), request=None, prompt_token_ids=[1])
+    with pytest.raises(EngineFailed) as failed:
+        TurnReader([reader], prompt_tokens=1).read(Output([Choice("<tool_call>", [1])]))
+    assert "canary" not in failed.value.message

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.process import ServiceProcess, service_process
+from tests.service_under_test import KEY, OTHER_KEY
 
 ENGINE_START_S = 240.0
 
@@ -12,5 +13,6 @@ ENGINE_START_S = 240.0
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     log = tmp_path_factory.mktemp("live") / "service.log"
-    with service_process(log, within_s=ENGINE_START_S) as running:
+    keys = f"acme={KEY},other={OTHER_KEY}"  # Two tenants: their prefix caches are kept apart.
+    with service_process(log, within_s=ENGINE_START_S, key=KEY, api_keys=keys) as running:
         yield running

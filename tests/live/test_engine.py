@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.process import ServiceProcess
+from tests.service_under_test import KEY, OTHER_KEY
 
 RUNNING = "vllm:num_requests_running"
 
@@ -64,6 +65,17 @@ def test_second_turn_of_a_call_finds_its_history_cached(service: ServiceProcess)
     history = service.body("This is a long story that will come again. " * 40, temperature=0)
     service.post(history)
     assert service.post(history).json()["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
+
+
+def test_one_tenants_prefix_cache_is_not_anothers(service: ServiceProcess) -> None:
+    body = service.body("What one tenant asks, another must not find out by its speed. " * 40, temperature=0)
+
+    def cached_tokens(key: str) -> int:
+        answer = service.post(body, headers={"x-api-key": key}).json()
+        return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    assert [cached_tokens(KEY) > 0 for _ in range(2)] == [False, True]
+    assert [cached_tokens(OTHER_KEY) > 0 for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
