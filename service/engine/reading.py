@@ -21,7 +21,7 @@ from service.domain import (
     ToolCallDelta,
     Usage,
 )
-from service.errors import EngineFailed
+from service.errors import EngineFailed, InvalidRequest
 
 _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 # vLLM's server shows the same floor: JSON has no -inf.
@@ -151,22 +151,33 @@ class ParsedReader(ChoiceReader):
 class TurnReader:
     """All choices of a turn, and what they used."""
 
-    def __init__(self, readers: Sequence[ChoiceReader], prompt_tokens: int) -> None:
+    def __init__(self, readers: Sequence[ChoiceReader], prompt_tokens: int, *, constraint: str | None = None) -> None:
+        """`constraint`: the field by which the answer is held to a schema."""
         self._readers = readers
+        self._constraint = constraint
+        self._has_spoken = False
         self._prompt_tokens = prompt_tokens
         self._completion_tokens = 0
 
     def read(self, output: Any) -> Step:
-        """One output of the engine -> its events; the last one's end with `Finished`. Raises `EngineFailed`."""
+        """One output of the engine -> its events; the last one's end with `Finished`. Raises `EngineFailed`, or `InvalidRequest`."""
         events: list[Event] = []
         for choice in output.outputs:
             self._completion_tokens += len(choice.token_ids)
             try:
                 events += self._readers[choice.index].read(choice)
             except EngineFailed:
-                raise
+                if self._constraint is None or self._has_spoken:
+                    raise
+                # Some schemas pass vLLM's check, and its grammar then refuses every token: it is the schema, not the engine.
+                raise InvalidRequest(
+                    f"{self._constraint}: no answer can be held to this schema here.",
+                    param=self._constraint,
+                    code="invalid_value",
+                ) from None
             except Exception as error:  # A parser that trips over what its model said: nothing that the caller did.
                 raise EngineFailed from error
+        self._has_spoken = self._has_spoken or bool(events)
         if output.finished:
             reasoning_tokens = sum(reader.reasoning_tokens for reader in self._readers)
             cached_tokens = output.num_cached_tokens or 0

@@ -214,11 +214,12 @@ class VllmEngine:
         """What reads the turn's outputs, and what `generate` must know where the model thinks first."""
         assert self._renderer is not None
         decode, prompt_token_ids = self._tokenizer.decode, payload.engine_input["prompt_token_ids"]
+        constraint = "response_format" if job.response_format is not None else "tools" if job.tool_use is not None else None
         uses_tools = job.tool_use is not None and job.tool_use.choice != "none"
         parser_class = self._renderer.parser
         if parser_class is None or not (uses_tools or self._reasoning_parser):
             readers = [ChoiceReader(index, job, decode) for index in range(job.sampling.n)]
-            return TurnReader(readers, len(prompt_token_ids)), {}
+            return TurnReader(readers, len(prompt_token_ids), constraint=constraint), {}
         template_kwargs = self._renderer.effective_chat_template_kwargs(payload.request)
         given = {"chat_template_kwargs": template_kwargs, "model_config": self._config.model_config}
         parsers = [parser_class(self._tokenizer, payload.request.tools, **given) for _ in range(job.sampling.n)]
@@ -229,7 +230,7 @@ class VllmEngine:
         reasoning: dict[str, Any] = {"reasoning_ended": payload.request.resolve_reasoning_ended(parsers[0], prompt_token_ids)}
         if parsers[0].reasoning_parser is not None:
             reasoning["reasoning_parser_kwargs"] = {"chat_template_kwargs": template_kwargs}
-        return TurnReader(readers, len(prompt_token_ids)), reasoning
+        return TurnReader(readers, len(prompt_token_ids), constraint=constraint), reasoning
 
     def _render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         """The template on its own, for finding out what it takes."""

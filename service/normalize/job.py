@@ -7,6 +7,7 @@ from typing import Any
 from service.catalogue import Catalogue
 from service.domain import Caller, ChatJob, ResponseFormat, Sampling
 from service.errors import InvalidRequest
+from service.normalize.json_schema import check_schema
 from service.normalize.messages import normalize_messages
 from service.normalize.tools import tool_use_of
 from service.schema.request import ChatRequest
@@ -78,7 +79,9 @@ def _response_format(request: ChatRequest) -> ResponseFormat | None:
     if asked is None or asked.type == "text":
         return None
     if isinstance(asked, JsonSchemaFormat):
-        return ResponseFormat(json_schema=asked.json_schema.json_schema or {"type": "object"})
+        schema = asked.json_schema.json_schema or {"type": "object"}
+        check_schema(schema, "response_format.json_schema.schema")
+        return ResponseFormat(json_schema=schema)
     return ResponseFormat(json_schema=None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from service.domain import Tool, ToolUse
 from service.errors import InvalidRequest
+from service.normalize.json_schema import check_schema
 from service.schema.request import ChatRequest
 from service.schema.tools import FunctionName, FunctionSpec, NamedTool
 
@@ -41,6 +42,8 @@ def _tool_use(
         raise InvalidRequest(f"{field} offers two functions of one name.", param=field, code="invalid_value")
     if named is not None and named not in names:
         raise InvalidRequest(f"{choice_field} names a function that is not offered.", param=choice_field, code="invalid_value")
+    for position, spec in enumerate(specs):
+        check_schema(spec.parameters or {}, f"{field}[{position}]{'.function' if field == 'tools' else ''}.parameters")
     tools = tuple(_tool(spec) for spec in specs)
     if named is not None:
         return ToolUse(tools=tools, choice="named", named=named, is_parallel=is_parallel)

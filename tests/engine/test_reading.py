@@ -16,7 +16,7 @@ from service.domain import (
     Usage,
 )
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader, finish_reason
-from service.errors import EngineFailed
+from service.errors import EngineFailed, InvalidRequest
 from tests.engine.outputs import Choice, Output, TinyParser, decode
 from tests.factories import make_job
 
@@ -156,6 +156,21 @@ def test_a_turn_ends_with_what_it_used_over_all_choices(is_stream: bool) -> None
 def test_without_a_cache_nothing_was_cached() -> None:
     turn = TurnReader([ChoiceReader(0, make_job(), decode)], 3)
     assert turn.read(Output([Choice("A", (1,), "stop")], finished=True))[-1] == Finished(Usage(3, 1, cached_tokens=0))
+
+
+@pytest.mark.parametrize("constraint", ["response_format", None])
+def test_a_grammar_that_refuses_every_token_is_the_schemas_fault(constraint: str | None) -> None:
+    turn = TurnReader([ChoiceReader(0, make_job(), decode)], 3, constraint=constraint)
+    with pytest.raises(InvalidRequest if constraint else EngineFailed) as refused:
+        turn.read(Output([Choice("", (0,), "error")], finished=True))
+    assert refused.value.param == constraint
+
+
+def test_an_engine_that_fails_in_the_middle_of_json_has_failed() -> None:
+    turn = TurnReader([ChoiceReader(0, make_job(), decode)], 3, constraint="response_format")
+    turn.read(Output([Choice('{"a":', (1,))]))
+    with pytest.raises(EngineFailed):
+        turn.read(Output([Choice("", (0,), "error")], finished=True))
 
 
 class TrippingParser(TinyParser):

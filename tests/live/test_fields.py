@@ -126,9 +126,12 @@ def test_json_schema_always_validates(service: ServiceProcess, seed: int) -> Non
     jsonschema.validate(json.loads(text), schema)
 
 
-def test_schema_that_cannot_be_kept_is_400(service: ServiceProcess) -> None:
-    asked = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
-    error = service.post(service.body(response_format=asked)).json()["error"]
+@pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"$ref": "#"}, {"type": "string", "pattern": "(["}, {"enum": []}])
+def test_schema_that_cannot_be_kept_is_400(service: ServiceProcess, schema: dict[str, Any]) -> None:
+    asked = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    response = service.post(service.body(response_format=asked))
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert error["param"] == "response_format"
     assert "/project" not in error["message"]
 
