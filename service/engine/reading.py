@@ -160,7 +160,7 @@ class TurnReader:
         self._completion_tokens = 0
 
     def read(self, output: Any) -> Step:
-        """One output of the engine -> its events; the last one's end with `Finished`. Raises `EngineFailed`, or `InvalidRequest`."""
+        """One output of the engine -> its events; `Finished` is the last. Raises `EngineFailed`, or `InvalidRequest`."""
         events: list[Event] = []
         for choice in output.outputs:
             self._completion_tokens += len(choice.token_ids)
