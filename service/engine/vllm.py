@@ -5,6 +5,7 @@ module takes seconds (torch), so `app` and `cli` do it only when this engine is 
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -48,6 +49,10 @@ from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
 from service.engine.traits import probe_traits
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
+
+# They log what a template or a parser tripped over, in its own words: a piece of the conversation. The caller is told.
+for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.reasoning"):
+    logging.getLogger(_quoting).setLevel(logging.CRITICAL)
 
 
 class _Request(ChatCompletionRequest):
@@ -259,7 +264,9 @@ class VllmEngine:
 def _invalid(error: Exception) -> InvalidRequest:
     """vLLM's own words about the parameter, without the value it appends: that can be a piece of the conversation."""
     words = str(error.args[0]) if error.args else "The request is not valid."
-    if words.startswith("Failed to transform json schema"):  # A grammar compiler's words, with a place in its source.
+    if words.startswith(
+        ("Failed to transform json schema", "The provided JSON schema")
+    ):  # A grammar compiler's words, with a place in its source.
         reason = words.rpartition(": ")[2].strip()
         return InvalidRequest(f"The JSON schema can't be held to: {reason}.", param="response_format", code="invalid_value")
     return InvalidRequest(words, param=getattr(error, "parameter", None), code="invalid_value")

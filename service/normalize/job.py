@@ -31,6 +31,14 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
     ),
 }  # fmt: skip
 
+_RENDERERS_OWN = frozenset(
+    {
+        "self", "messages", "conversation", "conversations", "tools", "documents", "chat_template", "tokenizer", "tokenize",
+        "tokenizer_kwargs", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors",
+        "return_assistant_tokens_mask", "padding", "truncation", "max_length", "reasoning_effort",
+    }
+)  # fmt: skip
+
 
 def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, catalogue: Catalogue, max_choices: int) -> ChatJob:
     """Raises `ModelNotFound`, or `InvalidRequest` for a value of the right type that is out of bounds or not supported."""
@@ -45,6 +53,7 @@ def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, catalogue: 
     _check_at_most("n", request.n, max_choices)
     if max_tokens is not None:
         _check_at_most("min_tokens", request.min_tokens, max_tokens)
+    _check_template_kwargs(request)
     tool_use = tool_use_of(request)
     messages, rules = normalize_messages(request.messages, catalogue.card.traits, tool_use)
     return ChatJob(
@@ -67,6 +76,13 @@ def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, catalogue: 
         wants_service_tier=request.service_tier is not None,
         rules=rules,
     )
+
+
+def _check_template_kwargs(request: ChatRequest) -> None:
+    """Variables of a template, not the arguments of whoever renders it."""
+    for name in request.chat_template_kwargs or ():
+        if name in _RENDERERS_OWN:
+            raise InvalidRequest(f"chat_template_kwargs can't set {name}.", param="chat_template_kwargs", code="invalid_value")
 
 
 def _check_at_most(field: str, value: int | None, limit: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from service.domain import Adapter, Caller, Message, ResponseFormat, Sampling
 from tests.factories import CANARY
-from tests.normalize.jobs import ADAPTER, FUNCTION, TOOL, job_of
+from tests.normalize.jobs import ADAPTER, FUNCTION, TOOL, job_of, refusal
 
 
 def content_of(content: object) -> str:
@@ -176,3 +176,10 @@ def test_the_rules_that_changed_something_are_named() -> None:
         "developer_role",
         "content_parts",
     )
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "tokenize", "chat_template", "add_generation_prompt"])
+def test_a_templates_variables_are_not_its_renderers_arguments(name: str) -> None:
+    refused = refusal(chat_template_kwargs={name: CANARY})
+    assert refused.param == "chat_template_kwargs"
+    assert CANARY not in refused.message

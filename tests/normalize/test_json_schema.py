@@ -40,7 +40,7 @@ def test_what_people_write_passes(schema: dict[str, Any]) -> None:
     ("schema", "limit"),
     [
         (nested(10), "nesting may be 10"),
-        ({"type": "object", "properties": {f"{CANARY}{number}": {} for number in range(5001)}}, "properties may be 5000"),
+        ({"type": "object", "properties": {f"{CANARY}{number}": {} for number in range(1001)}}, "properties may be 1000"),
         ({"enum": [f"{CANARY}{number}" for number in range(1001)]}, "enum values may be 1000"),
         ({"const": CANARY * 20_001}, "characters of names and values"),
         ({"description": "x" * 300_000}, "bytes may be 262144"),
@@ -51,6 +51,8 @@ def test_what_people_write_passes(schema: dict[str, Any]) -> None:
         ({"type": "string", "pattern": "((a{1,100}){1,100}){1,100}"}, "repetitions of a pattern"),
         ({"type": "string", "pattern": "a" * 501}, "characters of a pattern"),
         ({"type": "object", "patternProperties": {"a{9999}": {}}}, "repetitions of a pattern"),
+        ({"not": {"type": "string"}}, "not is not supported"),
+        ({"$ref": f"file:///{CANARY}"}, "must be within the schema"),
         ({"type": "string", "pattern": 5}, "a pattern must be a string"),
         ({"anyOf": [{"type": "integer", "title": "x"}] * 10_000}, "may be"),
     ],
