@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,3 +114,11 @@ def sse_events(text: str) -> list[Any]:
     """The data of every server-sent event, JSON decoded; `[DONE]` as the string it is."""
     events = [block.removeprefix("data: ") for block in text.split("\n\n") if block]
     return [event if event == "[DONE]" else json.loads(event) for event in events]
+
+
+def until(is_true: Callable[[], bool], *, within_s: float = 5.0) -> None:
+    """Wait for what must come true; fails where it does not."""
+    deadline = time.monotonic() + within_s
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.005)

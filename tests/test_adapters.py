@@ -15,8 +15,7 @@ import yaml
 from service.engine.scripted import Reply
 from service.settings import AdapterSetting, adapters_file
 from tests.factories import CANARY
-from tests.service_under_test import ScriptedService, scripted_service
-from tests.test_turn import until
+from tests.service_under_test import ScriptedService, scripted_service, until
 
 POLL_S = 0.02
 HELD = Reply(steps=("word",) * 50, step_s=0.02)

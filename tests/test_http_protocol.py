@@ -8,7 +8,7 @@ import pytest
 
 from service.engine.scripted import Reply
 from service.schema.response import ErrorBody
-from tests.service_under_test import ScriptedService, scripted_service, sse_events
+from tests.service_under_test import ScriptedService, scripted_service, sse_events, until
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,7 @@ def test_hanging_up_behind_a_pipelined_request_is_a_hang_up(bounded: ScriptedSer
         sock.recv(1024)
         sock.sendall(bounded.raw_request(bounded.body()) * 50)
         time.sleep(0.1)
-    deadline = time.monotonic() + 5
-    while bounded.engine.running and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert bounded.engine.running == 0
+    until(lambda: bounded.engine.running == 0)
     failed = [
         line
         for line in bounded.get("/metrics").text.splitlines()

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from tests.process import service_process
-from tests.service_under_test import ScriptedService, scripted_service
-from tests.test_turn import until
+from tests.service_under_test import ScriptedService, scripted_service, until
 
 MADE = re.compile(r"req_[0-9a-f]{24}")
 

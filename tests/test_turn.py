@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ import pytest
 
 from service.engine.scripted import Reply
 from service.errors import InvalidRequest
-from tests.service_under_test import ScriptedService, scripted_service, sse_events
+from tests.service_under_test import ScriptedService, scripted_service, sse_events, until
 
 SLOW = Reply(steps=("word",) * 500, step_s=0.02)
 PREFILLING = Reply(steps=("late",), prefill_s=30)
@@ -21,13 +21,6 @@ PREFILLING = Reply(steps=("late",), prefill_s=30)
 def fresh() -> Iterator[ScriptedService]:
     with scripted_service(max_turns=4, body_timeout_s=1, send_timeout_s=1, drain_timeout_s=5) as running:
         yield running
-
-
-def until(is_true: Callable[[], bool], *, within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)
 
 
 def outcome(service: ScriptedService, name: str) -> float:

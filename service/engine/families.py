@@ -53,12 +53,13 @@ _TOOLS_BY_NAME = (
 )
 _REASONING_BY_NAME = (("deepseek-r1", "deepseek_r1"), ("qwq", "deepseek_r1"), ("instruct-2507", ""), ("coder", ""))
 
-_FALLBACK_TOOLS = "hermes"  # The form most fine-tunes were taught.
+HERMES = "hermes"
+"""The form most fine-tunes were taught, and what normalization writes where a template can't show tools."""
 
 
 def tool_parser_for(model_type: str, model_name: str) -> str:
     """The name of vLLM's tool parser for a model."""
-    return _by_name(_TOOLS_BY_NAME, model_name) or _TOOLS_BY_TYPE.get(model_type, _FALLBACK_TOOLS)
+    return _by_name(_TOOLS_BY_NAME, model_name) or _TOOLS_BY_TYPE.get(model_type, HERMES)
 
 
 def reasoning_parser_for(model_type: str, model_name: str) -> str | None:

@@ -43,7 +43,7 @@ from service.engine.adapter_loading import AdapterLoader
 from service.engine.arguments import AUTO, adapter_args, default_args, fingerprint, pick_parser
 from service.engine.base import build_args, completion_room
 from service.engine.base_weights import read_base
-from service.engine.families import reasoning_parser_for, tool_parser_for
+from service.engine.families import HERMES, reasoning_parser_for, tool_parser_for
 from service.engine.fields import request_fields
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
@@ -104,7 +104,7 @@ class VllmEngine:
         family = config.model_config.hf_config.model_type, f"{model} {served_model_name}"
         traits = probe_traits(self._render)
         # What normalization writes for a template that can't show tools is Hermes' form, so that is what to read.
-        of_family = tool_parser_for(*family) if traits.takes_tools else "hermes"
+        of_family = tool_parser_for(*family) if traits.takes_tools else HERMES
         self._tool_parser = pick_parser("FIRSTWORD_TOOL_PARSER", tool_parser, of_family, ToolParserManager.list_registered())
         self._reasoning_parser = pick_parser(
             "FIRSTWORD_REASONING_PARSER",

@@ -3,22 +3,14 @@
 import json
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.process import ServiceProcess
-from tests.service_under_test import KEY, OTHER_KEY
+from tests.service_under_test import KEY, OTHER_KEY, until
 
 RUNNING = "vllm:num_requests_running"
-
-
-def until(is_true: Callable[[], bool], *, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
 
 
 def test_it_is_a_language_model(service: ServiceProcess) -> None:
