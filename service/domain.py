@@ -15,12 +15,30 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
+class TenantPolicy:
+    """What one tenant may ask of the service, and how it stands beside the others. None: no limit of its own."""
+
+    weight: float = 1.0
+    """Share of the room under load, in proportion to the weights of the other tenants of its priority."""
+    priority: int = 0
+    """Class of precedence: a waiting turn of a higher one always goes first."""
+    max_turns: int | None = None
+    """Turns in progress at once."""
+    requests_per_min: int | None = None
+    tokens_per_min: int | None = None
+    """Prompt and completion tokens together."""
+    ttft_budget_s: float | None = None
+    """Seconds; None: the service's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is asking. Made by `auth`, from a valid key."""
 
     tenant: str
     cache_salt: str | None = None
     """Keeps this tenant's prefix cache apart from the others'; None: shared."""
+    policy: TenantPolicy = TenantPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +198,23 @@ class PreparedTurn:
     """Completion tokens at most, per choice: what was asked, or less where the context ends first."""
     payload: object
     """What the engine that made it needs to run it. Opaque to everyone else."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStep:
+    """What an engine says of one step: every running turn moved on by a token, or by a piece of its prompt."""
+
+    at_s: float
+    """When it ended, monotonic seconds."""
+    prefilled_tokens: int
+    """Prompt tokens computed (not found in the cache), of the turns whose prefill ended with this step."""
+    generated_tokens: int
+    running: int
+    """Turns in the batch."""
+    waiting: int
+    """Turns in the engine's own queue."""
+    kv_usage: float
+    """The used part of the KV cache, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

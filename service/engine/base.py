@@ -4,11 +4,11 @@ Two implementations: `vllm.VllmEngine` (the real one) and `scripted.ScriptedEngi
 contract tests run on both.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
-from service.domain import Adapter, ChatJob, ModelCard, PreparedTurn, Step
+from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
 from service.errors import PromptTooLong, StartError
 from service.settings import did_you_mean
 
@@ -29,6 +29,10 @@ class Engine(Protocol):
     @property
     def max_adapters(self) -> int:
         """LoRA adapters that can be loaded at once; 0: none."""
+        ...
+
+    def watch_steps(self, listener: Callable[[EngineStep], None]) -> None:
+        """Tell the listener of every step, on the event loop. Call before `start`; a listener must be quick."""
         ...
 
     async def start(self) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from service.domain import (
     Adapter,
     ChatJob,
     ChoiceFinished,
+    EngineStep,
     Event,
     Finished,
     ModelCard,
@@ -83,6 +84,7 @@ class ScriptedEngine:
         """Those loaded now, by their number."""
         self._adapter_ids = itertools.count(1)
         self.is_healthy = True
+        self._step_listeners: list[Callable[[EngineStep], None]] = []
 
     @property
     def model(self) -> ModelCard:
@@ -94,6 +96,9 @@ class ScriptedEngine:
 
     def enqueue(self, *replies: Reply) -> None:
         self._script.extend(replies)
+
+    def watch_steps(self, listener: Callable[[EngineStep], None]) -> None:
+        self._step_listeners.append(listener)
 
     async def start(self) -> None:
         await asyncio.sleep(self.args.start_s)
@@ -153,7 +158,14 @@ class ScriptedEngine:
                     ChoiceFinished(index, "length" if is_cut else "tool_calls" if has_called else "stop") for index in choices
                 ]
                 events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens=0)))
+            self._tell_step(turn.prompt_tokens if number == 0 else 0, len(choices))
             yield events
+
+    def _tell_step(self, prefilled_tokens: int, generated_tokens: int) -> None:
+        """Each turn runs at its own pace here, so each is a batch of its own."""
+        step = EngineStep(time.monotonic(), prefilled_tokens, generated_tokens, running=1, waiting=0, kv_usage=0.0)
+        for listener in self._step_listeners:
+            listener(step)
 
     def _next_reply(self, job: ChatJob) -> Reply:
         if self._script:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +37,10 @@ from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.loggers import StatLoggerBase
+from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
-from service.domain import Adapter, ChatJob, ModelCard, PreparedTurn, Step
+from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
 from service.engine.adapter_loading import AdapterLoader
 from service.engine.arguments import AUTO, adapter_args, default_args, fingerprint, pick_parser
 from service.engine.base import build_args, completion_room
@@ -67,6 +69,32 @@ class _Payload:
     engine_input: Any
     params: SamplingParams
     request: _Request
+
+
+class _StepLogger(StatLoggerBase):
+    """vLLM's statistics of each step, which it gives on the event loop -> `EngineStep`."""
+
+    def __init__(self, listeners: Sequence[Callable[[EngineStep], None]], vllm_config: Any, engine_index: int = 0) -> None:
+        self._listeners = listeners
+
+    def record(
+        self, scheduler_stats: SchedulerStats | None, iteration_stats: IterationStats | None, *args: Any, **kwargs: Any
+    ) -> None:
+        if scheduler_stats is None:
+            return
+        step = EngineStep(
+            at_s=time.monotonic(),
+            prefilled_tokens=iteration_stats.prompt_token_stats.computed if iteration_stats else 0,
+            generated_tokens=iteration_stats.num_generation_tokens if iteration_stats else 0,
+            running=scheduler_stats.num_running_reqs,
+            waiting=scheduler_stats.num_waiting_reqs + scheduler_stats.num_skipped_waiting_reqs,
+            kv_usage=scheduler_stats.kv_cache_usage,
+        )
+        for listener in self._listeners:
+            listener(step)
+
+    def log_engine_initialized(self) -> None:
+        pass
 
 
 class VllmEngine:
@@ -124,6 +152,7 @@ class VllmEngine:
             fingerprint=fingerprint(vllm_version, model, config.model_config.revision, engine_args),
             traits=traits,
         )
+        self._step_listeners: list[Callable[[EngineStep], None]] = []
         self._llm: AsyncLLM | None = None
         self._renderer: OnlineRenderer | None = None
         self._adapters: AdapterLoader | None = None
@@ -137,6 +166,9 @@ class VllmEngine:
     @property
     def is_healthy(self) -> bool:
         return self._llm is None or not self._llm.errored
+
+    def watch_steps(self, listener: Callable[[EngineStep], None]) -> None:
+        self._step_listeners.append(listener)
 
     async def start(self) -> None:
         try:
@@ -244,7 +276,11 @@ class VllmEngine:
     def _load(self) -> AsyncLLM:
         self._is_loading.set()
         try:
-            return AsyncLLM.from_vllm_config(self._config, usage_context=UsageContext.OPENAI_API_SERVER)
+            return AsyncLLM.from_vllm_config(
+                self._config,
+                usage_context=UsageContext.OPENAI_API_SERVER,
+                stat_loggers=[partial(_StepLogger, self._step_listeners)],
+            )
         finally:
             self._is_loading.clear()
 
