@@ -25,15 +25,24 @@ from service.turn import Rooms
 
 def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     """The ASGI application around a cold engine; `app.state.rooms` is what it was wired from. Starting it is `serve`'s."""
-    gate = Gate(max_turns=settings.max_turns, model=engine.model)
     catalogue = Catalogue(engine.model, settings.model_aliases)
     telemetry = Telemetry(ttft_budget_s=settings.ttft_budget_s, model=engine.model.name)
+    gate = Gate(
+        max_turns=settings.max_turns,
+        model=engine.model,
+        tpot_bound_s=settings.tpot_bound_s,
+        on_refusal=lambda reason: telemetry.refusals.labels(reason).inc(),
+    )
+    engine.watch_steps(gate.observe)
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
     lifecycle = Lifecycle(
         engine, gate, adapters, warmup_prompts=settings.warmup_prompts, drain_timeout_s=settings.drain_timeout_s
     )
     telemetry.expose("firstword_turns_running", "Turns in the engine.", lambda: gate.running)
-    telemetry.expose("firstword_turns_waiting", "Turns being rendered and tokenized.", lambda: gate.waiting)
+    telemetry.expose("firstword_turns_waiting", "Turns being tokenized, or waiting for the engine.", lambda: gate.waiting)
+    telemetry.expose(
+        "firstword_turns_limit", "Turns that may run at once, as measured steps allow.", lambda: gate.forecast.most_turns
+    )
     telemetry.expose("firstword_ready", "1 while /readyz says ready.", lambda: lifecycle.is_ready)
     telemetry.expose("firstword_adapters", "LoRA adapters that `model` may name.", lambda: len(catalogue.adapters))
     for tenant in keys.tenants:
@@ -54,7 +63,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     app.state.rooms = rooms
     app.include_router(chat_router(rooms))
     app.include_router(probe_router(rooms))
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, clients_may_retry=settings.clients_may_retry)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

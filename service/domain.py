@@ -63,6 +63,12 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """UTF-8 bytes of what it says: nearer to tokens, over all scripts, than characters are."""
+        texts = (self.content, *(call.arguments for call in self.tool_calls))
+        return sum(len(text.encode(errors="replace")) for text in texts)
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateTraits:
@@ -186,6 +192,16 @@ class ChatJob:
         """Characters of all messages: what can be known of the prompt before any template or tokenizer work."""
         calls = (call.arguments for message in self.messages for call in message.tool_calls)
         return sum(len(message.content) for message in self.messages) + sum(map(len, calls))
+
+    @property
+    def prompt_bytes(self) -> int:
+        return sum(message.size_bytes for message in self.messages)
+
+    @property
+    def continues_call(self) -> bool:
+        """Not the first turn of a call: the caller has spoken before, or a tool has answered."""
+        users = sum(message.role == "user" for message in self.messages)
+        return users > 1 or any(message.role == "tool" for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ class Overloaded(TurnError):
     type = "server_error"
     code = "overloaded"
 
-    def __init__(self, *, limit: int, retry_after_s: int = 1) -> None:
-        super().__init__(f"No room: {limit} turns are in progress, which is the limit. Try another replica, or again later.")
+    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(f"No room: {reason}. Try another replica, or again later.")
         self.headers |= {"Retry-After": str(retry_after_s), "x-should-retry": "false", "x-firstword-refused": "capacity"}
 
 

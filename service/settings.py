@@ -98,7 +98,9 @@ class Settings(BaseSettings):
     cache_isolation: Literal["auto", "on", "off"] = Field(
         default="auto", description="Whether tenants keep their prefix caches apart; `auto`: where there is more than one tenant."
     )
-    max_turns: int = Field(default=256, ge=1, description="Turns in progress at once; one more is refused with 503.")
+    max_turns: int = Field(
+        default=256, ge=1, description="Turns in the service at once, waiting ones included, whatever the engine takes."
+    )
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Bytes of a request body; more is refused with 413.")
     max_messages: int = Field(default=2048, ge=1, description="Messages of one request; more are refused with 400.")
     max_choices: int = Field(default=8, ge=1, description="The largest `n`; more is refused with 400.")
@@ -108,7 +110,21 @@ class Settings(BaseSettings):
     send_timeout_s: float = Field(
         default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
     )
-    ttft_budget_s: float = Field(default=5.0, gt=0, description="A turn whose first word comes later counts as `late`.")
+    ttft_budget_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="Time to first token that a turn may take: refused where it would take longer, `late` where it did.",
+    )
+    ttft_budget_max_s: float = Field(
+        default=30.0, gt=0, description="The longest budget that a tenant or a request (`x-firstword-ttft-budget`) may have."
+    )
+    tpot_bound_s: float = Field(
+        default=0.25, gt=0, description="Time per output token that running turns keep to: it bounds how many run at once."
+    )
+    clients_may_retry: bool = Field(
+        default=False,
+        description="The `x-should-retry` of a 503: false keeps the `openai` client from retrying into the overload.",
+    )
     drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
     warmup_prompts: list[str] = Field(
         default=["Hello! Who are you?"],

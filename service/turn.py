@@ -5,7 +5,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from service.adapters import Adapters
-from service.admission import Gate
+from service.admission import Gate, Place
+from service.admission.budget import ttft_budget_s
 from service.auth import KeyRing
 from service.catalogue import Catalogue
 from service.domain import Caller, Event, Finished, Step, TextDelta, ToolCallDelta
@@ -43,27 +44,32 @@ class Reply:
 
 
 @asynccontextmanager
-async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, arrived_s: float) -> AsyncIterator[Reply]:
+async def take_turn(
+    rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, arrived_s: float, asked_budget: str | None
+) -> AsyncIterator[Reply]:
     """From an authenticated caller's body to its answer. Everything the turn holds is held within this scope.
 
     Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
     hangs up) stops the generation.
     """
     with rooms.telemetry.turn(turn_id, caller, arrived_s) as record:
+        record.budget_s = ttft_budget_s(asked_budget, caller.policy, rooms.settings)
         rooms.lifecycle.check_ready()
         request = parse_request(body, max_messages=rooms.settings.max_messages)
         job = normalize(
             request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
         )
         record.normalized(job)
-        with rooms.catalogue.using(job.adapter), rooms.gate.enter(job) as place:
+        deadline_s = arrived_s + record.budget_s
+        with rooms.catalogue.using(job.adapter), rooms.gate.enter(job, caller.policy, deadline_s=deadline_s) as place:
             prepared = await rooms.engine.prepare(job)
-            with place.start(prepared):
-                async with aclosing(rooms.engine.generate(prepared)) as steps:
-                    opening = await _opening(steps)
-                    encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                    async with aclosing(_chunks(encoder, opening, steps, record)) as chunks:
-                        yield Reply(encoder.media_type, chunks)
+            async with place.start(prepared), aclosing(rooms.engine.generate(prepared)) as steps:
+                opening = await _opening(steps)
+                place.begun()
+                record.begun(place.forecast_error_s)
+                encoder = encoder_for(job, rooms.engine.model.fingerprint)
+                async with aclosing(_chunks(encoder, opening, steps, record, place)) as chunks:
+                    yield Reply(encoder.media_type, chunks)
 
 
 async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
@@ -75,7 +81,7 @@ async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
 
 
 async def _chunks(
-    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord
+    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord, place: Place
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     is_heard = False
@@ -86,6 +92,7 @@ async def _chunks(
                 record.first_word()
             if step and isinstance(end := step[-1], Finished):
                 record.finished(end.usage)
+                place.finished(end.usage)
                 yield encoder.encode(step)
                 return
             if chunk := encoder.encode(step):

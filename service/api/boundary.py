@@ -18,8 +18,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Boundary:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, clients_may_retry: bool) -> None:
         self._app = app
+        self._clients_may_retry = clients_may_retry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,7 +44,10 @@ class Boundary:
         except Exception as error:
             _log_cause(error)
             if not has_started:
-                await _send_error(pass_on, error if isinstance(error, TurnError) else EngineFailed())
+                answer = error if isinstance(error, TurnError) else EngineFailed()
+                if self._clients_may_retry:
+                    answer.headers.pop("x-should-retry", None)
+                await _send_error(pass_on, answer)
 
 
 def _request_id(given: str | None) -> str:

@@ -9,6 +9,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from service.domain import (
     Usage,
 )
 from service.engine.base import build_args, completion_room
+from service.engine.scripted_batch import Batch, BatchCosts
 from service.errors import AdapterRefused, EngineFailed, TurnError
 
 _CHARS_PER_TOKEN = 4
@@ -42,6 +44,15 @@ class ScriptedArgs:
     prefill_s: float = 0.0
     step_s: float = 0.0
     """From one token to the next."""
+    is_batching: bool = False
+    """Turns share steps, as on a real engine (see `scripted_batch`), and their own times do not count. A step takes `step_s`, and
+    so much more for each turn and each prompt token in it:
+    """
+    turn_step_s: float = 0.0
+    prompt_token_s: float = 0.0
+    max_batched_tokens: int = 2048
+    cache_blocks: int = 4096
+    """Of 64 characters: the size of the prefix cache. 0: none."""
     max_adapters: int = 8
     adapter_load_s: float = 0.0
     bad_adapters: tuple[str, ...] = ()
@@ -66,7 +77,9 @@ class Reply:
 class ScriptedEngine:
     """`enqueue` what the next turns shall get; without a script a turn hears its own last words."""
 
-    def __init__(self, model_name: str, engine_args: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, model_name: str, engine_args: Mapping[str, Any] | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.args = build_args(ScriptedArgs, {}, engine_args or {})
         self._model = ModelCard(
             name=model_name,
@@ -85,6 +98,15 @@ class ScriptedEngine:
         self._adapter_ids = itertools.count(1)
         self.is_healthy = True
         self._step_listeners: list[Callable[[EngineStep], None]] = []
+        costs = BatchCosts(
+            base_s=self.args.step_s,
+            turn_s=self.args.turn_step_s,
+            prompt_token_s=self.args.prompt_token_s,
+            most_prompt_tokens=self.args.max_batched_tokens,
+            cache_blocks=self.args.cache_blocks,
+        )
+        self._clock = clock
+        self._batch = Batch(costs, self._tell, clock) if self.args.is_batching else None
 
     @property
     def model(self) -> ModelCard:
@@ -129,27 +151,46 @@ class ScriptedEngine:
         self.jobs.append(turn.job)
         self.running += 1
         is_finished = False
+        prompt = "\n".join(message.content for message in turn.job.messages)
+        salt = turn.job.cache_salt
+        cached_tokens = self._batch.cached_tokens(prompt, salt, turn.prompt_tokens) if self._batch else 0
         try:
-            await asyncio.sleep(self.args.prefill_s if reply.prefill_s is None else reply.prefill_s)
             if reply.refuse is not None:
+                await asyncio.sleep(self._prefill_s(reply))
                 raise reply.refuse
-            async for step in self._steps(turn, reply):
-                is_finished = bool(step) and isinstance(step[-1], Finished)
-                yield step
+            if self._batch:
+                ticks = self._batch.tokens(prompt, salt, turn.prompt_tokens - cached_tokens)
+            else:
+                ticks = self._alone(reply, turn.job.sampling.n)
+            async with aclosing(ticks), aclosing(self._steps(turn, reply, ticks, cached_tokens)) as steps:
+                async for step in steps:
+                    is_finished = bool(step) and isinstance(step[-1], Finished)
+                    yield step
         finally:
             self.running -= 1
             self.aborted += not is_finished
 
-    async def _steps(self, turn: PreparedTurn, reply: Reply) -> AsyncGenerator[Step, None]:
+    async def _alone(self, reply: Reply, choices: int) -> AsyncGenerator[None, None]:
+        """The tokens of a turn at a pace of its own."""
+        await asyncio.sleep(self._prefill_s(reply))
+        while True:
+            self._tell(EngineStep(self._clock(), 0, choices, running=choices, waiting=0, kv_usage=0.0))
+            yield
+            await asyncio.sleep(self.args.step_s if reply.step_s is None else reply.step_s)
+
+    def _prefill_s(self, reply: Reply) -> float:
+        return self.args.prefill_s if reply.prefill_s is None else reply.prefill_s
+
+    async def _steps(
+        self, turn: PreparedTurn, reply: Reply, ticks: AsyncGenerator[None, None], cached_tokens: int
+    ) -> AsyncGenerator[Step, None]:
         texts = reply.steps[: turn.max_tokens]
-        pace_s = self.args.step_s if reply.step_s is None else reply.step_s
         choices = range(turn.job.sampling.n)
         has_called = False
         for number, text in enumerate(texts):
             if number == reply.fail_after or not self.is_healthy:
                 raise EngineFailed
-            if number:
-                await asyncio.sleep(pace_s)
+            await anext(ticks)
             events: list[Event] = [TextDelta(index, text) for index in choices if text] if isinstance(text, str) else list(text)
             has_called = has_called or any(isinstance(event, ToolCallDelta) for event in events)
             if number == len(texts) - 1:
@@ -157,13 +198,10 @@ class ScriptedEngine:
                 events += [
                     ChoiceFinished(index, "length" if is_cut else "tool_calls" if has_called else "stop") for index in choices
                 ]
-                events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens=0)))
-            self._tell_step(turn.prompt_tokens if number == 0 else 0, len(choices))
+                events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens)))
             yield events
 
-    def _tell_step(self, prefilled_tokens: int, generated_tokens: int) -> None:
-        """Each turn runs at its own pace here, so each is a batch of its own."""
-        step = EngineStep(time.monotonic(), prefilled_tokens, generated_tokens, running=1, waiting=0, kv_usage=0.0)
+    def _tell(self, step: EngineStep) -> None:
         for listener in self._step_listeners:
             listener(step)
 
@@ -171,6 +209,8 @@ class ScriptedEngine:
         if self._script:
             return self._script.popleft()
         words = job.messages[-1].content.split() or ["…"]
+        if job.sampling.ignore_eos and job.max_tokens is not None:
+            words = list(itertools.islice(itertools.cycle(words), job.max_tokens + 1))
         return Reply(steps=tuple(word if position == 0 else f" {word}" for position, word in enumerate(words)))
 
     def stop(self, timeout_s: float) -> None:

@@ -243,7 +243,7 @@ class VllmEngine:
         except (VLLMClientError, ValueError) as error:
             raise _invalid(error) from None
         except GracefulHTTPError:  # The engine's own bounds, off unless set by an engine argument.
-            raise Overloaded(limit=self._llm.get_num_unfinished_requests()) from None
+            raise Overloaded("the engine's own queue is full") from None
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineFailed from error
 

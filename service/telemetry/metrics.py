@@ -21,6 +21,7 @@ from service.errors import ClientGone, NotReady, Overloaded, TurnError
 # A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
 TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
 DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+FORECAST_ERROR_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
 
 _log = structlog.get_logger("firstword.turn")
 
@@ -50,6 +51,20 @@ class Telemetry:
             buckets=DURATION_BUCKETS_S,
             registry=self.registry,
         )
+        self.refusals = Counter(
+            "firstword_refusals", "Turns refused for want of room, by reason.", ("reason",), registry=self.registry
+        )
+        for reason in ("full", "forecast", "calls", "expired"):
+            self.refusals.labels(reason)
+        self.forecast_error = Histogram(
+            "firstword_ttft_forecast_error_seconds",
+            "How far the forecast time to the first token was off, by whether the token was early or late.",
+            ("token",),
+            buckets=FORECAST_ERROR_BUCKETS_S,
+            registry=self.registry,
+        )
+        for token in ("early", "late"):
+            self.forecast_error.labels(token)
         self.prompt_tokens = Counter(
             "firstword_prompt_tokens", "Prompt tokens of finished turns.", labels, registry=self.registry
         )
@@ -96,7 +111,7 @@ class Telemetry:
     @contextmanager
     def turn(self, turn_id: str, caller: Caller, arrived_s: float) -> Iterator["TurnRecord"]:
         """Record one turn, however it ends. Errors pass through. `arrived_s`: when its headers came, monotonic seconds."""
-        record = TurnRecord(self, turn_id, caller.tenant, arrived_s)
+        record = TurnRecord(self, turn_id, caller.tenant, arrived_s, self.ttft_budget_s)
         try:
             yield record
         except BaseException as error:
@@ -108,7 +123,9 @@ class Telemetry:
 class TurnRecord:
     """What is measured of one turn. Times are monotonic seconds."""
 
-    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrived_s: float) -> None:
+    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrived_s: float, budget_s: float) -> None:
+        self.budget_s = budget_s
+        """Time to first token that this turn may take."""
         self._telemetry = telemetry
         self._turn_id = turn_id
         self._tenant = tenant
@@ -120,6 +137,10 @@ class TurnRecord:
     def normalized(self, job: ChatJob) -> None:
         """What the turn means is known: which of its rules changed something goes into the log, never what."""
         self._rules = job.rules
+
+    def begun(self, forecast_error_s: float) -> None:
+        """The first token exists: so much later was it forecast, or earlier where this is below 0."""
+        self._telemetry.forecast_error.labels("late" if forecast_error_s < 0 else "early").observe(abs(forecast_error_s))
 
     def first_word(self) -> None:
         """The first non-empty content exists."""
@@ -158,7 +179,7 @@ class TurnRecord:
 
     def _outcome(self, error: BaseException | None, duration_s: float) -> Outcome:
         # A caller who gave up after the budget gave up because of us.
-        is_late = (duration_s if self._ttft_s is None else self._ttft_s) > self._telemetry.ttft_budget_s
+        is_late = (duration_s if self._ttft_s is None else self._ttft_s) > self.budget_s
         if error is None:
             return Outcome.LATE if is_late else Outcome.ON_TIME
         if isinstance(error, asyncio.CancelledError | GeneratorExit | ClientGone):

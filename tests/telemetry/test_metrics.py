@@ -69,7 +69,7 @@ def test_an_answered_turn_is_counted_once_by_its_first_word(budget_s: float, out
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (Overloaded(limit=1), "refused_capacity"),
+        (Overloaded("full"), "refused_capacity"),
         (NotReady("draining"), "refused_capacity"),
         (InvalidRequest("x"), "client_error"),
         (PromptTooLong(limit=1, given=2), "client_error"),

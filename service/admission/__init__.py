@@ -1,0 +1,5 @@
+"""Who gets a place in the engine, and when: `gate` is the door, the other files are what it knows."""
+
+from service.admission.gate import Gate, Place
+
+__all__ = ["Gate", "Place"]

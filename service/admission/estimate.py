@@ -1,0 +1,114 @@
+"""What a turn will cost the engine, before any template or tokenizer work: learned from the turns before it.
+
+A prompt's tokens come from its bytes, at the rate seen for its tenant and model (tools and the template's own words are in
+that rate). Of its beginning that was computed before, a share is found in the cache: learned for each tenant, model and
+system prompt, since blocks are cut off, and evicted.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.admission.prefixes import Prefixes, prefix_keys
+from service.domain import ChatJob, Usage
+
+_TOKENS_PER_BYTE = 0.25  # English prose in most vocabularies; the first turns of a tenant go by it.
+_COMPLETION_TOKENS = 64
+_NEW_SHARE = 0.2
+_USUAL_SHARE = 0.05
+_REMEMBERED = 4096
+"""Rates kept, the least recently used dropped: callers choose system prompts, and must not fill our memory."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a turn asks of the engine, in tokens."""
+
+    prompt_tokens: int
+    uncached_tokens: int
+    """The part of the prompt that must be computed."""
+    completion_tokens: int
+    """Over all choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A turn as the estimates know it."""
+
+    job: ChatJob
+    keys: list[int]
+    """Of its messages: see `prefix_keys`."""
+    known_share: float
+    """The part of its prompt that was computed before."""
+
+
+class Estimator:
+    """Estimates, and learns from what turned out."""
+
+    def __init__(self) -> None:
+        self._prefixes = Prefixes()
+        self._tokens_per_byte = _Rates[tuple[str, str]](_TOKENS_PER_BYTE)
+        self._hit_rate = _Rates[int](1.0)
+        self._usual: tuple[float, ...] = (0.0, 0.0, _COMPLETION_TOKENS)
+        self._completion = _Rates[tuple[str, str]](_COMPLETION_TOKENS)
+
+    def look_at(self, job: ChatJob) -> Asked:
+        keys = prefix_keys(job)
+        return Asked(job, keys, self._prefixes.known_share(job, keys))
+
+    def estimate(self, asked: Asked) -> Cost:
+        rate = self._tokens_per_byte.get((asked.job.tenant, asked.job.model))
+        return self._cost(asked, 1 + int(asked.job.prompt_bytes * rate))
+
+    def exact(self, asked: Asked, prompt_tokens: int) -> Cost:
+        """The same with the prompt's tokens counted, which also teaches the next estimate."""
+        self._tokens_per_byte.learn((asked.job.tenant, asked.job.model), prompt_tokens / max(1, asked.job.prompt_bytes))
+        return self._cost(asked, prompt_tokens)
+
+    @property
+    def usual(self) -> Cost:
+        """What turns have cost of late, whoever asked."""
+        return Cost(round(self._usual[0]), round(self._usual[1]), max(1, round(self._usual[2])))
+
+    def begun(self, asked: Asked) -> None:
+        """Its prompt has been computed."""
+        self._prefixes.computed(asked.keys)
+
+    def finished(self, asked: Asked, usage: Usage) -> None:
+        """What it has cost in the end."""
+        job = asked.job
+        if asked.known_share:
+            hit_rate = usage.cached_tokens / (usage.prompt_tokens * asked.known_share)
+            self._hit_rate.learn(asked.keys[0], min(1.0, hit_rate))
+        self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
+        cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
+        self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
+
+    def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
+        job = asked.job
+        uncached_tokens = max(1, round(prompt_tokens * (1 - asked.known_share * self._hit_rate.get(asked.keys[0]))))
+        completion = self._completion.get((job.tenant, job.model))
+        if job.max_tokens is not None:
+            completion = min(completion, job.max_tokens)
+        return Cost(prompt_tokens, uncached_tokens, max(1, round(completion * job.sampling.n)))
+
+
+class _Rates(Generic[K]):
+    """Moving averages by key, a bounded number of them."""
+
+    def __init__(self, prior: float) -> None:
+        self._prior = prior
+        self._rates: OrderedDict[K, float] = OrderedDict()
+
+    def get(self, key: K) -> float:
+        return self._rates.get(key, self._prior)
+
+    def learn(self, key: K, value: float) -> None:
+        known = self._rates.get(key)
+        self._rates[key] = value if known is None else known + _NEW_SHARE * (value - known)
+        self._rates.move_to_end(key)
+        if len(self._rates) > _REMEMBERED:
+            self._rates.popitem(last=False)

@@ -1,0 +1,96 @@
+"""When would a turn's first word come? From the engine's measured pace and the work ahead of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.admission.estimate import Cost
+from service.admission.load import Load
+from service.admission.pace import Pace
+from service.admission.room import Waiter
+
+# Of the bound on time per output token: the rest is for what a forecast can't know, and for tenants below their share.
+_AIM, _AIM_BELOW_SHARE = 0.8, 0.95
+_SAFE_SHARE = 0.95
+"""Of the forecasts that are to hold when they count as safe."""
+_CAUTION_STEP_S = 0.02
+_MOST_CAUTION_S = 1.0
+_MOST_OVERTAKEN = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Ttft:
+    """A time to the first token, from now, in seconds."""
+
+    likely_s: float
+    safe_s: float
+    is_behind: bool
+    """Others go first, and more may come that do."""
+
+
+class Forecast:
+    """Times in seconds."""
+
+    def __init__(self, pace: Pace, *, tpot_bound_s: float, max_turns: int) -> None:
+        self._pace = pace
+        self._tpot_bound_s = tpot_bound_s
+        self._max_turns = max_turns
+        self._caution_s = {False: 0.0, True: 0.0}
+        """By so much were the last forecasts too early, but for one in twenty: of turns with others ahead, and without."""
+
+    @property
+    def most_turns(self) -> int:
+        """Running turns that keep to the bound on time per output token, by what has been measured."""
+        return self._pace.most_turns(_AIM * self._tpot_bound_s, limit=self._max_turns)
+
+    @property
+    def most_turns_below_share(self) -> int:
+        """The same for the turns of a tenant that has less than its share of them: they need not wait for another's to end."""
+        return self._pace.most_turns(_AIM_BELOW_SHARE * self._tpot_bound_s, limit=self._max_turns)
+
+    def turns_per_s(self, cost: Cost) -> float:
+        """Turns of this cost that the engine ends in a second when as many run as may; infinite before any was measured."""
+        turns = self.most_turns
+        turn_s = cost.completion_tokens * self._pace.tpot_s(turns)
+        return turns / turn_s if turn_s else float("inf")
+
+    def work_s(self, cost: Cost) -> float:
+        """Engine time that a turn takes from the others; at least something, so that every turn counts."""
+        turns = self.most_turns
+        decode_s = cost.completion_tokens * self._pace.step_s(turns) / turns
+        return max(1e-6, decode_s + cost.uncached_tokens * self._pace.prompt_token_s)
+
+    def fits_in_step(self, prompt_tokens: int) -> bool:
+        """Whether so many prompt tokens in one step leave the running turns their time per output token."""
+        return prompt_tokens * self._pace.prompt_token_s <= _AIM * self._tpot_bound_s
+
+    def first_token_s(self, prompt_tokens: int, turns: int) -> float:
+        """From entering the engine, beside so many turns, until so many prompt tokens are computed."""
+        prompt_s = prompt_tokens * self._pace.prompt_token_s
+        # Prompts are let in by portions, and each portion's step moves the others too.
+        steps = 1 + prompt_s // (_AIM * self._tpot_bound_s)
+        return prompt_s + (1 + steps) * self._pace.step_s(turns + 1)
+
+    def ttft(self, cost: Cost, load: Load, ahead: Sequence[Waiter], *, limit: int, overtaken: float) -> Ttft:
+        """From now to the first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
+        engine's time that turns which are still to come will take before this one, whose wait is longer by 1 / (1 - that)
+        (Cobham, 1954).
+        """
+        slots = sum(waiter.slots for waiter in ahead)
+        missing = max(0, load.turns + slots + 1 - limit)
+        turn_s = 1 / self.turns_per_s(cost)
+        tokens = load.prompt_tokens + sum(waiter.cost.uncached_tokens for waiter in ahead)
+        own_s = self.first_token_s(cost.uncached_tokens, load.turns)
+        queue_s = self.first_token_s(tokens + cost.uncached_tokens, load.turns) - own_s
+        longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
+        likely_s = own_s + longer * max(missing * turn_s, queue_s)
+        # Turns end when they end: the time in which so many of them do is off by the root of their number.
+        safe_slot_s = (missing + math.sqrt(missing)) * turn_s
+        return Ttft(likely_s, own_s + longer * max(safe_slot_s, queue_s) + self._caution_s[bool(ahead)], bool(ahead))
+
+    def learn(self, forecast: Ttft, actual_s: float) -> None:
+        """How far it was off, once the first token is there: follows the error that only one in twenty exceeds."""
+        caution_s = self._caution_s[forecast.is_behind]
+        is_exceeded = actual_s - forecast.likely_s > caution_s
+        change_s = _CAUTION_STEP_S * (_SAFE_SHARE if is_exceeded else _SAFE_SHARE - 1)
+        self._caution_s[forecast.is_behind] = min(_MOST_CAUTION_S, max(0.0, caution_s + change_s))

@@ -1,0 +1,243 @@
+"""Room for turns, in two steps: `enter` refuses cheaply, before any template or tokenizer work, what could not have its
+first word in time; `Place.start` waits for the engine, in the order of the room, no longer than the turn's budget allows.
+
+Both are scopes: a place can't leak. What runs is never stopped for what comes.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from service.admission.calls import Calls
+from service.admission.estimate import Asked, Estimator
+from service.admission.forecast import Forecast, Ttft
+from service.admission.load import Load, Running
+from service.admission.pace import Pace
+from service.admission.room import Room, Waiter
+from service.domain import ChatJob, EngineStep, ModelCard, PreparedTurn, TenantPolicy, Usage
+from service.errors import Overloaded, PromptTooLong
+
+_MOST_KV_USAGE = 0.9
+"""Above it the engine may have to throw running turns out and compute them again."""
+# Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: when more calls
+# are offered than that, and when it is only a wave.
+_CALLS_IN_OVERLOAD, _CALLS_IN_A_WAVE = 0.7, 1.6
+_MOST_RETRY_S = 60
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One turn's place: in the room until `start`, then in the engine. Times are monotonic seconds."""
+
+    gate: "Gate"
+    asked: Asked
+    waiter: Waiter
+    entered_s: float
+    deadline_s: float
+    forecast: Ttft
+    """From entering to the first token."""
+    go: asyncio.Future[None] | None = None
+    forecast_error_s: float = 0.0
+    """Once it has begun: the forecast less what it took."""
+    has_begun: bool = False
+
+    @asynccontextmanager
+    async def start(self, turn: PreparedTurn) -> AsyncIterator[None]:
+        """Wait for the engine; the turn is in it within this scope. Raises `Overloaded` as soon as its budget can't be met."""
+        try:
+            await self.gate._admit(self, turn)
+            yield
+        finally:
+            self.gate._leave(self)
+
+    def begun(self) -> None:
+        """Its first token is there."""
+        if not self.has_begun:
+            self.has_begun = True
+            self.gate._begun(self)
+
+    def finished(self, usage: Usage) -> None:
+        """What it has cost, for the estimates to come."""
+        self.gate.estimator.finished(self.asked, usage)
+
+
+class Gate:
+    """Lets turns into one engine."""
+
+    def __init__(
+        self,
+        *,
+        max_turns: int,
+        model: ModelCard,
+        tpot_bound_s: float,
+        on_refusal: Callable[[str], None] = lambda reason: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`max_turns` bounds the turns in the service whatever the engine's pace; `on_refusal` is told why."""
+        self.model = model
+        self.estimator = Estimator()
+        self.pace = Pace()
+        self.calls = Calls()
+        self.forecast = Forecast(self.pace, tpot_bound_s=tpot_bound_s, max_turns=max_turns)
+        self.entered = 0
+        self.running = 0
+        self._room = Room()
+        self._load = Load()
+        self._max_turns = max_turns
+        self._on_refusal = on_refusal
+        self._clock = clock
+        self._places: dict[Waiter, Place] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def waiting(self) -> int:
+        """Turns that have entered and not started: being rendered and tokenized, or waiting for the engine."""
+        return self.entered - self.running
+
+    @contextmanager
+    def enter(self, job: ChatJob, policy: TenantPolicy, *, deadline_s: float) -> Iterator[Place]:
+        """Hold a place for the whole turn, whose first word is due at `deadline_s`.
+
+        Raises `Overloaded`, or `PromptTooLong` for what cannot fit whatever its tokens.
+        """
+        least_tokens = -(-job.prompt_chars // self.model.max_chars_per_token)
+        if least_tokens > self.model.max_model_len:
+            raise PromptTooLong(limit=self.model.max_model_len, given=least_tokens, is_lower_bound=True)
+        now_s = self._clock()
+        asked = self.estimator.look_at(job)
+        link = self.calls.offer(asked.keys, job.tenant, policy.weight, continues_call=job.continues_call, now_s=now_s)
+        cost = self.estimator.estimate(asked)
+        waiter = Waiter(job.tenant, policy, job.continues_call, cost, self.forecast.work_s(cost), slots=job.sampling.n)
+        place = Place(self, asked, waiter, now_s, deadline_s, Ttft(0.0, 0.0, is_behind=False))
+        self._check(place, now_s)
+        self.calls.admit(link, now_s)
+        self._room.add(waiter)
+        self._places[waiter] = place
+        self.entered += 1
+        self._empty.clear()
+        try:
+            yield place
+        finally:
+            self.entered -= 1
+            if self._places.pop(waiter, None) is not None:
+                self._room.remove(waiter)
+                self._let_in()
+            if not self.entered:
+                self._empty.set()
+
+    async def until_empty(self) -> None:
+        """Return once no turn is in the service."""
+        await self._empty.wait()
+
+    def observe(self, step: EngineStep) -> None:
+        """Learn from a step of the engine, and let in who may now go."""
+        self.pace.observe(step)
+        self._let_in()
+
+    def _check(self, place: Place, now_s: float) -> None:
+        """Raises `Overloaded`. An empty service never refuses: what is forecast for it may be wrong, and nobody is before it."""
+        if self.entered >= self._max_turns:
+            raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
+        cost = place.waiter.cost
+        overtaken = 0.0
+        if not place.waiter.continues_call:
+            overtaken = self._calls_to_come_per_s(place.waiter, now_s) / self.forecast.turns_per_s(self.estimator.usual)
+        ttft = self.forecast.ttft(
+            cost, self._load, self._room.ahead_of(place.waiter), limit=self._limit(place.waiter), overtaken=overtaken
+        )
+        place.forecast = ttft
+        if not self.entered:
+            return
+        # A first turn must be safe to come in time; one that continues a call has nowhere else to go.
+        needed_s = ttft.likely_s if place.waiter.continues_call else ttft.safe_s
+        over_s = now_s + needed_s - place.deadline_s
+        if over_s > 0:
+            budget_s = place.deadline_s - now_s
+            words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
+            raise self._refused("forecast", words, over_s)
+        if not place.waiter.continues_call:
+            self._check_calls(place, now_s)
+
+    def _check_calls(self, place: Place, now_s: float) -> None:
+        """A first turn brings others: is there room for its call beside those in progress? Raises `Overloaded`."""
+        capacity = self.forecast.turns_per_s(self.estimator.usual)
+        is_overload = self.calls.offered_per_s(now_s) * self.calls.turns_per_call > capacity
+        most = (_CALLS_IN_OVERLOAD if is_overload else _CALLS_IN_A_WAVE) * capacity
+        if self._calls_to_come_per_s(place.waiter, now_s, more=1) > most:
+            raise self._refused("calls", "the calls in progress will take what there is", self.calls.cycle_s or 1.0)
+
+    def _calls_to_come_per_s(self, waiter: Waiter, now_s: float, *, more: int = 0) -> float:
+        return self.calls.turns_to_come_per_s(waiter.tenant, waiter.policy.weight, now_s, more=more)
+
+    async def _admit(self, place: Place, turn: PreparedTurn) -> None:
+        """Exact tokens take the estimate's place; then wait. Raises `Overloaded`."""
+        waiter = place.waiter
+        waiter.cost = self.estimator.exact(place.asked, turn.prompt_tokens)
+        waiter.work_s = self.forecast.work_s(waiter.cost)
+        waiter.is_ready = True
+        self._let_in()
+        if waiter not in self._places:
+            return
+        place.go = asyncio.get_running_loop().create_future()
+        needed_s = self.forecast.first_token_s(waiter.cost.uncached_tokens, self._load.turns)
+        left_s = place.deadline_s - needed_s - self._clock()
+        try:
+            async with asyncio.timeout(max(0.0, left_s)):
+                await place.go
+        except TimeoutError:
+            if waiter not in self._places:
+                return  # Let in at the very moment.
+            raise self._refused("expired", "the first word can no longer come in time", needed_s) from None
+
+    def _let_in(self) -> None:
+        """All who may go, in the order of the room."""
+        while self._places and (waiter := self._room.next()) is not None and self._may_go(waiter):
+            self._room.take(waiter)
+            place = self._places.pop(waiter)
+            self.running += 1
+            self._load.add(waiter)
+            self.pace.enter(self._clock())
+            if place.go is not None and not place.go.done():
+                place.go.set_result(None)
+
+    def _may_go(self, waiter: Waiter) -> bool:
+        if not self.running:
+            return True
+        if self._load.turns + waiter.slots > self._limit(waiter):
+            return False
+        step = self.pace.last_step
+        if step is not None and (step.kv_usage > _MOST_KV_USAGE or step.waiting):
+            return False  # Better here, in the order of the room, than in the engine's own line.
+        tokens = self._load.prompt_tokens
+        return not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
+
+    def _limit(self, waiter: Waiter) -> int:
+        """How many turns may run, with this one."""
+        mine = self._load.by_tenant.get(waiter.tenant, Running(0, waiter.policy.weight))
+        weights = sum(running.weight for name, running in self._load.by_tenant.items() if name != waiter.tenant) + mine.weight
+        is_below_share = mine.turns / max(1, self._load.turns) < mine.weight / weights
+        return self.forecast.most_turns_below_share if is_below_share else self.forecast.most_turns
+
+    def _begun(self, place: Place) -> None:
+        self._load.begun(place.waiter)
+        self.estimator.begun(place.asked)
+        actual_s = self._clock() - place.entered_s
+        place.forecast_error_s = place.forecast.likely_s - actual_s
+        self.forecast.learn(place.forecast, actual_s)
+        self._let_in()
+
+    def _leave(self, place: Place) -> None:
+        if place.waiter in self._places:
+            return  # It has not come as far as the engine.
+        self.running -= 1
+        self._load.remove(place.waiter, has_begun=place.has_begun)
+        self.pace.leave()
+        self._let_in()
+
+    def _refused(self, reason: str, words: str, retry_s: float) -> Overloaded:
+        self._on_refusal(reason)
+        return Overloaded(words, retry_after_s=min(_MOST_RETRY_S, max(1, math.ceil(retry_s))))

@@ -1,0 +1,143 @@
+"""How fast the engine is, learned from its steps: what a step costs with so many turns in it, and a prompt token on top.
+
+A step of continuous batching moves every running turn on by one token; prompts are computed in the same steps. So the
+time of a step is a curve over the number of turns, plus so much a prompt token; and the time per output token (TPOT) that
+`n` running turns see is the step's, plus the prompts that come between: in the long run, each generated token brings
+`prompt tokens per generated token` of them.
+"""
+
+from dataclasses import dataclass
+
+from service.domain import EngineStep
+
+# Of a new measurement: quick enough to follow a load that changes, slow enough for a machine that jitters.
+_NEW_SHARE = 0.1
+_MOST_RISE = 3.0
+"""One slow step (a pause of the machine) counts as no more than this many usual ones."""
+_MEMORY_TOKENS = 4000.0
+"""Generated tokens over which the mix of prompt and generated tokens is remembered."""
+
+
+@dataclass(slots=True)
+class _Point:
+    """Steps with about so many turns."""
+
+    turns: float
+    step_s: float
+    seen: int = 1
+
+
+class Pace:
+    """Learns from `observe`, which is told of each step; all times in seconds. Unknown is None, or 0 where that adds nothing."""
+
+    def __init__(self) -> None:
+        self._points: dict[int, _Point] = {}
+        self._curve: list[_Point] = []
+        """The points, by their number of turns."""
+        self._prompt_s = self._prompt_tokens = 0.0
+        self._mixed_prompt = self._mixed_generated = 0.0
+        self._in_engine = 0
+        self._last_at_s: float | None = None
+        self._carried_s = 0.0
+        self.last_step: EngineStep | None = None
+
+    @property
+    def prompt_token_s(self) -> float:
+        """What one prompt token adds to a step; 0 before any was measured."""
+        return self._prompt_s / self._prompt_tokens if self._prompt_tokens else 0.0
+
+    @property
+    def prompt_per_generated(self) -> float:
+        """Prompt tokens computed for each token generated, lately."""
+        return self._mixed_prompt / self._mixed_generated if self._mixed_generated else 0.0
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self._points)
+
+    def step_s(self, turns: float) -> float:
+        """A step with so many turns and no prompt: between the measured points, and beyond the last on the same slope."""
+        points = self._curve
+        if not points:
+            return 0.0
+        below = points[0]
+        if turns <= below.turns or len(points) == 1:
+            return below.step_s
+        for above in points[1:]:
+            if turns <= above.turns:
+                return _on_line(below, above, turns)
+            below = above
+        return max(below.step_s, _on_line(points[0], below, turns))
+
+    def tpot_s(self, turns: int) -> float:
+        """The time per output token that so many running turns see, prompts that come between included."""
+        return self.step_s(turns) + turns * self.prompt_per_generated * self.prompt_token_s
+
+    def most_turns(self, tpot_s: float, *, limit: int) -> int:
+        """How many running turns keep to a time per output token: at least 1, at most `limit`."""
+        few, many = 1, limit
+        while few < many:
+            middle = (few + many + 1) // 2
+            if self.tpot_s(middle) <= tpot_s:
+                few = middle
+            else:
+                many = middle - 1
+        return few
+
+    def enter(self, now_s: float) -> None:
+        """A turn goes into the engine: time counts from here where it was idle."""
+        if self._in_engine == 0:
+            self._last_at_s, self._carried_s = now_s, 0.0
+        self._in_engine += 1
+
+    def leave(self) -> None:
+        """A turn has left the engine, however it ended."""
+        self._in_engine -= 1
+
+    def observe(self, step: EngineStep) -> None:
+        """Learn from one step. O(1): it is called for each."""
+        self.last_step = step
+        since_s, self._last_at_s = self._last_at_s, step.at_s
+        if since_s is None or step.generated_tokens == 0:
+            # A piece of a long prompt: its tokens are told when the last piece is done, so its time goes with them.
+            self._carried_s += 0.0 if since_s is None else step.at_s - since_s
+            return
+        took_s = step.at_s - since_s + self._carried_s
+        carried_s, self._carried_s = self._carried_s, 0.0
+        turns = step.generated_tokens
+        if step.prefilled_tokens:
+            self._learn_prompt(max(0.0, took_s - self.step_s(turns)), step.prefilled_tokens)
+        elif step.running <= turns:
+            self._learn_step(turns, took_s)
+        else:  # Some of the batch is in the midst of a long prompt.
+            self._carried_s = carried_s + max(0.0, took_s - carried_s - self.step_s(turns))
+        kept = max(0.0, 1 - step.generated_tokens / _MEMORY_TOKENS)
+        self._mixed_generated = self._mixed_generated * kept + step.generated_tokens
+        self._mixed_prompt = self._mixed_prompt * kept + step.prefilled_tokens
+
+    def _learn_step(self, turns: int, took_s: float) -> None:
+        # Two points for each power of two: ever farther apart, as the curve flattens out.
+        place = 2 * turns.bit_length() + (turns >= 3 << max(0, turns.bit_length() - 2))
+        point = self._points.get(place)
+        if point is None:
+            self._points[place] = _Point(turns, took_s)
+            self._curve = [self._points[place] for place in sorted(self._points)]
+            return
+        point.seen += 1
+        share = max(_NEW_SHARE, 1 / point.seen)
+        point.turns += share * (turns - point.turns)
+        point.step_s += share * (min(took_s, _MOST_RISE * point.step_s) - point.step_s)
+
+    def _learn_prompt(self, took_s: float, tokens: int) -> None:
+        if self._prompt_tokens:
+            took_s = min(took_s, _MOST_RISE * self.prompt_token_s * tokens + self.step_s(1))
+        kept = max(0.0, 1 - tokens / _MEMORY_TOKENS) if tokens < _MEMORY_TOKENS else 0.0
+        self._prompt_s = self._prompt_s * kept + took_s
+        self._prompt_tokens = self._prompt_tokens * kept + tokens
+
+
+def _on_line(one: _Point, other: _Point, turns: float) -> float:
+    if other.turns == one.turns:
+        return other.step_s
+    slope = (other.step_s - one.step_s) / (other.turns - one.turns)
+    return one.step_s + slope * (turns - one.turns)

@@ -1,0 +1,76 @@
+"""Which turns belong to one call, and how many more the calls in progress will bring."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.admission.calls import Calls
+from service.admission.prefixes import prefix_keys
+from service.domain import Message
+from tests.factories import make_job
+
+CYCLE_S = 5.0
+
+
+def take_turn(calls: Calls, number: int, turn: int, at_s: float, *, tenant: str = "acme") -> None:
+    said = [Message("system", "You sell tickets."), Message("user", f"call {number}")]
+    for place in range(turn):
+        said += [Message("assistant", f"answer {place}"), Message("user", f"question {place}")]
+    job = replace(make_job(), messages=tuple(said), tenant=tenant)
+    calls.admit(calls.offer(prefix_keys(job), tenant, 1.0, continues_call=turn > 0, now_s=at_s), at_s)
+
+
+def taught(turns: int = 5) -> tuple[Calls, float]:
+    """After a hundred calls of so many turns each, one begun each second; and the time."""
+    calls = Calls()
+    plan = sorted((number + CYCLE_S * turn, number, turn) for number in range(100) for turn in range(turns))
+    for at_s, number, turn in plan:
+        take_turn(calls, number, turn, at_s)
+    return calls, plan[-1][0] + 30
+
+
+def test_turns_of_one_call_are_known_by_their_messages() -> None:
+    calls, _ = taught()
+    assert calls.cycle_s == pytest.approx(CYCLE_S)
+
+
+def test_turns_per_call_are_learned_as_calls_end() -> None:
+    calls, now_s = taught()
+    calls.turns_to_come_per_s("acme", 1.0, now_s)
+    assert calls.turns_per_call == pytest.approx(5, rel=0.6)  # Remembered over about a hundred, whose end came last.
+
+
+def test_calls_in_progress_will_ask_for_turns() -> None:
+    calls, now_s = taught()
+    assert calls.turns_to_come_per_s("acme", 1.0, now_s) == 0
+    for number in range(200, 210):
+        take_turn(calls, number, 0, now_s)
+    goes_on = 1 - 1 / calls.turns_per_call
+    assert calls.turns_to_come_per_s("acme", 1.0, now_s) == pytest.approx(10 * goes_on / CYCLE_S, rel=0.01)
+    assert calls.turns_to_come_per_s("acme", 1.0, now_s + 3 * CYCLE_S) == 0  # Silent for too long: they have ended.
+
+
+def test_turns_that_nothing_follows_ask_for_none() -> None:
+    calls = Calls()
+    for number in range(50):
+        take_turn(calls, number, 0, float(number))
+    assert calls.cycle_s is None
+    assert calls.turns_to_come_per_s("acme", 1.0, 50.0) == 0
+
+
+def test_one_tenants_calls_do_not_count_against_anothers_share() -> None:
+    calls, now_s = taught()
+    for number in range(200, 220):
+        take_turn(calls, number, 0, now_s, tenant="flood")
+    everybodys = calls.turns_to_come_per_s("flood", 1.0, now_s, more=1)
+    mine = calls.turns_to_come_per_s("acme", 1.0, now_s, more=1)
+    assert mine < everybodys / 5
+
+
+def test_first_turns_offered_are_counted_whether_let_in_or_not() -> None:
+    calls = Calls()
+    for number in range(100):
+        calls.offer([number], "acme", 1.0, continues_call=False, now_s=number / 4)
+        calls.offer([number], "acme", 1.0, continues_call=True, now_s=number / 4)
+    assert calls.offered_per_s(25.0) == pytest.approx(4, rel=0.1)
+    assert calls.offered_per_s(60.0) < 0.1

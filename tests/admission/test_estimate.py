@@ -1,0 +1,69 @@
+"""What a turn will cost, guessed before its template and tokenizer have run."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.admission.estimate import Estimator
+from service.domain import ChatJob, Message, Usage
+from tests.factories import make_job
+
+SYSTEM = Message("system", "You sell tickets. " * 200)
+
+
+def call(*said: str, system: Message = SYSTEM, tenant: str = "acme") -> ChatJob:
+    """The caller first, then the agent, in turn."""
+    talk = tuple(Message("user" if place % 2 == 0 else "assistant", text) for place, text in enumerate(said))
+    return replace(make_job(max_tokens=50), messages=(system, *talk), tenant=tenant)
+
+
+def answer(estimator: Estimator, job: ChatJob, *, tokens: int, cached: int) -> None:
+    asked = estimator.look_at(job)
+    estimator.exact(asked, tokens)
+    estimator.begun(asked)
+    estimator.finished(asked, Usage(tokens, 20, cached))
+
+
+def test_tokens_per_byte_are_learned_for_each_tenant() -> None:
+    estimator = Estimator()
+    job = make_job("x" * 400)
+    assert estimator.estimate(estimator.look_at(job)).prompt_tokens == pytest.approx(100, abs=2)
+    for _ in range(30):
+        answer(estimator, job, tokens=200, cached=0)
+    assert estimator.estimate(estimator.look_at(job)).prompt_tokens == pytest.approx(200, rel=0.05)
+    other = replace(job, tenant="other")
+    assert estimator.estimate(estimator.look_at(other)).prompt_tokens == pytest.approx(100, abs=2)
+
+
+def test_a_known_beginning_need_not_be_computed_again() -> None:
+    estimator = Estimator()
+    first = call("Hello, this is Kim.")
+    assert estimator.estimate(estimator.look_at(first)).uncached_tokens > 800
+    answer(estimator, first, tokens=1000, cached=0)
+    other_call = call("Good morning!")
+    assert estimator.estimate(estimator.look_at(other_call)).uncached_tokens < 50
+    continued = call("Hello, this is Kim.", "Hello Kim!", "Two for tonight.")
+    assert estimator.estimate(estimator.look_at(continued)).uncached_tokens < 50
+
+
+def test_another_tenant_or_system_prompt_knows_nothing_of_it() -> None:
+    estimator = Estimator()
+    answer(estimator, call("Hello"), tokens=1000, cached=0)
+    for stranger in (call("Hello", tenant="other"), call("Hello", system=Message("system", "You book tables. " * 200))):
+        assert estimator.estimate(estimator.look_at(stranger)).uncached_tokens > 800
+
+
+def test_what_the_cache_does_not_keep_is_learned() -> None:
+    estimator = Estimator()
+    for number in range(20):
+        answer(estimator, call(f"Hello {number}"), tokens=1000, cached=0)
+    assert estimator.estimate(estimator.look_at(call("Hello!"))).uncached_tokens > 800
+
+
+def test_completion_tokens_are_those_usually_said_or_asked() -> None:
+    estimator = Estimator()
+    for _ in range(20):
+        answer(estimator, make_job(), tokens=10, cached=0)
+    assert estimator.estimate(estimator.look_at(make_job())).completion_tokens == pytest.approx(20, abs=2)
+    assert estimator.estimate(estimator.look_at(make_job(max_tokens=5))).completion_tokens == 5
+    assert estimator.estimate(estimator.look_at(make_job(max_tokens=5, n=3))).completion_tokens == 15
