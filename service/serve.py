@@ -5,7 +5,9 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import structlog
@@ -16,7 +18,9 @@ from service.errors import FirstwordError, StartError
 from service.http_protocol import BoundedProtocol
 from service.settings import Settings, adapters_file
 from service.telemetry.sink import Sink
+from service.telemetry.stacks import process_states, task_stacks, thread_stacks
 from service.turn import Rooms
+from service.watchdog import LongestPrefill, Stall, Watchdog
 
 _log = structlog.get_logger("firstword.serve")
 # After a drain nothing is left to wait for; vLLM would take all the time it is given.
@@ -25,6 +29,8 @@ _SERVER_STOP_S = 3.0
 _LOG_CLOSE_S = 1.0
 _CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
+_END_AFTER_STALL_S = 6.0
+"""The usual end of a process whose engine died takes a second or two; a blocked event loop takes no end by itself."""
 
 
 def leave_on_signals() -> None:
@@ -86,10 +92,19 @@ class Service:
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
         self._server = _Server(server_config(app))
+        longest = LongestPrefill(max_model_len=rooms.engine.model.max_model_len)
+        self._watchdog = Watchdog(
+            stall_s=rooms.settings.engine_stall_s,
+            unfinished=lambda: rooms.engine.unfinished,
+            expected_step_s=longest.expected_step_s,
+            on_stall=self._on_stall,
+        )
+        rooms.engine.watch_steps(longest.on_step)
+        rooms.engine.watch_steps(self._watchdog.on_step)
 
     async def run(self) -> int:
         """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
@@ -98,6 +113,7 @@ class Service:
         self._server.should_exit = True
         self._server.force_exit = self._stop_now.is_set()
         await asyncio.wait([serving], timeout=_SERVER_STOP_S)
+        self._watchdog.stop()
         return ended.pop().result()
 
     def _on_sigterm(self) -> None:
@@ -124,6 +140,7 @@ class Service:
             _log.error("start failed", reason=str(error))
             return 1
         self._on_ready()
+        self._watchdog.start(self._loop)
         if file := adapters_file(os.environ):
             self._watching = asyncio.create_task(self._rooms.adapters.watch(file))  # Kept: a loop holds tasks weakly.
         while self._rooms.engine.is_healthy:
@@ -134,6 +151,25 @@ class Service:
             return 0
         _log.error("engine died")
         return 1
+
+    def _on_stall(self, stall: Stall) -> None:
+        """On the watchdog's thread: say what hangs, then make a death of it, which ends every stream with an error event."""
+        engine, gate = self._rooms.engine, self._rooms.gate
+        _log.critical(
+            f"{stall.what} hung",
+            silent_s=round(stall.silent_s, 1),
+            allowed_s=round(stall.allowed_s, 1),
+            turns_running=gate.running,
+            turns_waiting=gate.waiting,
+            unfinished=engine.unfinished,
+            last_step=asdict(stall.last_step) if stall.last_step else None,
+            processes=process_states(),
+            threads=thread_stacks(),
+            tasks=task_stacks(self._loop),
+        )
+        kill_children(wait_s=1.0)  # SIGKILL: a stopped process heeds no other.
+        time.sleep(_END_AFTER_STALL_S)
+        _exit(1)
 
 
 def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     send_timeout_s: float = Field(
         default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
     )
+    engine_stall_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Unfinished turns, and no engine output for so long beyond its longest step: it is killed, and we exit.",
+    )
     ttft_budget_s: float = Field(default=5.0, gt=0, description="A turn whose first word comes later counts as `late`.")
     drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
     warmup_prompts: list[str] = Field(

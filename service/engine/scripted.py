@@ -91,6 +91,10 @@ class ScriptedEngine:
         return self._model
 
     @property
+    def unfinished(self) -> int:
+        return self.running
+
+    @property
     def max_adapters(self) -> int:
         return self.args.max_adapters
 
