@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ import uvicorn
 
 from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
-from service.http_protocol import BoundedProtocol
+from service.http_protocol import bounded_protocol
 from service.settings import Settings, adapters_file
 from service.telemetry.sink import Sink
 from service.telemetry.stacks import process_states, task_stacks, thread_stacks
@@ -29,6 +30,8 @@ _SERVER_STOP_S = 3.0
 _LOG_CLOSE_S = 1.0
 _CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
+_OTHER_FILES = 200
+"""Open files that are no connections: the engine's sockets, weights, logs."""
 _END_AFTER_STALL_S = 6.0
 """The usual end of a process whose engine died takes a second or two; a blocked event loop takes no end by itself."""
 
@@ -50,6 +53,10 @@ def bind(settings: Settings) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # A client that reads nothing: the kernel resets the connection, which ends the turn like any hang-up (tcp(7)).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
+    # One that has vanished without a word, while its turn waits and nothing is sent: asked after, then reset likewise.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(settings.send_timeout_s / 2)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(settings.send_timeout_s / 6)))
     try:
         sock.bind((settings.host, settings.port))
     except OSError as error:
@@ -60,18 +67,30 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def server_config(app: Callable[..., Any]) -> uvicorn.Config:
+def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
     """uvicorn as we run it, also in tests."""
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=bounded_protocol(max_connections=_connections(settings.max_connections), send_timeout_s=settings.send_timeout_s),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,
     )
+
+
+def _connections(wanted: int) -> int:
+    """How many fit into the open-files limit, which is raised for them: a shell's usual 1,024 are soon used up."""
+    needed = wanted + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, allowed - _OTHER_FILES)
 
 
 class _Server(uvicorn.Server):
@@ -91,7 +110,7 @@ class Service:
         self._on_ready = on_ready
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
-        self._server = _Server(server_config(app))
+        self._server = _Server(server_config(app, rooms.settings))
         longest = LongestPrefill(max_model_len=rooms.engine.model.max_model_len)
         self._watchdog = Watchdog(
             stall_s=rooms.settings.engine_stall_s,

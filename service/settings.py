@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         default="auto", description="Whether tenants keep their prefix caches apart; `auto`: where there is more than one tenant."
     )
     max_turns: int = Field(default=256, ge=1, description="Turns in progress at once; one more is refused with 503.")
+    max_connections: int = Field(
+        default=4096,
+        ge=16,
+        description="Open connections, as far as the open-files limit allows; one more closes the longest idle one.",
+    )
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Bytes of a request body; more is refused with 413.")
     max_messages: int = Field(default=2048, ge=1, description="Messages of one request; more are refused with 400.")
     max_choices: int = Field(default=8, ge=1, description="The largest `n`; more is refused with 400.")
@@ -107,6 +112,11 @@ class Settings(BaseSettings):
     )
     send_timeout_s: float = Field(
         default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
+    )
+    keep_alive_s: int = Field(
+        default=75,
+        ge=1,
+        description="An idle connection is closed after so long. A proxy's own time should be shorter.",
     )
     engine_stall_s: float = Field(
         default=60.0,

@@ -15,15 +15,15 @@ from tests.live.conftest import ENGINE_START_S
 from tests.process import ServiceProcess, all_gone, service_process
 from tests.service_under_test import sse_events, until
 
-LONG_CONTEXT = 8192
-STALL_S = 2.0
+LONG = 3000
+STALL_S = 1.0
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[ServiceProcess]:
-    """A whole context is prefilled in one step, which takes longer than the stall time; and KV cache for little more than one."""
-    args = {"max_num_batched_tokens": LONG_CONTEXT, "kv_cache_memory_bytes": 250 * 2**20}
-    settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "6"}
+    """A long prompt is prefilled in one step, which takes longer than the stall time; the KV cache holds two of them."""
+    args = {"max_num_batched_tokens": 4096, "kv_cache_memory_bytes": 200 * 2**20}
+    settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", "ttft_budget_s": "120"}
     with service_process(tmp_path / "log", within_s=ENGINE_START_S, **settings) as running:
         yield running
 
@@ -75,10 +75,10 @@ def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, call
     assert own.post(own.body("word " * 500)).status_code == 200
     assert story.result(120).status_code == 200
 
-    long = [callers.submit(own.post, own.body(f"{number} " + "word " * (LONG_CONTEXT - 100))) for number in range(10)]
+    long = [callers.submit(own.post, own.body(f"{number} " + "word " * LONG)) for number in range(10)]
     statuses = sorted(answer.result(240).status_code for answer in long)
-    assert statuses == [200] * 6 + [503] * 4  # As many as there is room for, one after another, each with a step of seconds.
-    assert own.post(own.body("word " * LONG_CONTEXT)).status_code == 400
+    assert statuses == [200] * 4 + [503] * 6  # As many as there is room for, one after another, each with a step of seconds.
+    assert own.post(own.body("word " * 3 * LONG)).status_code == 400
 
     turns = begin_turns(own, callers)
     engine_of(family).send_signal(signal.SIGSTOP)
