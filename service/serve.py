@@ -162,7 +162,7 @@ class Service:
         self._watchdog.start(self._loop)
         if file := adapters_file(os.environ):
             self._watching = asyncio.create_task(self._rooms.adapters.watch(file))  # Kept: a loop holds tasks weakly.
-        while self._rooms.engine.is_healthy:
+        while self._rooms.engine.is_healthy and not self._watchdog.has_fired:
             await asyncio.sleep(_HEALTH_POLL_S)
         # A signal to the whole group ends the engine too: let ours be heard first.
         await asyncio.sleep(_HEALTH_POLL_S)

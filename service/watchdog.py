@@ -15,8 +15,8 @@ from service.domain import EngineStep
 
 _TICKS_PER_STALL = 10
 _LONGEST_TICK_S = 1.0
-_LEAST_MEASURED_TOKENS = 16
-"""In a step that prefills less, other work is most of its time."""
+_LEAST_MEASURED_TOKENS = 256
+"""In a step that prefills less, other work is too much of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Watchdog:
         self._expected_step_s = expected_step_s
         self._on_stall = on_stall
         self._tick_s = min(stall_s / _TICKS_PER_STALL, _LONGEST_TICK_S)
+        self.has_fired = False
         # Written on the loop only, read on the thread only: neither can undo what the other did.
         self._steps = 0
         self._loops = 0
@@ -77,12 +78,16 @@ class Watchdog:
             elif is_looping:
                 engine.tick(self._steps, self._tick_s)
             if event_loop.s > self._stall_s:
-                return self._on_stall(Stall("event loop", event_loop.s, self._stall_s, self._last_step))
+                return self._fire("event loop", event_loop.s, self._stall_s)
             if engine.s > (allowed_s := self._stall_s + self._expected_step_s()):
-                return self._on_stall(Stall("engine", engine.s, allowed_s, self._last_step))
+                return self._fire("engine", engine.s, allowed_s)
             with contextlib.suppress(RuntimeError):  # The loop has been closed: the process ends.
                 loop.call_soon_threadsafe(self._on_loop)
         return None
+
+    def _fire(self, what: Literal["engine", "event loop"], silent_s: float, allowed_s: float) -> None:
+        self.has_fired = True
+        self._on_stall(Stall(what, silent_s, allowed_s, self._last_step))
 
     def _on_loop(self) -> None:
         self._loops += 1

@@ -106,9 +106,9 @@ def test_the_longest_prefill_is_the_whole_context_at_the_slowest_pace_measured()
     longest = LongestPrefill(max_model_len=1000)
     assert longest.expected_step_s() == 0
     longest.on_step(a_step(at_s=1.0, running=0))
-    longest.on_step(a_step(at_s=9.0, prefilled=100))  # After an idle time: how long it took is unknown.
+    longest.on_step(a_step(at_s=9.0, prefilled=500))  # After an idle time: how long it took is unknown.
     assert longest.expected_step_s() == 0
-    longest.on_step(a_step(at_s=9.2, prefilled=100))
-    longest.on_step(a_step(at_s=9.3, prefilled=100))
-    longest.on_step(a_step(at_s=9.9, prefilled=1))  # Most of this one is not prefill.
+    longest.on_step(a_step(at_s=10.0, prefilled=500))
+    longest.on_step(a_step(at_s=10.5, prefilled=500))
+    longest.on_step(a_step(at_s=11.0, prefilled=1))  # Most of this one is not prefill.
     assert longest.expected_step_s() == pytest.approx(2.0)

@@ -31,6 +31,7 @@ from service.engine.base import build_args, completion_room
 from service.errors import AdapterRefused, EngineFailed, TurnError
 
 _CHARS_PER_TOKEN = 4
+_JOBS_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class ScriptedEngine:
         self.running = 0
         self.aborted = 0
         self.jobs: list[ChatJob] = []
-        """Every job that was started, in order: what the layers above made of the requests."""
+        """The last jobs that were started, in order: what the layers above made of the requests."""
         self.adapters: dict[int, Adapter] = {}
         """Those loaded now, by their number."""
         self._adapter_ids = itertools.count(1)
@@ -131,6 +132,7 @@ class ScriptedEngine:
         assert isinstance(reply, Reply)
         assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "unloaded while a turn uses it"
         self.jobs.append(turn.job)
+        del self.jobs[:-_JOBS_KEPT]
         self.running += 1
         is_finished = False
         try:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import inspect
 import sys
 import threading
 import traceback
@@ -18,10 +20,7 @@ _TASKS = 64
 def thread_stacks() -> dict[str, list[str]]:
     """The frames of each thread, the innermost last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return {
-        f"{names.get(ident, '?')} ({ident})": _places(traceback.walk_stack(frame))
-        for ident, frame in sys._current_frames().items()
-    }
+    return {names.get(ident, str(ident)): _places(traceback.walk_stack(frame)) for ident, frame in sys._current_frames().items()}
 
 
 def task_stacks(loop: asyncio.AbstractEventLoop) -> list[str]:
@@ -54,6 +53,8 @@ def _task(task: "asyncio.Task[Any]") -> str:
 
 def _first_of(awaited: Any, *names: str) -> Any:
     """An attribute that coroutines, generators and asynchronous generators each have under their own name."""
+    if type(awaited).__name__ == "async_generator_asend":  # What `anext` gives; only the garbage collector knows whose it is.
+        awaited = next(filter(inspect.isasyncgen, gc.get_referents(awaited)), None)
     return next((getattr(awaited, name) for name in names if hasattr(awaited, name)), None)
 
 

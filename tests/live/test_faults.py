@@ -47,11 +47,11 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
 def assert_ended_with_an_error(turns: list["Future[httpx.Response]"]) -> None:
     streams, whole = turns[:2], turns[2:]
     for stream in streams:
-        last = sse_events(stream.result(30).text)[-1]
+        last = sse_events(stream.result(60).text)[-1]
         assert isinstance(last, dict) and last["error"]["code"] == "engine_error"
     for answer in whole:
-        assert answer.result(30).status_code == 500
-        assert answer.result(30).json()["error"]["code"] == "engine_error"
+        assert answer.result(60).status_code == 500
+        assert answer.result(60).json()["error"]["code"] == "engine_error"
 
 
 def engine_of(family: list[psutil.Process]) -> psutil.Process:
