@@ -113,17 +113,15 @@ class Settings(BaseSettings):
     send_timeout_s: float = Field(
         default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
     )
-    keep_alive_s: int = Field(
-        default=75,
-        ge=1,
-        description="An idle connection is closed after so long. A proxy's own time should be shorter.",
-    )
     engine_stall_s: float = Field(
         default=60.0,
         gt=0,
         description="Unfinished turns, and no engine output for so long beyond its longest step: it is killed, and we exit.",
     )
     ttft_budget_s: float = Field(default=5.0, gt=0, description="A turn whose first word comes later counts as `late`.")
+    keep_alive_s: int = Field(
+        default=75, ge=1, description="A connection idle for so long is closed; more than the proxy in front keeps idle ones."
+    )
     drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
     warmup_prompts: list[str] = Field(
         default=["Hello! Who are you?"],

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 
 _FRAMES = 12
+"""The innermost ones: the rest is middleware, the same for all."""
+_LONGEST_CHAIN = 100
 _TASKS = 64
 
 
@@ -44,11 +46,11 @@ def _task(task: "asyncio.Task[Any]") -> str:
     """Its chain of awaits. `Task.get_stack` shows the outermost frame alone."""
     places: list[str] = []
     awaited: Any = task.get_coro()
-    while awaited is not None and len(places) < _FRAMES:
+    while awaited is not None and len(places) < _LONGEST_CHAIN:
         if frame := _first_of(awaited, "cr_frame", "gi_frame", "ag_frame"):
             places.append(_place(frame, frame.f_lineno))
         awaited = _first_of(awaited, "cr_await", "gi_yieldfrom", "ag_await")
-    return " > ".join(places)
+    return " > ".join(places[-_FRAMES:])
 
 
 def _first_of(awaited: Any, *names: str) -> Any:
