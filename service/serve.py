@@ -166,7 +166,7 @@ class Service:
             await asyncio.sleep(_HEALTH_POLL_S)
         # A signal to the whole group ends the engine too: let ours be heard first.
         await asyncio.sleep(_HEALTH_POLL_S)
-        if self._drain.is_set():
+        if self._drain.is_set() and not self._watchdog.has_fired:
             return 0
         _log.error("engine died")
         return 1

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -102,7 +103,6 @@ def test_a_caller_that_reads_in_sips_is_dropped() -> None:
     with scripted_service(send_timeout_s=1.0) as running:
         running.engine.enqueue(Reply(steps=("x" * 10_000,) * 5000))
         with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.connect((running.host, running.port))
             sock.sendall(running.raw_request(running.body(stream=True, max_tokens=5000)))
             until(lambda: running.engine.running == 1)
@@ -110,7 +110,7 @@ def test_a_caller_that_reads_in_sips_is_dropped() -> None:
                 deadline = time.monotonic() + 30
                 while running.engine.aborted == 0 and time.monotonic() < deadline:
                     with contextlib.suppress(ConnectionError):
-                        sock.recv(100)
+                        sock.recv(20_000)
                     time.sleep(0.1)
         assert running.engine.aborted == 1
 
@@ -141,6 +141,18 @@ def test_one_connection_too_many_closes_the_longest_idle_and_no_turn() -> None:
             assert not any(map(is_closed, flood[-10:]))
             assert running.get("/readyz").status_code == 200
             assert running.post(running.body()).status_code == 200
+
+
+def test_more_long_prompts_than_there_is_room_for_are_refused() -> None:
+    with scripted_service(max_turns=8, engine_args={"prefill_s": 0.5, "step_s": 0.02}) as running:
+        with undisturbed_streams(running), ThreadPoolExecutor(40) as callers:
+            until(lambda: running.engine.running == 4)
+            long = [callers.submit(running.post, running.body("word " * 6000)) for _ in range(20)]
+            endless = [callers.submit(running.post, running.body("word " * 500_000)) for _ in range(20)]
+            assert {answer.result().status_code for answer in long} == {200, 503}
+            assert {answer.result().status_code for answer in endless} == {400}
+        assert running.get("/livez").status_code == 200
+        assert running.post(running.body()).status_code == 200
 
 
 def test_a_shells_limit_of_open_files_is_raised(tmp_path: Path) -> None:
