@@ -21,30 +21,30 @@ LINGER_S = 1.0
 
 
 class Connections:
-    """How many may be open. One more closes that which has held up no turn for the longest, so that probes and turns get in."""
+    """How many may be open. One more closes the one that has been idle for the longest, so that probes and turns get in."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._without_turn: dict[BoundedProtocol, None] = {}  # In order: the longest first.
+        self._idle: dict[BoundedProtocol, None] = {}  # In order: the longest first.
 
     def opened(self, new: "BoundedProtocol", *, open_now: int) -> None:
-        self.has_no_turn(new)
+        self.idle(new)
         if open_now > self._limit:
-            first = next(iter(self._without_turn))
-            self.has_turn(first)
-            first.transport.abort()
+            longest = next(iter(self._idle))
+            self.not_idle(longest)
+            longest.transport.abort()
 
-    def has_no_turn(self, connection: "BoundedProtocol") -> None:
+    def idle(self, connection: "BoundedProtocol") -> None:
         """It has sent no whole request yet, or has its answer."""
-        self._without_turn[connection] = None
+        self._idle[connection] = None
 
-    def has_turn(self, connection: "BoundedProtocol") -> None:
-        """Or is closed: either way it is not to be closed for another's sake."""
-        self._without_turn.pop(connection, None)
+    def not_idle(self, connection: "BoundedProtocol") -> None:
+        """It has sent a whole request; or is closed. Either way not to be closed for another's sake."""
+        self._idle.pop(connection, None)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    bounds: ClassVar[Connections]
+    open_ones: ClassVar[Connections]
     send_timeout_s: ClassVar[float]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,11 +59,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._start_head_timer()
-        self.bounds.opened(self, open_now=len(self.connections))
+        self.open_ones.opened(self, open_now=len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.bounds.has_turn(self)
+        self.open_ones.not_idle(self)
         self._stop_head_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -103,12 +104,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self._unparsed_body_bytes:  # At an upgrade the parser stops at the headers, and the body is still to come.
-            self.bounds.has_turn(self)
+            self.open_ones.not_idle(self)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         if not self.pipeline:
-            self.bounds.has_no_turn(self)
+            self.open_ones.idle(self)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -173,4 +174,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:
     """The protocol for one server: uvicorn takes a class, and hands it nothing of ours."""
-    return type("Protocol", (BoundedProtocol,), {"bounds": Connections(limit=max_connections), "send_timeout_s": send_timeout_s})
+    return type(
+        "Protocol", (BoundedProtocol,), {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s}
+    )

@@ -173,22 +173,25 @@ class Service:
 
     def _on_stall(self, stall: Stall) -> None:
         """On the watchdog's thread: say what hangs, then make a death of it, which ends every stream with an error event."""
-        engine, gate = self._rooms.engine, self._rooms.gate
+        with contextlib.suppress(Exception):  # Whatever can't be said any more.
+            self._describe(stall)
+        kill_children(wait_s=1.0)  # SIGKILL: a stopped process heeds no other.
+        time.sleep(_END_AFTER_STALL_S)
+        _exit(1)
+
+    def _describe(self, stall: Stall) -> None:
         _log.critical(
             f"{stall.what} hung",
             silent_s=round(stall.silent_s, 1),
             allowed_s=round(stall.allowed_s, 1),
-            turns_running=gate.running,
-            turns_waiting=gate.waiting,
-            unfinished=engine.unfinished,
+            turns_running=self._rooms.gate.running,
+            turns_waiting=self._rooms.gate.waiting,
+            unfinished=self._rooms.engine.unfinished,
             last_step=asdict(stall.last_step) if stall.last_step else None,
             processes=process_states(),
             threads=thread_stacks(),
             tasks=task_stacks(self._loop),
         )
-        kill_children(wait_s=1.0)  # SIGKILL: a stopped process heeds no other.
-        time.sleep(_END_AFTER_STALL_S)
-        _exit(1)
 
 
 def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:
