@@ -1,11 +1,12 @@
-"""uvicorn's HTTP/1.1 protocol with bounds: application code runs only after the headers, so a bound on them must be here.
+"""uvicorn's HTTP/1.1 protocol with bounds: application code runs only after the headers, so a bound on them must be here, and
+so must those on connections that ask nothing and on callers that take an answer too slowly.
 
 Also here, since nothing above the parser can mend it: a request that offers an `Upgrade` (Java's HttpClient offers h2c on
 every plain-text POST) is served as if it had not, and what is no HTTP gets OpenAI's error shape.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 import orjson
@@ -19,21 +20,51 @@ HEAD_TIMEOUT_S = 10.0
 LINGER_S = 1.0
 
 
+class Connections:
+    """How many may be open. One more closes the one that has been idle for the longest, so that probes and turns get in."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._idle: dict[BoundedProtocol, None] = {}  # In order: the longest first.
+
+    def opened(self, new: "BoundedProtocol", *, open_now: int) -> None:
+        self.idle(new)
+        if open_now > self._limit:
+            longest = next(iter(self._idle))
+            self.not_idle(longest)
+            longest.transport.abort()
+
+    def idle(self, connection: "BoundedProtocol") -> None:
+        """It has sent no whole request yet, or has its answer."""
+        self._idle[connection] = None
+
+    def not_idle(self, connection: "BoundedProtocol") -> None:
+        """It has sent a whole request; or is closed. Either way not to be closed for another's sake."""
+        self._idle.pop(connection, None)
+
+
 class BoundedProtocol(HttpToolsProtocol):
+    open_ones: ClassVar[Connections]
+    send_timeout_s: ClassVar[float]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
         self._unparsed_body_bytes = 0
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, transport.close)
+        self._start_head_timer()
+        self.open_ones.opened(self, open_now=len(self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.open_ones.not_idle(self)
         self._stop_head_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -43,6 +74,9 @@ class BoundedProtocol(HttpToolsProtocol):
             data = self._pass_on_body(data)
         if not data:
             return
+        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            # Not a request yet: an empty line, or the rest of a body that was answered before it was whole.
+            self._start_head_timer()
         try:
             self._unset_keepalive_if_required()
             self.parser.feed_data(data)
@@ -58,8 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head = True
         self._head_bytes = 0
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+        self._start_head_timer()
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -71,7 +104,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self._unparsed_body_bytes:  # At an upgrade the parser stops at the headers, and the body is still to come.
+            self.open_ones.not_idle(self)
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self.open_ones.idle(self)
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The caller reads slower than we write. The kernel ends one that reads nothing; one that sips must be ended here."""
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_send_timer()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(b"400 Bad Request", msg)
@@ -109,7 +157,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
 
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+
+def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:
+    """The protocol for one server: uvicorn takes a class, and hands it nothing of ours."""
+    return type(
+        "Protocol", (BoundedProtocol,), {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s}
+    )

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import structlog
@@ -13,10 +16,12 @@ import uvicorn
 
 from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
-from service.http_protocol import BoundedProtocol
+from service.http_protocol import bounded_protocol
 from service.settings import Settings, adapters_file
 from service.telemetry.sink import Sink
+from service.telemetry.stacks import process_states, task_stacks, thread_stacks
 from service.turn import Rooms
+from service.watchdog import LongestPrefill, Stall, Watchdog
 
 _log = structlog.get_logger("firstword.serve")
 # After a drain nothing is left to wait for; vLLM would take all the time it is given.
@@ -25,6 +30,10 @@ _SERVER_STOP_S = 3.0
 _LOG_CLOSE_S = 1.0
 _CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
+_OTHER_FILES = 200
+"""Open files that are no connections: the engine's sockets, weights, logs."""
+_END_AFTER_STALL_S = 6.0
+"""The usual end of a process whose engine died takes a second or two; a blocked event loop takes no end by itself."""
 
 
 def leave_on_signals() -> None:
@@ -44,6 +53,10 @@ def bind(settings: Settings) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # A client that reads nothing: the kernel resets the connection, which ends the turn like any hang-up (tcp(7)).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
+    # One that has vanished without a word, while its turn waits and nothing is sent: asked after, then reset likewise.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(settings.send_timeout_s / 2)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(settings.send_timeout_s / 6)))
     try:
         sock.bind((settings.host, settings.port))
     except OSError as error:
@@ -54,18 +67,30 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def server_config(app: Callable[..., Any]) -> uvicorn.Config:
+def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
     """uvicorn as we run it, also in tests."""
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=bounded_protocol(max_connections=_connections(settings.max_connections), send_timeout_s=settings.send_timeout_s),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,
     )
+
+
+def _connections(wanted: int) -> int:
+    """How many fit into the open-files limit, which is raised for them: a shell's usual 1,024 are soon used up."""
+    needed = wanted + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, allowed - _OTHER_FILES)
 
 
 class _Server(uvicorn.Server):
@@ -85,11 +110,20 @@ class Service:
         self._on_ready = on_ready
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
-        self._server = _Server(server_config(app))
+        self._server = _Server(server_config(app, rooms.settings))
+        longest = LongestPrefill(max_model_len=rooms.engine.model.max_model_len)
+        self._watchdog = Watchdog(
+            stall_s=rooms.settings.engine_stall_s,
+            unfinished=lambda: rooms.engine.unfinished,
+            expected_step_s=longest.expected_step_s,
+            on_stall=self._on_stall,
+        )
+        rooms.engine.watch_steps(longest.on_step)
+        rooms.engine.watch_steps(self._watchdog.on_step)
 
     async def run(self) -> int:
         """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
@@ -98,6 +132,7 @@ class Service:
         self._server.should_exit = True
         self._server.force_exit = self._stop_now.is_set()
         await asyncio.wait([serving], timeout=_SERVER_STOP_S)
+        self._watchdog.stop()
         return ended.pop().result()
 
     def _on_sigterm(self) -> None:
@@ -124,16 +159,39 @@ class Service:
             _log.error("start failed", reason=str(error))
             return 1
         self._on_ready()
+        self._watchdog.start(self._loop)
         if file := adapters_file(os.environ):
             self._watching = asyncio.create_task(self._rooms.adapters.watch(file))  # Kept: a loop holds tasks weakly.
-        while self._rooms.engine.is_healthy:
+        while self._rooms.engine.is_healthy and not self._watchdog.has_fired:
             await asyncio.sleep(_HEALTH_POLL_S)
         # A signal to the whole group ends the engine too: let ours be heard first.
         await asyncio.sleep(_HEALTH_POLL_S)
-        if self._drain.is_set():
+        if self._drain.is_set() and not self._watchdog.has_fired:
             return 0
         _log.error("engine died")
         return 1
+
+    def _on_stall(self, stall: Stall) -> None:
+        """On the watchdog's thread: say what hangs, then make a death of it, which ends every stream with an error event."""
+        with contextlib.suppress(Exception):  # Whatever can't be said any more.
+            self._describe(stall)
+        kill_children(wait_s=1.0)  # SIGKILL: a stopped process heeds no other.
+        time.sleep(_END_AFTER_STALL_S)
+        _exit(1)
+
+    def _describe(self, stall: Stall) -> None:
+        _log.critical(
+            f"{stall.what} hung",
+            silent_s=round(stall.silent_s, 1),
+            allowed_s=round(stall.allowed_s, 1),
+            turns_running=self._rooms.gate.running,
+            turns_waiting=self._rooms.gate.waiting,
+            unfinished=self._rooms.engine.unfinished,
+            last_step=asdict(stall.last_step) if stall.last_step else None,
+            processes=process_states(),
+            threads=thread_stacks(),
+            tasks=task_stacks(self._loop),
+        )
 
 
 def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
     max_turns: int = Field(
         default=256, ge=1, description="Turns in the service at once, waiting ones included, whatever the engine takes."
     )
+    max_connections: int = Field(
+        default=4096,
+        ge=16,
+        description="Open connections, as far as the open-files limit allows; one more closes the longest idle one.",
+    )
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Bytes of a request body; more is refused with 413.")
     max_messages: int = Field(default=2048, ge=1, description="Messages of one request; more are refused with 400.")
     max_choices: int = Field(default=8, ge=1, description="The largest `n`; more is refused with 400.")
@@ -124,6 +129,14 @@ class Settings(BaseSettings):
     clients_may_retry: bool = Field(
         default=False,
         description="The `x-should-retry` of a 503: false keeps the `openai` client from retrying into the overload.",
+    )
+    engine_stall_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Unfinished turns, and no engine output for so long beyond its longest step: it is killed, and we exit.",
+    )
+    keep_alive_s: int = Field(
+        default=75, ge=1, description="A connection idle for so long is closed; more than the proxy in front keeps idle ones."
     )
     drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
     warmup_prompts: list[str] = Field(

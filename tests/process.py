@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,11 +47,23 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def service_process(log: Path, *, within_s: float, key: str = "test-key-1", **settings: str) -> Iterator[ServiceProcess]:
-    """A service that is ready, on a free port; killed at the end where it has not ended itself."""
-    env = environment(**({"port": "0", "api_keys": f"acme={key}"} | settings))
+def service_process(
+    log: Path,
+    command: Sequence[str] = (FIRSTWORD, "serve"),
+    variables: Mapping[str, str] | None = None,
+    /,
+    *,
+    within_s: float,
+    key: str = "test-key-1",
+    **settings: str,
+) -> Iterator[ServiceProcess]:
+    """A service that is ready, on a free port; killed at the end where it has not ended itself.
+
+    `command` may do more before it becomes the service; `variables` are of the environment and no settings.
+    """
+    env = environment(**({"port": "0", "api_keys": f"acme={key}"} | settings)) | dict(variables or {})
     with log.open("w") as out:
-        process = subprocess.Popen([FIRSTWORD, "serve"], env=env, stdout=out, stderr=out, text=True, start_new_session=True)
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, text=True, start_new_session=True)
     try:
         found = _await_banner(process, log, time.monotonic() + within_s)
         host, port, model = found[1], int(found[2]), found[3]

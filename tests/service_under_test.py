@@ -86,7 +86,7 @@ def scripted_service(*, is_started: bool = True, **settings: Any) -> Iterator[Sc
     app = create_app(chosen, engine, KeyRing(plain=[("acme", KEY), ("other", OTHER_KEY)]))
     rooms: Rooms = app.state.rooms
     sock = bind(chosen)
-    server = uvicorn.Server(server_config(app))
+    server = uvicorn.Server(server_config(app, chosen))
     loop = uvloop.new_event_loop()
     is_up = threading.Event()
 

@@ -27,6 +27,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def unfinished(self) -> int:
+        """Turns that wait for the engine's next step. One that is generated and not yet read to its end is finished."""
+        ...
+
+    @property
     def max_adapters(self) -> int:
         """LoRA adapters that can be loaded at once; 0: none."""
         ...

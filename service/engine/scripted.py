@@ -33,6 +33,7 @@ from service.engine.scripted_batch import Batch, BatchCosts
 from service.errors import AdapterRefused, EngineFailed, TurnError
 
 _CHARS_PER_TOKEN = 4
+_JOBS_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class ScriptedEngine:
         self.running = 0
         self.aborted = 0
         self.jobs: list[ChatJob] = []
-        """Every job that was started, in order: what the layers above made of the requests."""
+        """The last jobs that were started, in order: what the layers above made of the requests."""
         self.adapters: dict[int, Adapter] = {}
         """Those loaded now, by their number."""
         self._adapter_ids = itertools.count(1)
@@ -111,6 +112,10 @@ class ScriptedEngine:
     @property
     def model(self) -> ModelCard:
         return self._model
+
+    @property
+    def unfinished(self) -> int:
+        return self.running
 
     @property
     def max_adapters(self) -> int:
@@ -149,6 +154,7 @@ class ScriptedEngine:
         assert isinstance(reply, Reply)
         assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "unloaded while a turn uses it"
         self.jobs.append(turn.job)
+        del self.jobs[:-_JOBS_KEPT]
         self.running += 1
         is_finished = False
         prompt = "\n".join(message.content for message in turn.job.messages)

@@ -167,6 +167,10 @@ class VllmEngine:
     def is_healthy(self) -> bool:
         return self._llm is None or not self._llm.errored
 
+    @property
+    def unfinished(self) -> int:
+        return self._llm.get_num_unfinished_requests() if self._llm else 0
+
     def watch_steps(self, listener: Callable[[EngineStep], None]) -> None:
         self._step_listeners.append(listener)
 

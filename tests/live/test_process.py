@@ -57,16 +57,6 @@ def test_ctrl_c_ends_everything_at_once(own: ServiceProcess) -> None:
     assert "Traceback" not in own.output
 
 
-def test_engine_death_ends_streams_with_an_error_and_the_process_with_1(own: ServiceProcess) -> None:
-    family = own.family()
-    thread, events = talk(own, max_tokens=4000)
-    next(member for member in family if "EngineCore" in member.name()).kill()
-    thread.join(30)
-    assert isinstance(events[-1], dict) and events[-1]["error"]["code"] == "engine_error"
-    assert own.wait() == 1
-    assert all_gone(family)
-
-
 @pytest.mark.parametrize("stage", ["Loading vLLM", "Starting the engine"])
 def test_ctrl_c_while_it_loads(tmp_path: Path, stage: str) -> None:
     log = tmp_path / "log"

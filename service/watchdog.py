@@ -1,0 +1,125 @@
+"""Tells a hung engine, or a blocked event loop, from one that is only slow.
+
+A thread of its own: on the event loop it would hang with what it watches. It counts silence in its own ticks, so that time in
+which the whole process was paused (a frozen container, a suspended machine) is nobody's silence.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from service.domain import EngineStep
+
+_TICKS_PER_STALL = 10
+_LONGEST_TICK_S = 1.0
+_LEAST_MEASURED_TOKENS = 256
+"""In a step that prefills less, other work is too much of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """What has not moved for longer than it may."""
+
+    what: Literal["engine", "event loop"]
+    silent_s: float
+    allowed_s: float
+    last_step: EngineStep | None
+
+
+class Watchdog:
+    """Calls `on_stall` once, on its own thread.
+
+    The engine stalls where it has unfinished work and gives no step for `stall_s` on top of what its present step may take
+    (`expected_step_s`: a long prefill is no hang); the event loop where it runs nothing for `stall_s`.
+    """
+
+    def __init__(
+        self,
+        *,
+        stall_s: float,
+        unfinished: Callable[[], int],
+        expected_step_s: Callable[[], float],
+        on_stall: Callable[[Stall], None],
+    ) -> None:
+        self._stall_s = stall_s
+        self._unfinished = unfinished
+        self._expected_step_s = expected_step_s
+        self._on_stall = on_stall
+        self._tick_s = min(stall_s / _TICKS_PER_STALL, _LONGEST_TICK_S)
+        self.has_fired = False
+        # Written on the loop only, read on the thread only: neither can undo what the other did.
+        self._steps = 0
+        self._loops = 0
+        self._last_step: EngineStep | None = None
+        self._has_stopped = threading.Event()
+
+    def on_step(self, step: EngineStep) -> None:
+        """Listens to the engine."""
+        self._steps += 1
+        self._last_step = step
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch from now on: call once the engine has started."""
+        threading.Thread(target=self._watch, args=(loop,), name="watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        self._has_stopped.set()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        engine, event_loop = _Silence(), _Silence()
+        while not self._has_stopped.wait(self._tick_s):
+            is_looping = event_loop.tick(self._loops, self._tick_s)
+            # Steps reach us by the loop: while it is blocked, the engine is not known to be silent.
+            if not self._unfinished():
+                engine.s = 0.0
+            elif is_looping:
+                engine.tick(self._steps, self._tick_s)
+            if event_loop.s > self._stall_s:
+                return self._fire("event loop", event_loop.s, self._stall_s)
+            if engine.s > (allowed_s := self._stall_s + self._expected_step_s()):
+                return self._fire("engine", engine.s, allowed_s)
+            with contextlib.suppress(RuntimeError):  # The loop has been closed: the process ends.
+                loop.call_soon_threadsafe(self._on_loop)
+        return None
+
+    def _fire(self, what: Literal["engine", "event loop"], silent_s: float, allowed_s: float) -> None:
+        self.has_fired = True
+        self._on_stall(Stall(what, silent_s, allowed_s, self._last_step))
+
+    def _on_loop(self) -> None:
+        self._loops += 1
+
+
+class _Silence:
+    """How long a count has stood still."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+        self._count = -1
+
+    def tick(self, count: int, tick_s: float) -> bool:
+        """One tick with the count as it is now. True where it has moved."""
+        has_moved, self._count = count != self._count, count
+        self.s = 0.0 if has_moved else self.s + tick_s
+        return has_moved
+
+
+class LongestPrefill:
+    """How long one step may take: a prefill of the whole context, at the slowest pace measured."""
+
+    def __init__(self, *, max_model_len: int) -> None:
+        self._max_model_len = max_model_len
+        self._s_per_token = 0.0
+        self._last: EngineStep | None = None
+
+    def on_step(self, step: EngineStep) -> None:
+        """Listens to the engine. Only a step that follows another at once shows how long it took."""
+        last, self._last = self._last, step
+        if last and last.running + last.waiting and step.prefilled_tokens >= _LEAST_MEASURED_TOKENS:
+            self._s_per_token = max(self._s_per_token, (step.at_s - last.at_s) / step.prefilled_tokens)
+
+    def expected_step_s(self) -> float:
+        return self._s_per_token * self._max_model_len

@@ -1,0 +1,92 @@
+"""The real engine dies, hangs, or is given more than it can hold."""
+
+import json
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.live.conftest import ENGINE_START_S
+from tests.process import ServiceProcess, all_gone, service_process
+from tests.service_under_test import sse_events, until
+
+LONG = 3000
+STALL_S = 1.0
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[ServiceProcess]:
+    """A long prompt is prefilled in one step, which takes longer than the stall time; the KV cache holds two of them."""
+    args = {"max_num_batched_tokens": 4096, "kv_cache_memory_bytes": 200 * 2**20}
+    settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", "ttft_budget_s": "120"}
+    with service_process(tmp_path / "log", within_s=ENGINE_START_S, **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["Future[httpx.Response]"]:
+    """Four turns without an end in sight, two of them streams; all are in the engine when this returns."""
+    endless: dict[str, Any] = {"max_tokens": 4000, "ignore_eos": True}
+    turns = [callers.submit(service.post, service.body("Tell me a story.", stream=half < 2, **endless)) for half in range(4)]
+    until(lambda: service.metric("firstword_turns_running") == 4, within_s=20)
+    already = service.metric("vllm:generation_tokens_total")
+    until(lambda: service.metric("vllm:generation_tokens_total") > already + 40, within_s=20)
+    return turns
+
+
+def assert_ended_with_an_error(turns: list["Future[httpx.Response]"]) -> None:
+    streams, whole = turns[:2], turns[2:]
+    for stream in streams:
+        last = sse_events(stream.result(60).text)[-1]
+        assert isinstance(last, dict) and last["error"]["code"] == "engine_error"
+    for answer in whole:
+        assert answer.result(60).status_code == 500
+        assert answer.result(60).json()["error"]["code"] == "engine_error"
+
+
+def engine_of(family: list[psutil.Process]) -> psutil.Process:
+    return next(member for member in family if "EngineCore" in member.name())
+
+
+def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
+    family = own.family()
+    turns = begin_turns(own, callers)
+    engine_of(family).kill()
+    assert_ended_with_an_error(turns)
+    assert own.wait(10) == 1
+    assert all_gone(family)
+
+
+def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
+    family = own.family()
+    # One that decodes beside it shows how long the other's prefill takes.
+    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=400, ignore_eos=True))
+    until(lambda: own.metric("firstword_turns_running") == 1)
+    assert own.post(own.body("word " * 500)).status_code == 200
+    assert story.result(120).status_code == 200
+
+    long = [callers.submit(own.post, own.body(f"{number} " + "word " * LONG)) for number in range(10)]
+    statuses = sorted(answer.result(240).status_code for answer in long)
+    assert statuses == [200] * 4 + [503] * 6  # As many as there is room for, one after another, each with a step of seconds.
+    assert own.post(own.body("word " * 3 * LONG)).status_code == 400
+
+    turns = begin_turns(own, callers)
+    engine_of(family).send_signal(signal.SIGSTOP)
+    assert_ended_with_an_error(turns)
+    assert own.wait(15) == 1
+    assert all_gone(family)
+    said = next(json.loads(line) for line in own.output.splitlines() if '"engine hung"' in line)
+    assert said["turns_running"] == 4 and said["last_step"]["running"] == 4
+    assert any("EngineCore" in process["name"] and process["status"] == "stopped" for process in said["processes"])
+    assert any("MainThread" in name for name in said["threads"]) and said["tasks"]
+    assert "Tell me" not in own.output
