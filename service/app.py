@@ -30,7 +30,12 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     telemetry = Telemetry(ttft_budget_s=settings.ttft_budget_s, model=engine.model.name)
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
     lifecycle = Lifecycle(
-        engine, gate, adapters, warmup_prompts=settings.warmup_prompts, drain_timeout_s=settings.drain_timeout_s
+        engine,
+        gate,
+        adapters,
+        warmup_prompts=settings.warmup_prompts,
+        lameduck_s=settings.lameduck_s,
+        drain_timeout_s=settings.drain_timeout_s,
     )
     telemetry.expose("firstword_turns_running", "Turns in the engine.", lambda: gate.running)
     telemetry.expose("firstword_turns_waiting", "Turns being rendered and tokenized.", lambda: gate.waiting)
@@ -54,7 +59,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     app.state.rooms = rooms
     app.include_router(chat_router(rooms))
     app.include_router(probe_router(rooms))
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, is_ready=lambda: lifecycle.is_ready)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

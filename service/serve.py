@@ -54,7 +54,7 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def server_config(app: Callable[..., Any]) -> uvicorn.Config:
+def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
     """uvicorn as we run it, also in tests."""
     return uvicorn.Config(
         app,
@@ -64,6 +64,7 @@ def server_config(app: Callable[..., Any]) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,
     )
 
@@ -85,7 +86,7 @@ class Service:
         self._on_ready = on_ready
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
-        self._server = _Server(server_config(app))
+        self._server = _Server(server_config(app, rooms.settings))
 
     async def run(self) -> int:
         """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""

@@ -109,7 +109,15 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
     )
     ttft_budget_s: float = Field(default=5.0, gt=0, description="A turn whose first word comes later counts as `late`.")
-    drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
+    keep_alive_s: int = Field(
+        default=75, ge=1, description="A connection idle for so long is closed; more than the proxy in front keeps idle ones."
+    )
+    lameduck_s: float = Field(
+        default=20.0, ge=0, description="After SIGTERM, not ready, new turns are still served for so long: proxies take time."
+    )
+    drain_timeout_s: float = Field(
+        default=30.0, ge=0, description="After the lameduck, running turns may take this long to finish."
+    )
     warmup_prompts: list[str] = Field(
         default=["Hello! Who are you?"],
         min_length=1,

@@ -49,8 +49,7 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, 
     Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
     hangs up) stops the generation.
     """
-    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record:
-        rooms.lifecycle.check_ready()
+    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record, rooms.lifecycle.turn():
         request = parse_request(body, max_messages=rooms.settings.max_messages)
         job = normalize(
             request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
@@ -62,7 +61,7 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, 
                 async with aclosing(rooms.engine.generate(prepared)) as steps:
                     opening = await _opening(steps)
                     encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                    async with aclosing(_chunks(encoder, opening, steps, record)) as chunks:
+                    async with aclosing(_chunks(encoder, opening, steps, record, rooms.lifecycle)) as chunks:
                         yield Reply(encoder.media_type, chunks)
 
 
@@ -75,22 +74,23 @@ async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
 
 
 async def _chunks(
-    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord
+    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord, lifecycle: Lifecycle
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     is_heard = False
     try:
-        while True:
-            if not is_heard and any(map(_is_heard, step)):
-                is_heard = True
-                record.first_word()
-            if step and isinstance(end := step[-1], Finished):
-                record.finished(end.usage)
-                yield encoder.encode(step)
-                return
-            if chunk := encoder.encode(step):
-                yield chunk
-            step = await anext(steps)
+        with lifecycle.until_cut_off():
+            while True:
+                if not is_heard and any(map(_is_heard, step)):
+                    is_heard = True
+                    record.first_word()
+                if step and isinstance(end := step[-1], Finished):
+                    record.finished(end.usage)
+                    yield encoder.encode(step)
+                    return
+                if chunk := encoder.encode(step):
+                    yield chunk
+                step = await anext(steps)
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
         if encoder.has_begun:

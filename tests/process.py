@@ -49,7 +49,7 @@ def environment(**settings: str) -> dict[str, str]:
 @contextmanager
 def service_process(log: Path, *, within_s: float, key: str = "test-key-1", **settings: str) -> Iterator[ServiceProcess]:
     """A service that is ready, on a free port; killed at the end where it has not ended itself."""
-    env = environment(**({"port": "0", "api_keys": f"acme={key}"} | settings))
+    env = environment(**({"port": "0", "api_keys": f"acme={key}", "lameduck_s": "0"} | settings))
     with log.open("w") as out:
         process = subprocess.Popen([FIRSTWORD, "serve"], env=env, stdout=out, stderr=out, text=True, start_new_session=True)
     try:
