@@ -19,8 +19,12 @@ SERVERS = ("a", "b")
 
 @dataclass
 class HaProxy:
-    url: str
+    port: int
     stats: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def is_up(self, server: str) -> bool:
         """Whether HAProxy would send turns to it."""
@@ -62,7 +66,7 @@ def haproxy(folder: Path, ports: Sequence[int], changes: Mapping[str, str]) -> I
         while not stats.exists():
             assert process.poll() is None, (folder / "haproxy.log").read_text()
             time.sleep(0.01)
-        proxy = HaProxy(f"http://127.0.0.1:{port}", stats)
+        proxy = HaProxy(port, stats)
         proxy.await_up(*SERVERS)
         yield proxy
     finally:
