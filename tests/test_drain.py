@@ -1,6 +1,7 @@
 """SIGTERM: not ready at once, new turns still served for the lameduck, running ones finished, the rest told what happened."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,15 @@ def test_a_turn_without_a_byte_sent_that_outlasts_the_drain_is_503(hasty: Script
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "cut_off")
     assert refused.headers["connection"] == "close"
     until(lambda: hasty.engine.running == 0)
+
+
+def test_a_caller_who_does_not_read_holds_no_drain_up(hasty: ScriptedService) -> None:
+    hasty.engine.enqueue(Reply(steps=("x" * 100_000,) * 500, step_s=0.001))
+    with socket.create_connection((hasty.host, hasty.port)) as sock:
+        sock.sendall(hasty.raw_request(hasty.body(stream=True, max_tokens=500)))
+        until(lambda: hasty.engine.running == 1)
+        assert hasty.drain().result(10) is False
+        assert hasty.engine.running == 0
 
 
 def test_an_idle_process_keeps_the_whole_lameduck_and_exits_0(process: ServiceProcess) -> None:
