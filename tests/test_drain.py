@@ -20,8 +20,8 @@ PREFILLING = Reply(steps=("late",), prefill_s=30)
 
 @pytest.fixture
 def lame() -> Iterator[ScriptedService]:
-    """Its lameduck lasts long enough for a test to look at."""
-    with scripted_service(lameduck_s=2, drain_timeout_s=20) as running:
+    """Its lameduck outlasts the test."""
+    with scripted_service(lameduck_s=60) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def hasty() -> Iterator[ScriptedService]:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[ServiceProcess]:
-    with service_process(tmp_path / "log", within_s=20, engine="scripted", lameduck_s="1.5", drain_timeout_s="20") as running:
+    with service_process(tmp_path / "log", within_s=20, engine="scripted", lameduck_s="2.5") as running:
         yield running
 
 
@@ -61,20 +61,20 @@ def test_in_the_lameduck_turns_are_served_and_connections_closed(lame: ScriptedS
         assert client.get("/v1/models").headers["connection"] == "close"
 
 
-def test_after_the_lameduck_new_turns_are_refused_while_running_ones_finish(lame: ScriptedService) -> None:
-    lame.engine.enqueue(Reply(steps=("word",) * 200, step_s=0.02))
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(lame.post, lame.body(stream=True, max_tokens=200))
-        until(lambda: lame.engine.running == 1)
-        drained = lame.drain()
-        until(lambda: lame.post(lame.body()).status_code == 503)
-        refused = lame.post(lame.body())
+def test_after_the_lameduck_new_turns_are_refused_while_running_ones_finish() -> None:
+    with scripted_service(lameduck_s=0.3) as service, ThreadPoolExecutor() as pool:
+        service.engine.enqueue(Reply(steps=("word",) * 100, step_s=0.02))
+        running = pool.submit(service.post, service.body(stream=True, max_tokens=100))
+        until(lambda: service.engine.running == 1)
+        drained = service.drain()
+        until(lambda: service.post(service.body()).status_code == 503)
+        refused = service.post(service.body())
         assert refused.json()["error"]["code"] == "not_ready"
         assert (refused.headers["connection"], refused.headers["x-should-retry"]) == ("close", "false")
         assert int(refused.headers["retry-after"]) >= 1
-        assert lame.get("/livez").status_code == 200
+        assert service.get("/livez").status_code == 200
         assert sse_events(running.result().text)[-1] == "[DONE]"
-    assert drained.result(10) is True
+        assert drained.result(10) is True
 
 
 def test_a_connection_whose_answer_began_before_takes_one_more_request(lame: ScriptedService) -> None:
