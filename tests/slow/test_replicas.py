@@ -24,14 +24,13 @@ class Pair:
     proxied: ScriptedService
     """The one that HAProxy picks, as a caller sees it."""
 
-    def hold(self, scope: ExitStack, service: ScriptedService, reply: Reply) -> socket.socket:
-        """A turn that stays in this service until its socket is closed, sent past the proxy."""
-        service.engine.enqueue(reply)
+    def hold(self, scope: ExitStack, service: ScriptedService) -> None:
+        """A turn that stays in this service until the scope ends, sent past the proxy."""
+        service.engine.enqueue(LONG)
         before = service.engine.running
         sock = scope.enter_context(socket.create_connection((service.host, service.port)))
         sock.sendall(service.raw_request(service.body(stream=True, max_tokens=2000)))
         until(lambda: service.engine.running == before + 1)
-        return sock
 
 
 @pytest.fixture
@@ -48,17 +47,18 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def test_a_refused_turn_is_tried_once_more_elsewhere(pair: Pair, chars: int) -> None:
     """To HAProxy both replicas are idle, so it asks the full one every other time."""
     with ExitStack() as scope:
-        pair.hold(scope, pair.small, LONG)
+        pair.hold(scope, pair.small)
         answers = [pair.proxied.post(pair.proxied.body("x" * chars)) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 6
+    assert [job.tenant for job in pair.large.engine.jobs].count("acme") == 6
     assert 'outcome="refused_capacity",tenant="acme"} 0.0' not in pair.small.get("/metrics").text
 
 
 def test_a_turn_that_both_refuse_is_told_so_in_our_words(pair: Pair) -> None:
     with ExitStack() as scope:
-        pair.hold(scope, pair.small, LONG)
+        pair.hold(scope, pair.small)
         for _ in range(4):
-            pair.hold(scope, pair.large, LONG)
+            pair.hold(scope, pair.large)
         refused = pair.proxied.post(pair.proxied.body())
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
     assert refused.headers["x-firstword-refused"] == "capacity"
