@@ -15,7 +15,7 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow lint format lock install clean
+.PHONY: help serve test test-fast test-slow haproxy lint format lock install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,9 +32,14 @@ test: $(DEV) ## Set up and run every test: units on the scripted engine, then th
 test-fast: $(DEV) ## The unit tests alone, without fuzzing (under a minute)
 	$(UNITS) --ignore=tests/test_fuzz.py
 
-test-slow: $(DEV) ## Thousands of fuzzed requests, and our answers against those of `vllm serve`
+test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
 	$(BIN)/pytest tests/slow
+
+haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu), for `make test-slow`
+	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
+	  echo "Installing the Debian package haproxy"; apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; \
+	} || { echo "HAProxy is missing and could not be installed: install haproxy 2.6 or newer, then again." >&2; exit 1; }
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff check .

@@ -36,7 +36,12 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     engine.watch_steps(gate.observe)
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
     lifecycle = Lifecycle(
-        engine, gate, adapters, warmup_prompts=settings.warmup_prompts, drain_timeout_s=settings.drain_timeout_s
+        engine,
+        gate,
+        adapters,
+        warmup_prompts=settings.warmup_prompts,
+        lameduck_s=settings.lameduck_s,
+        drain_timeout_s=settings.drain_timeout_s,
     )
     telemetry.expose("firstword_turns_running", "Turns in the engine.", lambda: gate.running)
     telemetry.expose("firstword_turns_waiting", "Turns being tokenized, or waiting for the engine.", lambda: gate.waiting)
@@ -63,7 +68,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     app.state.rooms = rooms
     app.include_router(chat_router(rooms))
     app.include_router(probe_router(rooms))
-    app.add_middleware(Boundary, clients_may_retry=settings.clients_may_retry)
+    app.add_middleware(Boundary, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

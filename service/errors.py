@@ -16,7 +16,8 @@
         ├── UnsupportedMediaType      415 unsupported_media_type
         ├── EngineFailed              500 engine_error
         ├── Overloaded                503 overloaded
-        └── NotReady                  503 not_ready
+        ├── NotReady                  503 not_ready
+        └── CutOff                    503 cut_off
 
 A message names the field, the limit and the value given. It never holds a key or what a message says.
 """
@@ -177,6 +178,18 @@ class NotReady(TurnError):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"The service is {state}; try another replica, or again later.")
+        self.headers |= {"Retry-After": "5", "x-should-retry": "false"}
+
+
+class CutOff(TurnError):
+    """The service stops, and this turn did not finish in the time that running turns are given for it."""
+
+    status = 503
+    type = "server_error"
+    code = "cut_off"
+
+    def __init__(self, *, limit_s: float) -> None:
+        super().__init__(f"The service is stopping, and this turn was not finished within {limit_s:g} s. Try another replica.")
         self.headers |= {"Retry-After": "5", "x-should-retry": "false"}
 
 

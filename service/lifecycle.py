@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import gc
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -14,11 +15,13 @@ from service.admission import Gate
 from service.catalogue import Catalogue
 from service.domain import Caller
 from service.engine.base import Engine
-from service.errors import InvalidRequest, NotReady
+from service.errors import CutOff, InvalidRequest, NotReady
 from service.normalize import normalize
 from service.schema.request import parse_request
 
 _WARMUP_TOKENS = 8
+# For the turns that the drain cut off to say so to their callers.
+_FAREWELL_S = 1.0
 _RARE_FIELDS: dict[str, Any] = {
     "logprobs": True,
     "top_logprobs": 2,
@@ -40,14 +43,25 @@ class Lifecycle:
     """The states of one service process."""
 
     def __init__(
-        self, engine: Engine, gate: Gate, adapters: Adapters, *, warmup_prompts: list[str], drain_timeout_s: float
+        self,
+        engine: Engine,
+        gate: Gate,
+        adapters: Adapters,
+        *,
+        warmup_prompts: list[str],
+        lameduck_s: float,
+        drain_timeout_s: float,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._adapters = adapters
         self._warmup_prompts = warmup_prompts
+        self._lameduck_s = lameduck_s
         self._drain_timeout_s = drain_timeout_s
         self._state = State.STARTING
+        self._is_lameduck = False
+        self._is_cutting_off = False
+        self._turns: set[asyncio.Task[Any]] = set()
 
     @property
     def state(self) -> State:
@@ -55,13 +69,33 @@ class Lifecycle:
 
     @property
     def is_ready(self) -> bool:
-        """New turns are welcome: a real warm-up turn has been answered, and the service is not draining."""
+        """Proxies may send turns: a real warm-up turn has been answered, and the service is not draining."""
         return self.state is State.READY
 
-    def check_ready(self) -> None:
-        """Raises `NotReady`."""
-        if not self.is_ready:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One turn, from its begin to its end. Raises `NotReady` where none is served, `CutOff` where the drain ends it."""
+        if not (self.is_ready or (self._is_lameduck and self.state is State.DRAINING)):
             raise NotReady(self.state)
+        task = asyncio.current_task()
+        assert task is not None
+        self._turns.add(task)
+        try:
+            with self.until_cut_off():
+                yield
+        finally:
+            self._turns.discard(task)
+
+    @contextmanager
+    def until_cut_off(self) -> Iterator[None]:
+        """Within a turn: raises `CutOff` in place of the cancellation by which the drain ends it."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._is_cutting_off or task is None or task.uncancel() > 0:
+                raise  # The caller hung up, or the server is stopping.
+            raise CutOff(limit_s=self._drain_timeout_s) from None
 
     async def start(self) -> None:
         """Load the engine and answer the warm-up turns. Raises `StartError`, or `TurnError` from a warm-up."""
@@ -79,10 +113,26 @@ class Lifecycle:
             self._state = State.READY
 
     async def drain(self) -> bool:
-        """Refuse new turns and let running ones finish. True when all did within the drain time-out."""
+        """Not ready at once; new turns are still served for the lameduck, then those running may finish, and the rest is cut off.
+
+        The lameduck is never cut short: until they have noticed, proxies send turns, also to a service that has none.
+        True when all turns finished.
+        """
         self._state = State.DRAINING
+        self._is_lameduck = True
+        await asyncio.sleep(self._lameduck_s)
+        self._is_lameduck = False
+        if await self._finish(within_s=self._drain_timeout_s):
+            return True
+        self._is_cutting_off = True
+        for task in self._turns:
+            task.cancel()
+        await self._finish(within_s=_FAREWELL_S)
+        return False
+
+    async def _finish(self, *, within_s: float) -> bool:
         try:
-            async with asyncio.timeout(self._drain_timeout_s):
+            async with asyncio.timeout(within_s):
                 await self._gate.until_empty()
         except TimeoutError:
             return False

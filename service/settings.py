@@ -138,7 +138,12 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(
         default=75, ge=1, description="A connection idle for so long is closed; more than the proxy in front keeps idle ones."
     )
-    drain_timeout_s: float = Field(default=30.0, ge=0, description="After SIGTERM, running turns may take this long to finish.")
+    lameduck_s: float = Field(
+        default=20.0, ge=0, description="After SIGTERM, not ready, new turns are still served for so long: proxies take time."
+    )
+    drain_timeout_s: float = Field(
+        default=30.0, ge=0, description="After the lameduck, running turns may take this long to finish."
+    )
     warmup_prompts: list[str] = Field(
         default=["Hello! Who are you?"],
         min_length=1,

@@ -52,9 +52,8 @@ async def take_turn(
     Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
     hangs up) stops the generation.
     """
-    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record:
+    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record, rooms.lifecycle.turn():
         record.budget_s = ttft_budget_s(asked_budget, caller.policy, rooms.settings)
-        rooms.lifecycle.check_ready()
         request = parse_request(body, max_messages=rooms.settings.max_messages)
         job = normalize(
             request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
@@ -68,7 +67,7 @@ async def take_turn(
                 place.begun()
                 record.begun(place.forecast_error_s)
                 encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                async with aclosing(_chunks(encoder, opening, steps, record, place)) as chunks:
+                async with aclosing(_chunks(encoder, opening, steps, record, place=place, lifecycle=rooms.lifecycle)) as chunks:
                     yield Reply(encoder.media_type, chunks)
 
 
@@ -81,23 +80,30 @@ async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
 
 
 async def _chunks(
-    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord, place: Place
+    encoder: Encoder,
+    opening: Step,
+    steps: AsyncGenerator[Step, None],
+    record: TurnRecord,
+    *,
+    place: Place,
+    lifecycle: Lifecycle,
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     is_heard = False
     try:
-        while True:
-            if not is_heard and any(map(_is_heard, step)):
-                is_heard = True
-                record.first_word()
-            if step and isinstance(end := step[-1], Finished):
-                record.finished(end.usage)
-                place.finished(end.usage)
-                yield encoder.encode(step)
-                return
-            if chunk := encoder.encode(step):
-                yield chunk
-            step = await anext(steps)
+        with lifecycle.until_cut_off():
+            while True:
+                if not is_heard and any(map(_is_heard, step)):
+                    is_heard = True
+                    record.first_word()
+                if step and isinstance(end := step[-1], Finished):
+                    record.finished(end.usage)
+                    place.finished(end.usage)
+                    yield encoder.encode(step)
+                    return
+                if chunk := encoder.encode(step):
+                    yield chunk
+                step = await anext(steps)
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
         if encoder.has_begun:

@@ -1,4 +1,4 @@
-"""Reading the tables of `docs/`, which tests hold against the code."""
+"""Reading `docs/`, whose tables and examples tests hold against the code."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 _DOCS = Path(__file__).parent.parent / "docs"
 
 
+def document_text(document: str) -> str:
+    return (_DOCS / document).read_text()
+
+
 def document_lines(document: str) -> list[str]:
-    return (_DOCS / document).read_text().splitlines()
+    return document_text(document).splitlines()
 
 
 def table_rows(document: str) -> list[tuple[str, ...]]:

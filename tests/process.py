@@ -61,7 +61,7 @@ def service_process(
 
     `command` may do more before it becomes the service; `variables` are of the environment and no settings.
     """
-    env = environment(**({"port": "0", "api_keys": f"acme={key}"} | settings)) | dict(variables or {})
+    env = environment(**({"port": "0", "api_keys": f"acme={key}", "lameduck_s": "0"} | settings)) | dict(variables or {})
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out, text=True, start_new_session=True)
     try:

@@ -102,7 +102,7 @@ def test_signal_to_the_group_ends_at_once(serving: ServiceProcess, number: signa
 def test_a_log_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> None:
     """stderr is a pipe that is never read: it fills after some 200 lines."""
     reader, writer = os.pipe()
-    env = environment(engine="scripted", port="0", api_keys="acme=test-key-1", log_format="json")
+    env = environment(engine="scripted", port="0", api_keys="acme=test-key-1", log_format="json", lameduck_s="0")
     log = tmp_path / "log"
     with log.open("w") as out, subprocess.Popen([FIRSTWORD, "serve"], env=env, stdout=out, stderr=writer) as process:
         while "Base URL" not in log.read_text():

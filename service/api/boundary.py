@@ -1,8 +1,13 @@
-"""The outermost room, pure ASGI: every request gets an ID, and whatever is raised below becomes OpenAI's error shape, once."""
+"""The outermost room, pure ASGI: every request gets an ID, and whatever is raised below becomes OpenAI's error shape, once.
+
+While the service is not ready each answer closes its connection, so that a proxy's next turn opens one elsewhere. An answer
+that began before keeps what it said: closing behind it could lose the request that follows it.
+"""
 
 import re
 import secrets
 import traceback
+from collections.abc import Callable
 
 import orjson
 import structlog
@@ -18,8 +23,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Boundary:
-    def __init__(self, app: ASGIApp, *, clients_may_retry: bool) -> None:
+    def __init__(self, app: ASGIApp, *, is_ready: Callable[[], bool], clients_may_retry: bool) -> None:
         self._app = app
+        self._is_ready = is_ready
         self._clients_may_retry = clients_may_retry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +40,8 @@ class Boundary:
             nonlocal has_started
             if not has_started:
                 has_started = True
-                message["headers"] = [*message["headers"], id_header]
+                closing = [] if self._is_ready() else [(b"connection", b"close")]
+                message["headers"] = [*message["headers"], id_header, *closing]
             await send(message)
 
         try:
