@@ -15,10 +15,10 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow lint format lock install clean
+.PHONY: help serve test test-fast test-slow bench-overload lint format lock install clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings are FIRSTWORD_* variables)
 	@# vLLM's warnings about the CPU engine are nothing that a first look needs; set the two to see them.
@@ -35,6 +35,9 @@ test-fast: $(DEV) ## The unit tests alone, without fuzzing (under a minute)
 test-slow: $(DEV) ## Thousands of fuzzed requests, and our answers against those of `vllm serve`
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
 	$(BIN)/pytest tests/slow
+
+bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (about an hour; ARGS=--quick, ARGS=--help)
+	@$(BIN)/python -m loadtest.overload $(ARGS)
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff check .
