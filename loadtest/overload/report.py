@@ -48,7 +48,8 @@ def write_docs(results: Results, page: Path) -> None:
         raise ValueError(f"{page} has no {BEGIN} … {END} to write between.")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    picture = draw(results, page.with_suffix(""))
+    picture = page.with_suffix(".svg")
+    draw(results, picture)
     told = f"{BEGIN}\n\n![Goodput over offered load]({picture.name})\n\n{markdown(results)}\n\n{END}"
     page.write_text(before + told + after)
 

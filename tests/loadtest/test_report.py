@@ -106,4 +106,4 @@ def test_the_page_gets_tables_and_picture_between_its_marks(tmp_path: Path) -> N
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "![Goodput over offered load](overload.svg)" in text and "| uniform | 2× | firstword |" in text
-    assert {file.suffix for file in tmp_path.iterdir()} == {".md", ".svg", ".png"}
+    assert {file.suffix for file in tmp_path.iterdir()} == {".md", ".svg"}
