@@ -78,6 +78,9 @@ def _notes(results: Results) -> Iterator[str]:
     capacity = ", ".join(f"{workload} {turns_per_s:.2f}" for workload, turns_per_s in results.capacity.items())
     yield f"Times in seconds. Capacity, turns/s: {capacity}."
     yield " ".join(f"{name}: {value}." for name, value in results.about.items())
+    invalid = [f"{cell.server} {cell.workload} {cell.load:g}×" for cell in results.in_order() if not cell.measures.is_valid]
+    if invalid:
+        yield f"Invalid, for the client itself was late: {', '.join(invalid)}. They show nothing about the server."
     failures = sorted({f"{cell.server}: {why}" for cell in results.cells for why in cell.measures.failures})
     if failures:
         yield f"Failures: {'; '.join(failures)}."
