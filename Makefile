@@ -36,7 +36,7 @@ test-slow: $(DEV) ## Thousands of fuzzed requests, and our answers against those
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
 	$(BIN)/pytest tests/slow
 
-bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (an hour; ARGS=--help)
+bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from loadtest.overload.client import Answer, ask
 from loadtest.overload.loops import Window, closed_loop, open_loop
-from loadtest.overload.measures import Measures, measure, throughput
+from loadtest.overload.measures import Bounds, Measures, measure, throughput
 from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results
 from loadtest.overload.targets import FLOOD_FACTOR
 from loadtest.overload.workloads import Workload
 from loadtest.servers import Endpoint, firstword_serve, vllm_serve
 from service.settings import Settings
 
-AT_ONCE = 32
-"""Calls at a time while capacity is measured: more than the engine is best at, so that it is never short of work."""
+RAMP = (16, 32, 64, 128)
+"""Calls at a time while capacity is measured; no further once more of them bring less than `WORTH_MORE`."""
+WORTH_MORE = 1.05
 TUNED_FLAGS = ("--max-num-seqs", "24", "--max-num-queued-reqs", "28")
 IDLE_WITHIN_S = 60.0
 
@@ -36,11 +37,10 @@ class Plan:
     duration_s: float
     seed: int
 
-    def window(self, workload: Workload) -> Window:
-        """Calls need longer than single turns, to be as many as they will be and to end. No turn within bounds takes the tail."""
-        if workload.turns_per_call > 1:
-            return Window(max(10.0, self.duration_s / 2), self.duration_s, max(45.0, self.duration_s * 1.25))
-        return Window(self.duration_s / 6, self.duration_s, max(20.0, self.duration_s / 2))
+    def window(self, workload: Workload, bounds: Bounds) -> Window:
+        """The tail is long enough that what is cut at its end was out of bounds."""
+        settle_s = min(workload.settle_s, self.duration_s)
+        return Window(settle_s, self.duration_s, workload.longest_s(bounds.ttft_s, bounds.tpot_s))
 
     @property
     def cells(self) -> int:
@@ -90,18 +90,31 @@ class Bench:
                 await _until_idle(endpoint)
 
     async def find_capacity(self, endpoint: Endpoint) -> None:
-        """Turns per second with many calls at a time, on a server that refuses nothing."""
+        """Turns per second with as many calls at a time as bring more of them, on a server that refuses nothing."""
         for workload in self.needs_capacity():
-            self._say(f"capacity: {workload.name}")
             await _say_first_words(endpoint, workload)
-            window = Window(self._plan.duration_s / 3, self._plan.duration_s, 0)
-            recording = await closed_loop(endpoint, workload, at_once=AT_ONCE, seed=f"{self._plan.seed}/capacity", window=window)
-            self._results.set_capacity(workload.name, round(throughput(recording), 2))
+            best = 0.0
+            for at_once in RAMP:
+                self._say(f"capacity: {workload.name}, {at_once} calls at a time")
+                found = await self._throughput(endpoint, workload, at_once)
+                self._say(f"capacity: {workload.name}, {at_once} calls at a time: {found:.2f} turns/s")
+                is_worth_more, best = found > best * WORTH_MORE, max(best, found)
+                if not is_worth_more:
+                    break
+            self._results.set_capacity(workload.name, round(best, 2))
             await _until_idle(endpoint)
+
+    async def _throughput(self, endpoint: Endpoint, workload: Workload, at_once: int) -> float:
+        window = replace(self._window(workload), counted_s=self._plan.duration_s / 2, tail_s=0)
+        seed = f"{self._plan.seed}/capacity/{at_once}"
+        return throughput(await closed_loop(endpoint, workload, at_once=at_once, seed=seed, window=window))
+
+    def _window(self, workload: Workload) -> Window:
+        return self._plan.window(workload, self._results.bounds)
 
     async def _open(self, endpoint: Endpoint, workload: Workload, offered: float, seed: str) -> Measures:
         recording = await open_loop(
-            endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=self._plan.window(workload)
+            endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=self._window(workload)
         )
         return measure(recording, offered, self._results.bounds)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,13 +73,15 @@ async def closed_loop(endpoint: Endpoint, workload: Workload, *, at_once: int, s
     opened_at = time.monotonic() + window.settle_s
     recording = Recording(opened_at, opened_at + window.counted_s, [])
     async with _calling(endpoint, workload, recording) as start:
+        numbers = itertools.count()
 
-        async def keep_calling(numbers: Iterator[int]) -> None:
+        async def keep_calling(first_in_s: float) -> None:
+            await asyncio.sleep(first_in_s)
             while True:
                 await start(f"{seed}/{next(numbers)}", time.monotonic())
 
-        numbers = itertools.count()
-        workers = [asyncio.create_task(keep_calling(numbers)) for _ in range(at_once)]
+        # Not all at the same moment: turns of one length would end in waves, and a window counts whole waves.
+        workers = [asyncio.create_task(keep_calling(window.settle_s * number / at_once)) for number in range(at_once)]
         try:
             await _sleep_until(recording.closed_at)
         finally:

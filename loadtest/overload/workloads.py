@@ -45,6 +45,12 @@ class Workload(Protocol):
 
     name: str
     turns_per_call: int
+    settle_s: float
+    """Until there are as many turns under way as there will be, about."""
+
+    def longest_s(self, ttft_s: float, tpot_s: float) -> float:
+        """What a call takes at most in which every turn keeps within these."""
+        ...
 
     async def call(self, name: str, due_at: float, take: Take) -> None:
         """One call, from its first turn, due then, to its end."""
@@ -60,9 +66,13 @@ class Uniform:
 
     name = "uniform"
     turns_per_call = 1
+    settle_s = 10.0
 
     def __init__(self, texts: Texts, seed: int) -> None:
         self._texts, self._seed = texts, seed
+
+    def longest_s(self, ttft_s: float, tpot_s: float) -> float:
+        return ttft_s + OUTPUT_TOKENS * tpot_s
 
     async def call(self, name: str, due_at: float, take: Take) -> None:
         prompt = self._texts.prompt_of(PROMPT_TOKENS, random.Random(f"{self._seed}/uniform/{name}"))
@@ -80,10 +90,14 @@ class Voice:
 
     name = "voice"
     turns_per_call = TURNS_PER_CALL
+    settle_s = 40.0
 
     def __init__(self, texts: Texts, seed: int) -> None:
         self._texts, self._seed = texts, seed
         self._agents = [texts.of(SYSTEM_TOKENS, random.Random(f"{seed}/agent/{number}")) for number in range(AGENTS)]
+
+    def longest_s(self, ttft_s: float, tpot_s: float) -> float:
+        return TURNS_PER_CALL * (ttft_s + VOICE_TOKENS[1] * tpot_s + PAUSE_S[1])
 
     async def call(self, name: str, due_at: float, take: Take) -> None:
         chance = random.Random(f"{self._seed}/voice/{name}")
