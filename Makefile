@@ -15,10 +15,10 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow haproxy lint format lock install clean
+.PHONY: help serve test test-fast test-slow haproxy bench-overload lint format lock install clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings are FIRSTWORD_* variables)
 	@# vLLM's warnings about the CPU engine are nothing that a first look needs; set the two to see them.
@@ -40,6 +40,8 @@ haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu),
 	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
 	  echo "Installing the Debian package haproxy"; apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; \
 	} || { echo "HAProxy is missing and could not be installed: install haproxy 2.6 or newer, then again." >&2; exit 1; }
+bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
+	@$(BIN)/python -m loadtest.overload $(ARGS)
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff check .

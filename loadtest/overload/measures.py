@@ -1,0 +1,185 @@
+"""From turns to what a cell says. Pure: no clock, no network."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from loadtest.overload.loops import Recording
+from loadtest.overload.workloads import Turn
+
+LATENESS_LIMIT_S = 0.05
+"""A cell in which the client's own sends were later than this (p99) says nothing about the server."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a caller on the phone bears, in seconds."""
+
+    ttft_s: float = 1.0
+    tpot_s: float = 0.25
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One cell. Rates in turns per second, times in seconds; a time is None where there was nothing to time."""
+
+    offered: float
+    """By the schedule: what would have been sent had no call ended early."""
+    sent: float
+    goodput: float
+    """Turns within both bounds."""
+    turns: int
+    finished: int
+    dropped: int
+    """Barge-ins."""
+    refused: int
+    refused_continuing: int
+    """Refused turns that were not their call's first."""
+    failed: int
+    cut: int
+    """Still running when the cell ended; their TTFT, where none came, is taken as the time they had waited."""
+    admitted_within: float | None
+    """Share of the turns not refused that were within both bounds."""
+    within_ttft: float | None
+    """Share of all turns, the refused too, whose first word was in time."""
+    ttft_p50: float | None
+    ttft_p90: float | None
+    ttft_p99: float | None
+    tpot_p50: float | None
+    tpot_p99: float | None
+    refusal_p50: float | None
+    refusal_p99: float | None
+    calls_admitted: int
+    """Calls whose first turn was due in the window and was not refused."""
+    calls_finished: float | None
+    """Their share that had every turn, none refused or late."""
+    lateness_p99: float | None
+    """How late the client sent."""
+    lag_p99: float | None
+    """How late the client's event loop was."""
+    client_cpu: float
+    failures: tuple[str, ...]
+    """Why turns failed, each reason once."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the client was punctual."""
+        return self.lateness_p99 is None or self.lateness_p99 <= LATENESS_LIMIT_S
+
+
+def ttft_s(turn: Turn) -> float | None:
+    """From sending to the first text; for a turn cut before that, what it had waited. None: refused, or failed before it."""
+    answer = turn.answer
+    if answer.first_at is not None:
+        return answer.first_at - answer.sent_at
+    return answer.ended_at - answer.sent_at if answer.outcome == "cut" and answer.ended_at is not None else None
+
+
+def tpot_s(turn: Turn) -> float | None:
+    """Seconds per token after the first; None below two tokens; and of a turn that failed or was cut, for want of a count."""
+    answer = turn.answer
+    if answer.first_at is None or answer.last_at is None or answer.tokens < 2:
+        return None
+    return (answer.last_at - answer.first_at) / (answer.tokens - 1)
+
+
+def is_in_time(turn: Turn, bounds: Bounds) -> bool:
+    """The first word came, and within its bound."""
+    ttft = ttft_s(turn)
+    return turn.answer.first_at is not None and ttft is not None and ttft <= bounds.ttft_s
+
+
+def is_good(turn: Turn, bounds: Bounds) -> bool:
+    """Whole, or dropped by the caller; first word in time; and the tokens after it at pace, where there were two."""
+    pace = tpot_s(turn)
+    return turn.answer.outcome in ("finished", "dropped") and is_in_time(turn, bounds) and (pace is None or pace <= bounds.tpot_s)
+
+
+def measure(recording: Recording, offered: float, bounds: Bounds) -> Measures:
+    """What the turns due in the window came to. `offered`: turns per second that the schedule held."""
+    counted = [turn for turn in recording.turns if recording.opened_at <= turn.due_at < recording.closed_at]
+    of = _by_outcome(counted)
+    window_s = recording.closed_at - recording.opened_at
+    good = sum(is_good(turn, bounds) for turn in counted)
+    ttft = _known(ttft_s(turn) for turn in counted)
+    tpot = _known(tpot_s(turn) for turn in counted)
+    refusal = _known(turn.answer.answered_at and turn.answer.answered_at - turn.answer.sent_at for turn in of["refused"])
+    lateness = [turn.answer.sent_at - turn.due_at for turn in counted]
+    calls = _admitted_calls(recording)
+    return Measures(
+        offered=offered,
+        sent=len(counted) / window_s,
+        goodput=good / window_s,
+        turns=len(counted),
+        finished=len(of["finished"]),
+        dropped=len(of["dropped"]),
+        refused=len(of["refused"]),
+        refused_continuing=sum(turn.position > 0 for turn in of["refused"]),
+        failed=len(of["failed"]),
+        cut=len(of["cut"]),
+        admitted_within=_share(good, len(counted) - len(of["refused"])),
+        within_ttft=_share(sum(is_in_time(turn, bounds) for turn in counted), len(counted)),
+        ttft_p50=percentile(ttft, 50),
+        ttft_p90=percentile(ttft, 90),
+        ttft_p99=percentile(ttft, 99),
+        tpot_p50=percentile(tpot, 50),
+        tpot_p99=percentile(tpot, 99),
+        refusal_p50=percentile(refusal, 50),
+        refusal_p99=percentile(refusal, 99),
+        calls_admitted=len(calls),
+        calls_finished=_share(sum(_is_unspoiled(call, bounds) for call in calls), len(calls)),
+        lateness_p99=percentile(lateness, 99),
+        lag_p99=percentile(recording.loop_lag_s, 99),
+        client_cpu=recording.client_cpu,
+        failures=tuple(sorted({turn.answer.failure for turn in of["failed"] if turn.answer.failure})),
+    )
+
+
+def throughput(recording: Recording) -> float:
+    """Turns per second that came to their end within the window, however late."""
+    ended = [turn for turn in recording.turns if turn.answer.outcome in ("finished", "dropped")]
+    inside = [turn for turn in ended if recording.opened_at <= (turn.answer.ended_at or math.inf) < recording.closed_at]
+    return len(inside) / (recording.closed_at - recording.opened_at)
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that `percent` of them do not exceed; None of none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def _by_outcome(turns: Iterable[Turn]) -> dict[str, list[Turn]]:
+    of: dict[str, list[Turn]] = defaultdict(list)
+    for turn in turns:
+        of[turn.answer.outcome].append(turn)
+    return of
+
+
+def _admitted_calls(recording: Recording) -> list[list[Turn]]:
+    """The turns of each call whose first turn was due in the window and was not refused."""
+    calls: dict[str, list[Turn]] = defaultdict(list)
+    for turn in recording.turns:
+        calls[turn.call].append(turn)
+    return [
+        turns
+        for turns in calls.values()
+        if turns[0].position == 0
+        and recording.opened_at <= turns[0].due_at < recording.closed_at
+        and turns[0].answer.outcome != "refused"
+    ]
+
+
+def _is_unspoiled(turns: list[Turn], bounds: Bounds) -> bool:
+    """The call came to its last turn, and each was good; where the caller barged in, only the first word counts."""
+    kept = all(is_in_time(turn, bounds) if turn.answer.outcome == "dropped" else is_good(turn, bounds) for turn in turns)
+    return kept and turns[-1].is_last
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

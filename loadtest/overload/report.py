@@ -1,0 +1,103 @@
+"""The results as Markdown, on the terminal and in `docs/overload.md`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from loadtest.overload.measures import Measures
+from loadtest.overload.plot import draw
+from loadtest.overload.results import Cell, Results
+from loadtest.overload.targets import verdicts
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+_CELL_HEADS = (
+    "workload", "load", "server", "offered (sent) /s", "goodput /s", "admitted within", "refused (continuing)", "failed",
+    "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client late p99",
+)  # fmt: skip
+
+
+def markdown(results: Results) -> str:
+    """All of it: targets, cells, what they rest on."""
+    return "\n\n".join((target_table(results), "\n".join(_cell_table(results)), "\n\n".join(_notes(results))))
+
+
+def target_table(results: Results) -> str:
+    """Every target, what was measured, and whether it is met."""
+    rows = [*_head(("target", "workload", "wanted", "measured", "met"))]
+    for verdict in verdicts(results):
+        sign = "≤" if verdict.is_upper_bound else "≥"
+        met = {True: "yes", False: "**no**", None: "not measured"}[verdict.is_met]
+        rows.append(_row((verdict.target, verdict.workload, f"{sign} {verdict.wanted:g}", _number(verdict.measured, 3), met)))
+    return "\n".join(rows)
+
+
+def cell_line(cell: Cell) -> str:
+    """What a person at the terminal reads as a cell is done."""
+    told = cell.measures
+    mark = "" if told.is_valid else f"  INVALID: the client sent late, {_number(told.lateness_p99, 3)} s at p99"
+    return (
+        f"{cell.server:11}{cell.workload:8}{cell.load:4g}×  offered {told.offered:5.2f}/s  goodput {told.goodput:5.2f}/s  "
+        f"admitted within {_percent(told.admitted_within):>6}  refused {told.refused}/{told.turns}  "
+        f"TTFT p99 {_number(told.ttft_p99)} s{mark}"
+    )
+
+
+def write_docs(results: Results, page: Path) -> None:
+    """Put the tables and the picture into a page, between its two marks. Raises `ValueError` where it has none."""
+    text = page.read_text()
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{page} has no {BEGIN} … {END} to write between.")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    picture = page.with_suffix(".svg")
+    draw(results, picture)
+    told = f"{BEGIN}\n\n![Goodput over offered load]({picture.name})\n\n{markdown(results)}\n\n{END}"
+    page.write_text(before + told + after)
+
+
+def _cell_table(results: Results) -> Iterator[str]:
+    yield from _head(_CELL_HEADS)
+    for cell in results.in_order():
+        mark = "" if cell.measures.is_valid else " (invalid)"
+        yield _row((cell.workload, f"{cell.load:g}×", cell.server + mark, *_cells(cell.measures)))
+
+
+def _cells(cell: Measures) -> Iterator[str]:
+    yield f"{cell.offered:.2f} ({cell.sent:.2f})"
+    yield f"{cell.goodput:.2f}"
+    yield _percent(cell.admitted_within)
+    yield f"{cell.refused} of {cell.turns} ({cell.refused_continuing})"
+    yield f"{cell.failed}" + (f", {cell.cut} cut" if cell.cut else "")
+    yield " / ".join(_number(value) for value in (cell.ttft_p50, cell.ttft_p90, cell.ttft_p99))
+    yield " / ".join(_number(value, 3) for value in (cell.tpot_p50, cell.tpot_p99))
+    yield " / ".join(_number(value, 3) for value in (cell.refusal_p50, cell.refusal_p99))
+    yield f"{_percent(cell.calls_finished)} of {cell.calls_admitted}"
+    yield _number(cell.lateness_p99, 3)
+
+
+def _notes(results: Results) -> Iterator[str]:
+    capacity = ", ".join(f"{workload} {turns_per_s:.2f}" for workload, turns_per_s in results.capacity.items())
+    yield f"Times in seconds. Capacity, turns/s: {capacity}."
+    yield " ".join(f"{name}: {value}." for name, value in results.about.items())
+    invalid = [f"{cell.server} {cell.workload} {cell.load:g}×" for cell in results.in_order() if not cell.measures.is_valid]
+    if invalid:
+        yield f"Invalid, for the client itself was late: {', '.join(invalid)}. They show nothing about the server."
+    failures = sorted({f"{cell.server}: {why}" for cell in results.cells for why in cell.measures.failures})
+    if failures:
+        yield f"Failures: {'; '.join(failures)}."
+
+
+def _head(names: Sequence[str]) -> Iterator[str]:
+    yield _row(names)
+    yield _row(["---"] * len(names))
+
+
+def _row(values: Sequence[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"

