@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.auth import KeyRing, add_key, read_key_file
+from service.auth import KeyRing
+from service.key_file import add_key, read_key_file
 from tests.service_under_test import OTHER_KEY, ScriptedService
 
 
