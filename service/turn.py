@@ -1,6 +1,6 @@
 """The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
 from service.lifecycle import Lifecycle
+from service.limits import Charge, Limits, estimate_tokens
 from service.normalize import normalize
 from service.schema.request import parse_request
 from service.settings import Settings
@@ -28,6 +29,7 @@ class Rooms:
     lifecycle: Lifecycle
     catalogue: Catalogue
     adapters: Adapters
+    limits: Limits
     gate: Gate
     engine: Engine
     telemetry: Telemetry
@@ -38,6 +40,8 @@ class Reply:
     """The beginning of an answer: its first word exists."""
 
     media_type: str
+    headers: Mapping[str, str]
+    """Beyond the media type's."""
     chunks: AsyncGenerator[bytes, None]
     """Body bytes as they come to be; for a non-streaming answer exactly one piece."""
 
@@ -56,14 +60,16 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, 
             request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
         )
         record.normalized(job)
-        with rooms.catalogue.using(job.adapter), rooms.gate.enter(job) as place:
+        charged = rooms.limits.hold(caller, estimated_tokens=estimate_tokens(job))
+        with charged as charge, rooms.catalogue.using(job.adapter), rooms.gate.enter(job) as place:
             prepared = await rooms.engine.prepare(job)
+            charge.prepared(prepared)
             with place.start(prepared):
                 async with aclosing(rooms.engine.generate(prepared)) as steps:
                     opening = await _opening(steps)
                     encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                    async with aclosing(_chunks(encoder, opening, steps, record)) as chunks:
-                        yield Reply(encoder.media_type, chunks)
+                    async with aclosing(_chunks(encoder, opening, steps, record, charge)) as chunks:
+                        yield Reply(encoder.media_type, charge.headers, chunks)
 
 
 async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
@@ -75,17 +81,19 @@ async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
 
 
 async def _chunks(
-    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord
+    encoder: Encoder, opening: Step, steps: AsyncGenerator[Step, None], record: TurnRecord, charge: Charge
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     is_heard = False
     try:
         while True:
+            charge.stepped()
             if not is_heard and any(map(_is_heard, step)):
                 is_heard = True
                 record.first_word()
             if step and isinstance(end := step[-1], Finished):
                 record.finished(end.usage)
+                charge.settle(end.usage)
                 yield encoder.encode(step)
                 return
             if chunk := encoder.encode(step):
