@@ -106,7 +106,7 @@ class _Tenant:
         wait_s, kind, what = max(waits, default=(0.0, "requests", ""))
         if not wait_s:
             return None
-        retry_after_s = math.ceil(wait_s)
+        retry_after_s = max(1, math.ceil(wait_s - _ROUNDING))
         return RateLimited(f"Over your limit of {what}. Try again in {retry_after_s} s.", kind=kind, retry_after_s=retry_after_s)
 
 

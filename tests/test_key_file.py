@@ -15,6 +15,7 @@ from service.auth import KeyRing
 from service.domain import Caller, TenantPolicy
 from service.errors import StartError
 from service.key_file import TenantEntry, add_key, read_key_file, revoke_key
+from tests.documents import table_rows_under
 from tests.factories import CANARY
 
 SALT = "0f" * 16
@@ -122,6 +123,14 @@ def test_a_tenants_fields_become_its_policy(tmp_path: Path) -> None:
         "other": TenantPolicy(max_turns=1),
         "plain": TenantPolicy(),
     }  # fmt: skip
+
+
+def test_the_document_lists_every_field_with_its_default() -> None:
+    documented = [(row[0].strip("`"), row[1].strip("`")) for row in table_rows_under("tenants.md", "## The key file")]
+    defaults = {None: "none", 1.0: "1", 0: "0"}
+    expected = [(name, defaults[field.default]) for name, field in TenantEntry.model_fields.items()]
+    assert documented[:-1] == expected[:-1]
+    assert documented[-1] == ("ttft_budget_s", "the service's")
 
 
 def test_the_file_can_say_all_that_a_policy_holds_with_the_same_defaults() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.key_file import add_key
 from tests.factories import CANARY
 from tests.process import FIRSTWORD, environment
 
@@ -32,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 def added(file: Path, tenant: str, *, policies: dict[str, dict[str, float]] | None = None) -> str:
     """A new key, and then policies written into the file by hand."""
-    key = keys("add", tenant, file=file).stdout.strip()
+    key = add_key(file, tenant)
     if policies:
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"tenants": policies}))
     return key
