@@ -18,8 +18,6 @@ from service.telemetry.metrics import Telemetry
 _log = structlog.get_logger("firstword.keys")
 _MOST_CREDENTIALS = 8
 _NO_POLICY = TenantPolicy()
-
-
 # Compared with where an id is unknown, so that this takes as long as a wrong secret.
 _NOBODY = KeyEntry(id="-", tenant="-", hash="0" * 64)
 

@@ -113,9 +113,8 @@ class _Tenant:
 class Charge:
     """What one turn has been charged, until it is known what it took."""
 
-    def __init__(self, policy: TenantPolicy, tokens: int, headers: Mapping[str, str]) -> None:
-        self.policy = policy
-        self.tokens = tokens
+    def __init__(self, tokens: int, headers: Mapping[str, str]) -> None:
+        self._tokens = tokens
         self.headers = headers
         """For the answer, as OpenAI sends them; empty for a tenant without limits per minute."""
         self._known: int | None = None
@@ -146,7 +145,7 @@ class Charge:
     @property
     def excess(self) -> int:
         """Tokens it took beyond what was charged."""
-        return 0 if self._known is None else self._known - self.tokens
+        return 0 if self._known is None else self._known - self._tokens
 
 
 class Limits:
@@ -165,7 +164,7 @@ class Limits:
             raise refusal
         tenant.take(policy, began_s, requests=1, tokens=estimated_tokens)
         tenant.turns += 1
-        charge = Charge(policy, estimated_tokens, tenant.headers(policy, began_s))
+        charge = Charge(estimated_tokens, tenant.headers(policy, began_s))
         error: BaseException | None = None
         try:
             yield charge
