@@ -90,7 +90,7 @@ def read_key_file(path: Path) -> KeyFile:
         return KeyFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         raise StartError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: also pydantic's, UTF-8's, YAML's of a wrong date.
+    except Exception as error:  # A parser can fail in many ways, and whoever follows the file must outlive them all.
         raise StartError(f"The key file {path} is not one{_explain(error)}; `firstword keys add` writes such a file.") from None
 
 

@@ -1,7 +1,7 @@
 """A tenant's own limits: turns at once, requests and tokens a minute. Of this process, in memory.
 
 A limit of N a minute is a bucket that holds N and is refilled evenly, as OpenAI's and Anthropic's are: a tenant may use a
-minute's worth at once and then N/60 a second. Of two numbers only what is used is kept, so a limit may change at any time.
+minute's worth at once and then N/60 a second. Only what is used is kept, so a limit may change at any time.
 Ours rather than the library `limits`: that cannot give tokens back, keeps an entry for every token, and goes by the wall clock.
 """
 
@@ -118,7 +118,7 @@ class Charge:
         self.headers = headers
         """For the answer, as OpenAI sends them; empty for a tenant without limits per minute."""
         self._known: int | None = None
-        self._has_begun = False
+        self.has_begun = False
 
     def prepared(self, turn: PreparedTurn) -> None:
         """A stream's steps tell of its tokens as they come, so from here on it is known what it took.
@@ -130,17 +130,13 @@ class Charge:
 
     def stepped(self) -> None:
         """The engine has given a step, about one token."""
-        self._has_begun = True
+        self.has_begun = True
         if self._known is not None:
             self._known += 1
 
     def settle(self, usage: Usage) -> None:
         """The engine has said all, and this is what it took."""
         self._known = usage.prompt_tokens + usage.completion_tokens
-
-    def is_void(self, error: BaseException | None) -> bool:
-        """Refused or failed by us with nothing given: that costs the tenant nothing."""
-        return isinstance(error, TurnError) and not self._has_begun
 
     @property
     def excess(self) -> int:
@@ -165,16 +161,16 @@ class Limits:
         tenant.take(policy, began_s, requests=1, tokens=estimated_tokens)
         tenant.turns += 1
         charge = Charge(estimated_tokens, tenant.headers(policy, began_s))
-        error: BaseException | None = None
+        is_void = False
         try:
             yield charge
-        except BaseException as raised:
-            error = raised
+        except TurnError:
+            is_void = not charge.has_begun  # Refused, or failed by us with nothing given: that costs the tenant nothing.
             raise
         finally:
             tenant.turns -= 1
             now_s = self._clock()
-            if charge.is_void(error):
+            if is_void:
                 tenant.take(policy, now_s, requests=-1, tokens=-estimated_tokens)
             else:
                 tenant.take(policy, now_s, requests=0, tokens=charge.excess)

@@ -81,6 +81,8 @@ def test_a_key_file_holds_hashes_only_and_is_its_owners(tmp_path: Path) -> None:
         f"salt: '{SALT}'\ntenants: {{{CANARY}: {{weight: {CANARY}}}}}".encode(),
         f"salt: {CANARY}\n\tkeys: [{CANARY}".encode(),
         TWICE.encode(),
+        f"salt: '{SALT}'\ntenants: &a {{x: *a}}".encode(),
+        rf"""{{salt: '{SALT}', tenants: {{"\ud800": {{}}}}}}""".encode(),
     ],
 )
 def test_a_broken_key_file_is_a_start_error_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
