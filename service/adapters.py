@@ -5,7 +5,6 @@ from the list leaves the catalogue at once, and the engine when its last turn ha
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,15 +14,12 @@ from service.catalogue import Catalogue
 from service.domain import Adapter
 from service.engine.base import Engine
 from service.errors import AdapterRefused, StartError
+from service.follow import POLL_S, changes
 from service.settings import AdapterSetting, read_adapters
 from service.telemetry.metrics import Telemetry
 
 _log = structlog.get_logger("firstword.adapters")
-_POLL_S = 1.0
 _IDLE_POLL_S = 0.1
-
-_FileState = tuple[int, ...] | None
-_NOT_LOOKED_YET: _FileState = ()
 
 
 class Adapters:
@@ -42,19 +38,10 @@ class Adapters:
         """After the engine has started. A refused adapter is logged, counted, and left out."""
         await self._serve(self._wanted)
 
-    async def watch(self, file: Path, *, poll_s: float = _POLL_S) -> None:
-        """Follow the list in the settings file, for ever. Acts once a change has been there for a whole poll.
-
-        By polling: a Kubernetes ConfigMap changes by a symlink further up, which no watch on the file itself would see.
-        """
-        acted_on = before = _NOT_LOOKED_YET
-        while True:
-            now = await asyncio.to_thread(_state, file)
-            if now == before and now != acted_on:
-                await self._reread(file, is_first=acted_on == _NOT_LOOKED_YET)
-                acted_on = now
-            before = now
-            await asyncio.sleep(poll_s)
+    async def watch(self, file: Path, *, poll_s: float = POLL_S) -> None:
+        """Follow the list in the settings file, for ever."""
+        async for is_first in changes(file, poll_s=poll_s):
+            await self._reread(file, is_first=is_first)
 
     async def _reread(self, file: Path, *, is_first: bool) -> None:
         try:
@@ -121,11 +108,3 @@ class Adapters:
         self._held.remove(adapter)
         del self._leaving[adapter]
         _log.info("adapter unloaded", adapter=adapter.name, path=adapter.path)
-
-
-def _state(file: Path) -> _FileState:
-    """What changes when the file does, also by a rename or a symlink; None while there is none."""
-    with contextlib.suppress(OSError):
-        stat = file.stat()
-        return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
-    return None

@@ -18,6 +18,7 @@ from service.catalogue import Catalogue
 from service.engine.base import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
 from service.lifecycle import Lifecycle
+from service.limits import Limits
 from service.settings import Settings
 from service.telemetry.metrics import Telemetry
 from service.turn import Rooms
@@ -58,6 +59,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
         lifecycle=lifecycle,
         catalogue=catalogue,
         adapters=adapters,
+        limits=Limits(),
         gate=gate,
         engine=engine,
         telemetry=telemetry,

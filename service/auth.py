@@ -1,71 +1,83 @@
-"""Keys -> `Caller`. Look-up is by keyed hash, so that it takes the same time for any key, right or wrong.
+"""Keys -> `Caller`. Whatever key is presented, right or wrong, costs the same: one keyed hash for each place that may have it."""
 
-A *key file* holds no key, only their hashes (YAML):
-
-    salt: 3b1f…            # hex; one a file
-    keys:
-      - {id: 9c0d2e41, tenant: acme, hash: 5d41…}   # HMAC-SHA256 of the key under the salt, hex
-
-Its keys are long and random (`firstword keys add` makes them), so a fast keyed hash is enough; key stretching would
-cost every request and protect nothing more.
-"""
-
-import hashlib
+import asyncio
 import hmac
-import os
 import secrets
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+import structlog
 
-from service.domain import Caller
+from service.domain import Caller, TenantPolicy
 from service.errors import NotAuthenticated, StartError
+from service.follow import POLL_S, changes
+from service.key_file import KeyEntry, KeyFile, keyed_digest, public_id, read_key_file
+from service.telemetry.metrics import Telemetry
 
+_log = structlog.get_logger("firstword.keys")
 _MOST_CREDENTIALS = 8
+_NO_POLICY = TenantPolicy()
+# Compared with where an id is unknown, so that this takes as long as a wrong secret.
+_NOBODY = KeyEntry(id="-", tenant="-", hash="0" * 64)
 
 
-class KeyEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    id: str = Field(min_length=1)
-    tenant: str = Field(min_length=1)
-    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+class KeyIndex:
+    """A key file, made to be asked."""
 
+    def __init__(self, key_file: KeyFile) -> None:
+        self.content = key_file
+        self._by_id = {entry.id.encode(): entry for entry in key_file.keys}
+        self._policies = {tenant: entry.policy for tenant, entry in key_file.tenants.items()}
 
-class KeyFile(BaseModel):
-    """The content of a key file."""
+    def find(self, key: bytes) -> KeyEntry | None:
+        """By the key's public id, then one comparison that says nothing by the time it takes."""
+        entry = self._by_id.get(public_id(key), _NOBODY)
+        is_it = hmac.compare_digest(entry.hash, self.content.digest(key))
+        return entry if is_it and entry is not _NOBODY else None
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    salt: str = Field(pattern=r"^([0-9a-f]{2}){16,}$")
-    keys: list[KeyEntry] = []
+    def policy_of(self, tenant: str) -> TenantPolicy:
+        return self._policies.get(tenant, _NO_POLICY)
 
 
 class KeyRing:
-    """Every valid key, as hashes by salt. Never holds a key itself."""
+    """Every valid key, hashed. Never holds a key itself. Its key file may be replaced while turns run."""
 
     def __init__(
         self, key_file: KeyFile | None = None, plain: Iterable[tuple[str, str]] = (), *, isolates_cache: bool | None = None
     ) -> None:
-        """`isolates_cache`: tenants do not share a prefix cache; None: where there is more than one."""
-        process_salt = secrets.token_bytes(32)
+        """`isolates_cache`: tenants do not share a prefix cache; None: where there is more than one, or may come to be
+        through the key file. Fixed here, since what the cache holds was computed under it.
+        """
+        self._process_salt = secrets.token_bytes(32)
         # surrogateescape: a variable's bytes as they were, also where they are not UTF-8.
-        self._tenants_by_salt: dict[bytes, dict[bytes, str]] = {
-            process_salt: {_digest(process_salt, key.encode(errors="surrogateescape")): tenant for tenant, key in plain}
-        }
-        if key_file is not None:
-            entries = {bytes.fromhex(entry.hash): entry.tenant for entry in key_file.keys}
-            self._tenants_by_salt[bytes.fromhex(key_file.salt)] = entries
-        self._isolates_cache = len(self.tenants) > 1 if isolates_cache is None else isolates_cache
+        self._plain = {keyed_digest(self._process_salt, key.encode(errors="surrogateescape")): tenant for tenant, key in plain}
+        self._index = KeyIndex(key_file or KeyFile(salt=secrets.token_hex(16)))
+        may_be_several = len(self.tenants) > 1 or key_file is not None
+        self._isolates_cache = may_be_several if isolates_cache is None else isolates_cache
         self._cache_secret = secrets.token_bytes(32)
 
     def __len__(self) -> int:
-        return sum(len(tenants) for tenants in self._tenants_by_salt.values())
+        return len(self._plain) + len(self._index.content.keys)
 
     @property
     def tenants(self) -> set[str]:
-        return {tenant for tenants in self._tenants_by_salt.values() for tenant in tenants.values()}
+        """Who has a key."""
+        return {*self._plain.values(), *(entry.tenant for entry in self._index.content.keys)}
+
+    @property
+    def key_file(self) -> KeyFile:
+        """The file's content as it is in use; without a file, one without keys."""
+        return self._index.content
+
+    def replace(self, key_file: KeyFile) -> None:
+        """From now on these are the file's keys and policies: at once, so no request sees a half. Turns in progress go on.
+
+        Raises `StartError` where nobody could call any more.
+        """
+        if not (key_file.keys or self._plain):
+            raise StartError("The key file holds no key: nobody could call.")
+        self._index = KeyIndex(key_file)
 
     def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Who sent these raw HTTP headers (names in lower case).
@@ -77,22 +89,24 @@ class KeyRing:
         presented = list(islice(_credentials(headers), _MOST_CREDENTIALS))
         if not presented:
             raise NotAuthenticated("No API key given: send `x-api-key: KEY` or `Authorization: Bearer KEY`.")
-        tenants = {tenant for key in presented for tenant in self._tenants_of(key)}
+        index = self._index  # One for the whole request, whatever replaces it meanwhile.
+        tenants = {tenant for key in presented for tenant in self._tenants_of(key, index)}
         if not tenants:
             raise NotAuthenticated("Incorrect API key provided.")
         if len(tenants) > 1:
             raise NotAuthenticated("Keys of different tenants were given in one request; send one.")
         tenant = tenants.pop()
         # From a secret of this process: who could guess another's salt could time what the other has asked.
-        salt = _digest(self._cache_secret, tenant.encode()).hex() if self._isolates_cache else None
-        return Caller(tenant=tenant, cache_salt=salt)
+        salt = keyed_digest(self._cache_secret, tenant.encode()).hex() if self._isolates_cache else None
+        return Caller(tenant=tenant, cache_salt=salt, policy=index.policy_of(tenant))
 
-    def _tenants_of(self, key: bytes) -> Iterable[str]:
+    def _tenants_of(self, key: bytes, index: KeyIndex) -> Iterable[str]:
         # The look-up's timing depends on the digest only, and without the salt a digest says nothing about a key.
-        for salt, tenants in self._tenants_by_salt.items():
-            tenant = tenants.get(_digest(salt, key))
-            if tenant is not None:
-                yield tenant
+        tenant = self._plain.get(keyed_digest(self._process_salt, key))
+        if tenant is not None:
+            yield tenant
+        if found := index.find(key):
+            yield found.tenant
 
 
 def parse_plain_keys(text: str) -> list[tuple[str, str]]:
@@ -111,33 +125,22 @@ def parse_plain_keys(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def read_key_file(path: Path) -> KeyFile:
-    """Raises `StartError` when the file is missing or not a key file."""
-    try:
-        return KeyFile.model_validate(yaml.safe_load(path.read_text()) or {})
-    except OSError as error:
-        raise StartError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: also pydantic's, UTF-8's, and YAML's of a wrong date.
-        raise StartError(f"The key file {path} is not one; `firstword keys add` writes such a file.") from None
-
-
-def add_key(path: Path, tenant: str) -> str:
-    """Make a new key for a tenant, store its hash in the file (made if missing), and return the key: the only time it is seen.
-
-    Raises `StartError` without a tenant, and where the file is not a key file or cannot be written.
-    """
-    if not tenant:
-        raise StartError("A key needs a tenant: its name is empty.")
-    key_file = read_key_file(path) if path.exists() else KeyFile(salt=secrets.token_hex(16))
-    key_id = secrets.token_hex(4)
-    key = f"fw_{key_id}_{secrets.token_urlsafe(32)}"
-    digest = _digest(bytes.fromhex(key_file.salt), key.encode()).hex()
-    key_file.keys.append(KeyEntry(id=key_id, tenant=tenant, hash=digest))
-    try:
-        _write_atomically(path, yaml.safe_dump(key_file.model_dump(), sort_keys=False))
-    except OSError as error:
-        raise StartError(f"The key file {path} cannot be written: {error.strerror}.") from None
-    return key
+async def follow_key_file(file: Path, keys: KeyRing, telemetry: Telemetry, *, poll_s: float = POLL_S) -> None:
+    """Keep the ring as the file is, for ever. A file that cannot be used leaves the keys as they were; an alert can tell."""
+    async for is_first in changes(file, poll_s=poll_s):
+        try:
+            key_file = await asyncio.to_thread(read_key_file, file)
+            if is_first and key_file == keys.key_file:  # As it was read at the start.
+                continue
+            keys.replace(key_file)
+        except StartError as error:
+            telemetry.key_file_reloaded(is_ok=False)
+            _log.error("the key file cannot be used; keys stay as they are", reason=str(error))
+            continue
+        for tenant in keys.tenants:
+            telemetry.add_tenant(tenant)
+        telemetry.key_file_reloaded(is_ok=True)
+        _log.info("key file loaded", keys=len(keys), tenants=len(keys.tenants))
 
 
 def make_plain_key() -> str:
@@ -156,18 +159,3 @@ def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
             continue
         if key:
             yield key
-
-
-def _digest(salt: bytes, key: bytes) -> bytes:
-    return hmac.digest(salt, key, hashlib.sha256)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # 0600 from the start: hashes are not keys, but nobody else needs them either.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -1,4 +1,4 @@
-"""The command `firstword`: `serve`, and `keys add`."""
+"""The command `firstword`: `serve`, and `keys …`."""
 
 import asyncio
 import contextlib
@@ -6,16 +6,16 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
 
 import typer
 import uvloop
 
-from service import __version__
+from service import __version__, keys_command
 from service.app import create_app
-from service.auth import KeyRing, add_key, make_plain_key, parse_plain_keys, read_key_file
+from service.auth import KeyRing, make_plain_key, parse_plain_keys
 from service.engine.base import Engine
 from service.errors import FirstwordError, StartError
+from service.key_file import read_key_file
 from service.progress import say, step
 from service.serve import Service, bind, leave, leave_on_signals
 from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
@@ -28,8 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="API keys: who may call.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys_command.app, name="keys")
 
 
 def main() -> None:
@@ -76,15 +75,6 @@ def serve() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run())
         leave(rooms, log, status)
-
-
-@keys_app.command()
-def add(
-    tenant: Annotated[str, typer.Argument(help="Who the key is for.")],
-    file: Annotated[Path, typer.Option(envvar="FIRSTWORD_API_KEYS_FILE", help="The key file; made if it is missing.")],
-) -> None:
-    """Make a key for a tenant and print it, once: the file keeps only its hash."""
-    print(add_key(file, tenant))
 
 
 def _keys(settings: Settings) -> tuple[KeyRing, str | None]:

@@ -14,6 +14,7 @@
         ├── BodyTooSlow               408 request_timeout
         ├── BodyTooLarge              413 request_too_large
         ├── UnsupportedMediaType      415 unsupported_media_type
+        ├── RateLimited               429 rate_limit_exceeded
         ├── EngineFailed              500 engine_error
         ├── Overloaded                503 overloaded
         ├── NotReady                  503 not_ready
@@ -22,7 +23,7 @@
 A message names the field, the limit and the value given. It never holds a key or what a message says.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class FirstwordError(Exception):
@@ -48,7 +49,7 @@ class TurnError(FirstwordError):
     """A turn that cannot be answered: an HTTP status and the fields of OpenAI's error object."""
 
     status: ClassVar[int] = 500
-    type: ClassVar[str] = "invalid_request_error"
+    type: str = "invalid_request_error"
     code: str | None = None
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
@@ -144,6 +145,19 @@ class UnsupportedMediaType(TurnError):
     def __init__(self, given: str) -> None:
         shown = repr(_short(given)) if given else "none"
         super().__init__(f"Content-Type must be application/json; given: {shown}.")
+
+
+class RateLimited(TurnError):
+    """One of the tenant's own limits; `kind` is what it counts, in OpenAI's words. `retry_after_s` None: never as it is."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, kind: Literal["requests", "tokens"], retry_after_s: int | None) -> None:
+        super().__init__(message)
+        self.type = kind
+        # Without advice to the contrary an SDK would send what can never fit again and again.
+        self.headers |= {"x-should-retry": "false"} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
 
 class EngineFailed(TurnError):

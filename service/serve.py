@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import structlog
 import uvicorn
 
+from service.auth import follow_key_file
 from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
 from service.http_protocol import bounded_protocol
@@ -126,6 +127,9 @@ class Service:
         self._loop = loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+        if file := self._rooms.settings.api_keys_file:
+            keys = follow_key_file(file, self._rooms.keys, self._rooms.telemetry)
+            self._following = asyncio.create_task(keys)  # Kept: a loop holds tasks weakly.
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
         ways_to_end = [asyncio.create_task(way) for way in (self._until_stopped(), self._until_drained(), self._until_dead())]
         ended, _ = await asyncio.wait(ways_to_end, return_when=asyncio.FIRST_COMPLETED)

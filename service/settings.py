@@ -67,7 +67,8 @@ class Settings(BaseSettings):
         default=None, description="Keys as `tenant=key,tenant=key`; a tenant may repeat. Any non-empty key is valid."
     )
     api_keys_file: Path | None = Field(
-        default=None, description="A YAML file of hashed keys, written by `firstword keys add`. May be used beside `api_keys`."
+        default=None,
+        description="A YAML file of hashed keys and tenants' limits, followed while we serve; may be used beside `api_keys`.",
     )
     engine: Literal["vllm", "scripted"] = Field(
         default="vllm", description="`scripted` answers from a script, without a model: for tests and dry runs only."
@@ -96,7 +97,8 @@ class Settings(BaseSettings):
         description="vLLM's reasoning parser by name; `auto`: the model family's; `none`: thoughts stay in the text.",
     )
     cache_isolation: Literal["auto", "on", "off"] = Field(
-        default="auto", description="Whether tenants keep their prefix caches apart; `auto`: where there is more than one tenant."
+        default="auto",
+        description="Whether tenants keep their prefix caches apart; `auto`: with several tenants, or with a key file.",
     )
     max_turns: int = Field(
         default=256, ge=1, description="Turns in the service at once, waiting ones included, whatever the engine takes."

@@ -1,6 +1,6 @@
 """The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,11 +9,12 @@ from service.admission import Gate, Place
 from service.admission.budget import ttft_budget_s
 from service.auth import KeyRing
 from service.catalogue import Catalogue
-from service.domain import Caller, Event, Finished, Step, TextDelta, ToolCallDelta
+from service.domain import Caller, Event, Finished, Step, TextDelta, ToolCallDelta, Usage
 from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
 from service.lifecycle import Lifecycle
+from service.limits import Charge, Limits, estimate_tokens
 from service.normalize import normalize
 from service.schema.request import parse_request
 from service.settings import Settings
@@ -29,6 +30,7 @@ class Rooms:
     lifecycle: Lifecycle
     catalogue: Catalogue
     adapters: Adapters
+    limits: Limits
     gate: Gate
     engine: Engine
     telemetry: Telemetry
@@ -39,8 +41,24 @@ class Reply:
     """The beginning of an answer: its first word exists."""
 
     media_type: str
+    headers: Mapping[str, str]
+    """Beyond the media type's."""
     chunks: AsyncGenerator[bytes, None]
     """Body bytes as they come to be; for a non-streaming answer exactly one piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Where it is written down what a turn has used."""
+
+    record: TurnRecord
+    place: Place
+    charge: Charge
+
+    def finished(self, usage: Usage) -> None:
+        self.record.finished(usage)
+        self.place.finished(usage)
+        self.charge.settle(usage)
 
 
 @asynccontextmanager
@@ -60,15 +78,19 @@ async def take_turn(
         )
         record.normalized(job)
         deadline_s = arrived_s + record.budget_s
-        with rooms.catalogue.using(job.adapter), rooms.gate.enter(job, caller.policy, deadline_s=deadline_s) as place:
+        charged = rooms.limits.hold(caller, estimated_tokens=estimate_tokens(job))
+        admitted = rooms.gate.enter(job, caller.policy, deadline_s=deadline_s)
+        with charged as charge, rooms.catalogue.using(job.adapter), admitted as place:
             prepared = await rooms.engine.prepare(job)
+            charge.prepared(prepared)
             async with place.start(prepared), aclosing(rooms.engine.generate(prepared)) as steps:
                 opening = await _opening(steps)
                 place.begun()
                 record.begun(place.forecast_error_s)
                 encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                async with aclosing(_chunks(encoder, opening, steps, record, place=place, lifecycle=rooms.lifecycle)) as chunks:
-                    yield Reply(encoder.media_type, chunks)
+                books = _Books(record, place, charge)
+                async with aclosing(_chunks(encoder, opening, steps, books, rooms.lifecycle)) as chunks:
+                    yield Reply(encoder.media_type, charge.headers, chunks)
 
 
 async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
@@ -83,9 +105,7 @@ async def _chunks(
     encoder: Encoder,
     opening: Step,
     steps: AsyncGenerator[Step, None],
-    record: TurnRecord,
-    *,
-    place: Place,
+    books: _Books,
     lifecycle: Lifecycle,
 ) -> AsyncGenerator[bytes, None]:
     step = opening
@@ -93,12 +113,12 @@ async def _chunks(
     try:
         with lifecycle.until_cut_off():
             while True:
+                books.charge.stepped()
                 if not is_heard and any(map(_is_heard, step)):
                     is_heard = True
-                    record.first_word()
+                    books.record.first_word()
                 if step and isinstance(end := step[-1], Finished):
-                    record.finished(end.usage)
-                    place.finished(end.usage)
+                    books.finished(end.usage)
                     yield encoder.encode(step)
                     return
                 if chunk := encoder.encode(step):

@@ -79,11 +79,11 @@ class ScriptedService(ServiceUnderTest):
 
 
 @contextmanager
-def scripted_service(*, is_started: bool = True, **settings: Any) -> Iterator[ScriptedService]:
+def scripted_service(*, is_started: bool = True, keys: KeyRing | None = None, **settings: Any) -> Iterator[ScriptedService]:
     """A real uvicorn on a real socket, the scripted engine behind it, in a thread of this process."""
     chosen = Settings(**{"port": 0, "engine": "scripted", "lameduck_s": 0, **settings})
     engine = ScriptedEngine("scripted", chosen.engine_args)
-    app = create_app(chosen, engine, KeyRing(plain=[("acme", KEY), ("other", OTHER_KEY)]))
+    app = create_app(chosen, engine, KeyRing(plain=[("acme", KEY), ("other", OTHER_KEY)]) if keys is None else keys)
     rooms: Rooms = app.state.rooms
     sock = bind(chosen)
     server = uvicorn.Server(server_config(app, chosen))

@@ -1,17 +1,16 @@
 """Keys: how they are given to the service, and who a request's headers prove to be."""
 
-import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from service.auth import KeyRing, add_key, make_plain_key, parse_plain_keys, read_key_file
-from service.domain import Caller
+from service.auth import KeyRing, make_plain_key, parse_plain_keys
+from service.domain import Caller, TenantPolicy
 from service.errors import NotAuthenticated, StartError
+from service.key_file import KeyFile, add_key, read_key_file, revoke_key
 from tests.factories import CANARY
 
-SALT = "0f" * 16
 RING = KeyRing(plain=[("acme", "a-key"), ("acme", "a-key-2"), ("other", "o-key"), ("café", "clé")], isolates_cache=False)
 
 
@@ -140,26 +139,77 @@ def test_an_empty_ring_lets_nobody_in() -> None:
         KeyRing().identify([(b"x-api-key", b"x")])
 
 
-@pytest.mark.parametrize("tenant", ["acme", "null", "123", "a: b", "café", "#x", " "])
-def test_an_added_key_opens_the_service_as_its_tenant(tmp_path: Path, tenant: str) -> None:
-    file = tmp_path / "made" / "keys.yaml"
-    first, second = add_key(file, tenant), add_key(file, "second")
-    ring = KeyRing(read_key_file(file), isolates_cache=False)
-    assert first != second
-    assert ring.identify([(b"x-api-key", first.encode())]) == Caller(tenant)
-    assert ring.identify([(b"authorization", b"Bearer " + second.encode())]) == Caller("second")
+POLICY = TenantPolicy(weight=2, max_turns=3)
 
 
-def test_a_key_file_holds_hashes_only_and_is_its_owners(tmp_path: Path) -> None:
+def file_keys(tmp_path: Path, *tenants: str, policies: str = "") -> tuple[KeyFile, list[bytes]]:
+    """A key file with a key for each tenant, and the keys."""
     file = tmp_path / "keys.yaml"
-    keys = [add_key(file, "acme"), add_key(file, "acme")]
-    content = file.read_text()
-    for key in keys:
-        assert key not in content
-        assert key.rpartition("_")[2] not in content
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [file]
-    assert [entry["id"] for entry in yaml.safe_load(content)["keys"]] == [key.split("_")[1] for key in keys]
+    keys = [add_key(file, tenant).encode() for tenant in tenants]
+    with file.open("a") as text:
+        text.write(policies)
+    return read_key_file(file), keys
+
+
+def test_a_key_of_the_file_brings_its_tenants_policy(tmp_path: Path) -> None:
+    key_file, keys = file_keys(tmp_path, "acme", "other", "acme", policies="tenants: {acme: {weight: 2, max_turns: 3}}")
+    ring = KeyRing(key_file, isolates_cache=False)
+    callers = [ring.identify([(b"x-api-key", key)]) for key in keys]
+    assert callers == [Caller("acme", policy=POLICY), Caller("other"), Caller("acme", policy=POLICY)]
+
+
+def test_a_plain_keys_tenant_may_have_its_policy_in_the_file(tmp_path: Path) -> None:
+    key_file, _ = file_keys(tmp_path, "other", policies="tenants: {acme: {weight: 2, max_turns: 3}}")
+    ring = KeyRing(key_file, [("acme", "a-key")], isolates_cache=False)
+    assert ring.identify([(b"x-api-key", b"a-key")]) == Caller("acme", policy=POLICY)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda key: key[:-1],
+        lambda key: key + b"x",
+        lambda key: b"fw_00000000_" + key.split(b"_", 2)[2],
+        lambda key: b"FW_" + key[3:],
+        lambda key: b"_".join(key.split(b"_", 2)[:2]),
+        lambda key: key.split(b"_", 2)[1],
+        lambda key: b"fw_-_" + key.split(b"_", 2)[2],
+        lambda key: b"fw__",
+        lambda key: b"fw_\xff_x",
+    ],
+)
+def test_a_key_that_is_nearly_one_of_the_file_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    key_file, [key] = file_keys(tmp_path, "acme")
+    with pytest.raises(NotAuthenticated, match="Incorrect"):
+        KeyRing(key_file).identify([(b"x-api-key", spoil(key))])
+
+
+def test_a_replaced_file_counts_from_the_next_request(tmp_path: Path) -> None:
+    old_file, [old] = file_keys(tmp_path, "acme")
+    new_file, [added] = file_keys(tmp_path, "other", policies="tenants: {acme: {weight: 2, max_turns: 3}}")
+    ring = KeyRing(old_file, isolates_cache=False)
+    with pytest.raises(NotAuthenticated):
+        ring.identify([(b"x-api-key", added)])
+    ring.replace(new_file)
+    assert ring.identify([(b"x-api-key", added)]) == Caller("other")
+    assert ring.identify([(b"x-api-key", old)]) == Caller("acme", policy=POLICY)
+    revoke_key(tmp_path / "keys.yaml", old.split(b"_")[1].decode())
+    ring.replace(read_key_file(tmp_path / "keys.yaml"))
+    with pytest.raises(NotAuthenticated):
+        ring.identify([(b"x-api-key", old)])
+    assert (ring.tenants, len(ring)) == ({"other"}, 1)
+
+
+def test_a_file_without_keys_does_not_take_the_last_ones_away(tmp_path: Path) -> None:
+    key_file, [key] = file_keys(tmp_path, "acme")
+    nobody = KeyFile(salt=key_file.salt)
+    ring = KeyRing(key_file, isolates_cache=False)
+    with pytest.raises(StartError, match="no key"):
+        ring.replace(nobody)
+    assert ring.identify([(b"x-api-key", key)]) == Caller("acme")
+    with_plain = KeyRing(key_file, [("other", "o-key")])
+    with_plain.replace(nobody)
+    assert with_plain.tenants == {"other"}
 
 
 def test_file_and_plain_keys_work_side_by_side(tmp_path: Path) -> None:
@@ -167,51 +217,6 @@ def test_file_and_plain_keys_work_side_by_side(tmp_path: Path) -> None:
     ring = KeyRing(read_key_file(tmp_path / "keys.yaml"), [("other", "o-key")], isolates_cache=False)
     assert ring.identify([(b"x-api-key", key.encode())]) == Caller("acme")
     assert ring.identify([(b"x-api-key", b"o-key")]) == Caller("other")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"acme=k1",
-        b"[]",
-        b"\xff\xfe",
-        b"keys: [",
-        b"[" * 5000,
-        b"keys: 2020-99-99",
-        b"keys: []",
-        f"salt: {CANARY}".encode(),
-        f"salt: '{SALT}f'".encode(),
-        f"salt: '{SALT[2:]}'".encode(),
-        f"salt: '{SALT}'\nkeys: [{{id: a, tenant: acme, hash: {CANARY}}}]".encode(),
-        f"salt: '{SALT}'\nkeys: [{{id: a, tenant: acme}}]".encode(),
-        f"salt: '{SALT}'\nkeys: [{{id: a, tenant: acme, hash: '{SALT}{SALT}', key: {CANARY}}}]".encode(),
-        f"salt: '{SALT}'\nkey: {CANARY}".encode(),
-    ],
-)
-def test_a_broken_key_file_is_a_start_error_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "keys.yaml"
-    file.write_bytes(content)
-    for attempt in (lambda: read_key_file(file), lambda: add_key(file, "acme")):
-        with pytest.raises(StartError) as caught:
-            attempt()
-        assert str(caught.value) == f"The key file {file} is not one; `firstword keys add` writes such a file."
-    assert file.read_bytes() == content
-
-
-@pytest.mark.parametrize(("path", "reason"), [("none.yaml", "No such file"), (".", "Is a directory")])
-def test_a_missing_key_file_is_a_start_error(tmp_path: Path, path: str, reason: str) -> None:
-    with pytest.raises(StartError, match=reason):
-        read_key_file(tmp_path / path)
-
-
-def test_a_key_that_cannot_be_kept_is_not_made(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="cannot be written"):
-        add_key(tmp_path / "file" / "keys.yaml", "acme")
-    with pytest.raises(StartError, match="empty"):
-        add_key(tmp_path / "keys.yaml", "")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
 def test_keys_made_for_one_run_differ() -> None:

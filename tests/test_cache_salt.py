@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.auth import KeyRing, add_key, read_key_file
+from service.auth import KeyRing
+from service.key_file import add_key, read_key_file
 from tests.service_under_test import OTHER_KEY, ScriptedService
 
 
@@ -30,9 +31,16 @@ def test_tenants_get_a_cache_salt_where_there_is_more_than_one_or_as_set(
     assert [salt_of(ring, key) is not None for _, key in keys] == [is_salted] * len(keys)
 
 
-def test_tenants_of_the_file_count_too(tmp_path: Path) -> None:
-    add_key(tmp_path / "keys.yaml", "other")
-    assert salt_of(KeyRing(read_key_file(tmp_path / "keys.yaml"), [("acme", "k")]), "k") is not None
+def test_with_a_key_file_tenants_are_kept_apart_from_the_start_since_it_may_gain_one(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    first = add_key(file, "acme")
+    ring = KeyRing(read_key_file(file))
+    before = salt_of(ring, first)
+    second = add_key(file, "other")
+    ring.replace(read_key_file(file))
+    assert before is not None
+    assert salt_of(ring, first) == before  # What the cache holds for the tenant stays of use.
+    assert salt_of(ring, second) not in (None, before)
 
 
 def test_a_cache_salt_is_the_tenants_whichever_key_it_sends_and_whenever() -> None:

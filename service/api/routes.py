@@ -74,7 +74,11 @@ def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     return {
         "type": "http.response.start",
         "status": 200,
-        "headers": [(b"content-type", reply.media_type.encode()), *headers],
+        "headers": [
+            (b"content-type", reply.media_type.encode()),
+            *headers,
+            *((name.encode(), value.encode()) for name, value in reply.headers.items()),
+        ],
     }
 
 
@@ -99,7 +103,7 @@ def chat_router(rooms: Rooms) -> APIRouter:
         )
 
     errors: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody} for status in (400, 401, 404, 405, 408, 413, 415, 500, 503)
+        status: {"model": ErrorBody} for status in (400, 401, 404, 405, 408, 413, 415, 429, 500, 503)
     }
     for prefix in ("/v1", ""):
         name = prefix.strip("/") or "bare"

@@ -16,7 +16,7 @@ from prometheus_client.registry import REGISTRY
 
 from service import __version__
 from service.domain import Caller, ChatJob, Outcome, Usage
-from service.errors import ClientGone, NotReady, Overloaded, TurnError
+from service.errors import ClientGone, NotReady, Overloaded, RateLimited, TurnError
 
 # A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
 TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
@@ -82,6 +82,17 @@ class Telemetry:
         )
         for result in ("loaded", "refused", "file_unreadable"):
             self.adapter_loads.labels(result)
+        self._key_file_reloads = Counter(
+            "firstword_key_file_reloads", "Changes of the key file by what became of them.", ("result",), registry=self.registry
+        )
+        for result in ("loaded", "refused"):
+            self._key_file_reloads.labels(result)
+        self._key_file_ok = Gauge(
+            "firstword_key_file_ok",
+            "0 while the key file cannot be used and the last good keys are.",
+            registry=self.registry,
+        )
+        self._key_file_ok.set(1)
         info = Gauge(
             "firstword_build_info", "Always 1; what runs is in the labels.", ("version", "model"), registry=self.registry
         )
@@ -90,6 +101,11 @@ class Telemetry:
     def expose(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge read when scraped."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def key_file_reloaded(self, *, is_ok: bool) -> None:
+        """The key file has changed, and its keys were taken or refused."""
+        self._key_file_reloads.labels("loaded" if is_ok else "refused").inc()
+        self._key_file_ok.set(is_ok)
 
     def add_tenant(self, tenant: str) -> None:
         """Make every series of a tenant exist at 0: a rate over a series that appears at 1 misses its first turn."""
@@ -186,6 +202,8 @@ class TurnRecord:
             return Outcome.LATE if is_late else Outcome.CANCELLED
         if isinstance(error, Overloaded | NotReady):
             return Outcome.REFUSED_CAPACITY
+        if isinstance(error, RateLimited):
+            return Outcome.REFUSED_LIMIT
         if isinstance(error, TurnError) and error.status < 500:
             return Outcome.CLIENT_ERROR
         return Outcome.FAILED
