@@ -14,6 +14,7 @@ from service.domain import EngineStep
 _NEW_SHARE = 0.1
 _MOST_RISE = 3.0
 """One slow step (a pause of the machine) counts as no more than this many usual ones."""
+_LEAST_PROMPT_TOKENS = 500
 _MEMORY_TOKENS = 4000.0
 """Generated tokens over which the mix of prompt and generated tokens is remembered."""
 
@@ -43,8 +44,8 @@ class Pace:
 
     @property
     def prompt_token_s(self) -> float:
-        """What one prompt token adds to a step; 0 before any was measured."""
-        return self._prompt_s / self._prompt_tokens if self._prompt_tokens else 0.0
+        """What one prompt token adds to a step; 0 before enough were measured: an engine's first prompts are slow."""
+        return self._prompt_s / self._prompt_tokens if self._prompt_tokens >= _LEAST_PROMPT_TOKENS else 0.0
 
     @property
     def prompt_per_generated(self) -> float:
@@ -129,7 +130,7 @@ class Pace:
         point.step_s += share * (min(took_s, _MOST_RISE * point.step_s) - point.step_s)
 
     def _learn_prompt(self, took_s: float, tokens: int) -> None:
-        if self._prompt_tokens:
+        if self.prompt_token_s:
             took_s = min(took_s, _MOST_RISE * self.prompt_token_s * tokens + self.step_s(1))
         kept = max(0.0, 1 - tokens / _MEMORY_TOKENS) if tokens < _MEMORY_TOKENS else 0.0
         self._prompt_s = self._prompt_s * kept + took_s

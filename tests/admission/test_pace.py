@@ -78,6 +78,6 @@ def test_how_many_turns_keep_to_a_bound() -> None:
     feed(pace, [(turns, 0) for turns in (1, 2, 4, 8, 16) for _ in range(10)])
     alone = pace.most_turns(0.2, limit=256)
     assert alone == pytest.approx((0.2 - BASE_S) / TURN_S, rel=0.05)
-    feed(pace, [(16, 64)] + [(16, 0)] * 3)  # A prompt token for each token generated, about.
+    feed(pace, [(16, 640)] + [(16, 0)] * 30)  # A prompt token for each token generated, about.
     assert pace.most_turns(0.2, limit=256) < alone
     assert pace.most_turns(0.001, limit=256) == 1
