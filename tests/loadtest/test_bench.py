@@ -21,4 +21,4 @@ def test_capacity_comes_first_and_loads_are_multiples_of_it() -> None:
         asyncio.run(bench.run(OURS, endpoint_of(service)))
     assert [cell.load for cell in cells] == [0.1, 0.2]
     assert len(cells) == plan.cells
-    assert [cell.measures.offered / cell.load for cell in cells] == [results.capacity["uniform"]] * 2
+    assert [cell.measures.offered for cell in cells] == [load * results.capacity["uniform"] for load in (0.1, 0.2)]
