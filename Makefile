@@ -40,6 +40,7 @@ haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu),
 	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
 	  echo "Installing the Debian package haproxy"; apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; \
 	} || { echo "HAProxy is missing and could not be installed: install haproxy 2.6 or newer, then again." >&2; exit 1; }
+
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
 

@@ -41,6 +41,7 @@ class Asked:
     job: ChatJob
     keys: list[int]
     """Of its messages: see `prefix_keys`."""
+    prompt_bytes: int
     known_share: float
     """The part of its prompt that was computed before."""
 
@@ -57,15 +58,16 @@ class Estimator:
 
     def look_at(self, job: ChatJob) -> Asked:
         keys = prefix_keys(job)
-        return Asked(job, keys, self._prefixes.known_share(job, keys))
+        prompt_bytes = max(1, job.prompt_bytes)
+        return Asked(job, keys, prompt_bytes, self._prefixes.known_bytes(job, keys) / prompt_bytes)
 
     def estimate(self, asked: Asked) -> Cost:
         rate = self._tokens_per_byte.get((asked.job.tenant, asked.job.model))
-        return self._cost(asked, 1 + int(asked.job.prompt_bytes * rate))
+        return self._cost(asked, 1 + int(asked.prompt_bytes * rate))
 
     def exact(self, asked: Asked, prompt_tokens: int) -> Cost:
         """The same with the prompt's tokens counted, which also teaches the next estimate."""
-        self._tokens_per_byte.learn((asked.job.tenant, asked.job.model), prompt_tokens / max(1, asked.job.prompt_bytes))
+        self._tokens_per_byte.learn((asked.job.tenant, asked.job.model), prompt_tokens / asked.prompt_bytes)
         return self._cost(asked, prompt_tokens)
 
     @property

@@ -35,7 +35,7 @@ class Prefixes:
         while len(self._computed) > _REMEMBERED:
             self._computed.popitem(last=False)
 
-    def known_share(self, job: ChatJob, keys: list[int]) -> float:
-        """The part of the prompt, by bytes, that its longest computed beginning makes up."""
+    def known_bytes(self, job: ChatJob, keys: list[int]) -> int:
+        """The bytes of the prompt's longest computed beginning."""
         known = next((place for place in range(len(keys), 0, -1) if keys[place - 1] in self._computed), 0)
-        return sum(message.size_bytes for message in job.messages[:known]) / max(1, job.prompt_bytes)
+        return sum(message.size_bytes for message in job.messages[:known])
