@@ -9,12 +9,14 @@ BUDGET_HEADER = "x-firstword-ttft-budget"
 
 
 def ttft_budget_s(asked: str | None, policy: TenantPolicy, settings: Settings) -> float:
-    """The request's own, else its tenant's, else the service's; never above `ttft_budget_max_s`. Raises `InvalidRequest`."""
+    """The request's own, else its tenant's, else the service's; the first two never above `ttft_budget_max_s`, where that is
+    not below the service's own. Raises `InvalidRequest`.
+    """
     if asked is None:
         budget_s = policy.ttft_budget_s if policy.ttft_budget_s is not None else settings.ttft_budget_s
     else:
         budget_s = _parsed(asked)
-    return min(budget_s, settings.ttft_budget_max_s)
+    return min(budget_s, max(settings.ttft_budget_max_s, settings.ttft_budget_s))
 
 
 def _parsed(asked: str) -> float:

@@ -1,8 +1,8 @@
 """What a turn will cost the engine, before any template or tokenizer work: learned from the turns before it.
 
-A prompt's tokens come from its bytes, at the rate seen for its tenant and model (tools and the template's own words are in
-that rate). Of its beginning that was computed before, a share is found in the cache: learned for each tenant, model and
-system prompt, since blocks are cut off, and evicted.
+A prompt's tokens come from its bytes, by the line seen for its tenant and model: so much a byte, and so much in any case (tools,
+the template's own words). Of its beginning that was computed before, a share is found in the cache: learned for each tenant,
+model and system prompt, since blocks are cut off, and evicted.
 """
 
 from collections import OrderedDict
@@ -14,6 +14,8 @@ from service.admission.prefixes import Prefixes, prefix_keys
 from service.domain import ChatJob, Usage
 
 _TOKENS_PER_BYTE = 0.25  # English prose in most vocabularies; the first turns of a tenant go by it.
+_PRIOR_SPREAD = 200.0**2
+"""How far apart, in bytes squared, prompts must be before their own rate counts as much as the one assumed."""
 _COMPLETION_TOKENS = 64
 _NEW_SHARE = 0.2
 _USUAL_SHARE = 0.05
@@ -51,7 +53,7 @@ class Estimator:
 
     def __init__(self) -> None:
         self._prefixes = Prefixes()
-        self._tokens_per_byte = _Rates[tuple[str, str]](_TOKENS_PER_BYTE)
+        self._sizes = _Rates[tuple[str, str, str]](0.0)
         self._hit_rate = _Rates[int](1.0)
         self._usual: tuple[float, ...] = (0.0, 0.0, _COMPLETION_TOKENS)
         self._completion = _Rates[tuple[str, str]](_COMPLETION_TOKENS)
@@ -62,12 +64,13 @@ class Estimator:
         return Asked(job, keys, prompt_bytes, self._prefixes.known_bytes(job, keys) / prompt_bytes)
 
     def estimate(self, asked: Asked) -> Cost:
-        rate = self._tokens_per_byte.get((asked.job.tenant, asked.job.model))
-        return self._cost(asked, 1 + int(asked.prompt_bytes * rate))
+        return self._cost(asked, self._tokens(asked))
 
     def exact(self, asked: Asked, prompt_tokens: int) -> Cost:
         """The same with the prompt's tokens counted, which also teaches the next estimate."""
-        self._tokens_per_byte.learn((asked.job.tenant, asked.job.model), prompt_tokens / asked.prompt_bytes)
+        size = asked.prompt_bytes
+        for what, seen in (("b", size), ("t", prompt_tokens), ("bb", size * size), ("bt", size * prompt_tokens)):
+            self._sizes.learn((asked.job.tenant, asked.job.model, what), seen)
         return self._cost(asked, prompt_tokens)
 
     @property
@@ -88,6 +91,15 @@ class Estimator:
         self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
         self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
+
+    def _tokens(self, asked: Asked) -> int:
+        """By the straight line through the prompts seen; with few different sizes seen, at the rate assumed."""
+        size, tokens, size_size, size_tokens = (
+            self._sizes.get((asked.job.tenant, asked.job.model, what)) for what in ("b", "t", "bb", "bt")
+        )
+        varied, together = size_size - size * size, size_tokens - size * tokens
+        rate = (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
+        return max(1, round(tokens + rate * (asked.prompt_bytes - size)))
 
     def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
         job = asked.job

@@ -27,6 +27,11 @@ def test_the_request_then_the_tenant_then_the_service_says(asked: str | None, te
     assert ttft_budget_s(asked, TenantPolicy(ttft_budget_s=tenants), SETTINGS) == budget_s
 
 
+def test_the_services_own_budget_may_be_longer_than_what_others_may_ask() -> None:
+    settings = Settings(ttft_budget_s=120, ttft_budget_max_s=30)
+    assert ttft_budget_s(None, TenantPolicy(), settings) == 120
+
+
 @pytest.mark.parametrize("asked", ["", "0", "-1", "nan", "inf", "soon", "1 s", "1" * 400, "１"])
 def test_a_budget_that_is_none_is_400_and_named(asked: str) -> None:
     with pytest.raises(InvalidRequest, match="x-firstword-ttft-budget") as caught:

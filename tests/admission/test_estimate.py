@@ -35,6 +35,14 @@ def test_tokens_per_byte_are_learned_for_each_tenant() -> None:
     assert estimator.estimate(estimator.look_at(other)).prompt_tokens == pytest.approx(100, abs=2)
 
 
+def test_what_the_template_adds_to_short_prompts_is_no_rate_for_long_ones() -> None:
+    estimator = Estimator()
+    for _ in range(20):
+        answer(estimator, make_job("Tell me a story."), tokens=35, cached=0)
+    assert estimator.estimate(estimator.look_at(make_job("Sing me a song!!"))).prompt_tokens == pytest.approx(35, abs=3)
+    assert estimator.estimate(estimator.look_at(make_job("word " * 3000))).prompt_tokens < 5000
+
+
 def test_a_known_beginning_need_not_be_computed_again() -> None:
     estimator = Estimator()
     first = call("Hello, this is Kim.")
