@@ -15,6 +15,8 @@ from service.domain import EngineStep
 
 _TICKS_PER_STALL = 10
 _LONGEST_TICK_S = 1.0
+_DEARER = 2.0
+"""A long prompt's tokens cost more each than those of the prompts measured: attention grows with the square of the length."""
 _LEAST_MEASURED_TOKENS = 256
 """In a step that prefills less, other work is too much of its time."""
 
@@ -108,7 +110,7 @@ class _Silence:
 
 
 class LongestPrefill:
-    """How long one step may take: a prefill of the whole context, at the slowest pace measured."""
+    """How long one step may take: a prefill of the whole context, at half of the slowest pace measured."""
 
     def __init__(self, *, max_model_len: int) -> None:
         self._max_model_len = max_model_len
@@ -122,4 +124,4 @@ class LongestPrefill:
             self._s_per_token = max(self._s_per_token, (step.at_s - last.at_s) / step.prefilled_tokens)
 
     def expected_step_s(self) -> float:
-        return self._s_per_token * self._max_model_len
+        return _DEARER * self._s_per_token * self._max_model_len

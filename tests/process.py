@@ -69,6 +69,7 @@ def service_process(
         host, port, model = found[1], int(found[2]), found[3]
         yield ServiceProcess(host, port, model, key, process=process, log=log)
     finally:
+        sys.stdout.write(log.read_text())  # pytest shows it with a test that fails.
         if process.poll() is None:
             for member in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
                 member.kill()

@@ -15,14 +15,16 @@ from tests.live.conftest import ENGINE_START_S
 from tests.process import ServiceProcess, all_gone, service_process
 from tests.service_under_test import sse_events, until
 
-LONG = 3000
-STALL_S = 1.0
+LONG = 4500
+"""Tokens of a prompt that is prefilled in one step, which takes longer than the stall time."""
+STALL_S = 3.0
+"""Long enough that a machine which other work holds up is not taken for a hang."""
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[ServiceProcess]:
-    """A long prompt is prefilled in one step, which takes longer than the stall time; the KV cache holds two of them."""
-    args = {"max_num_batched_tokens": 4096, "kv_cache_memory_bytes": 200 * 2**20}
+    """Its KV cache holds two long prompts."""
+    args = {"max_num_batched_tokens": LONG + 200, "kv_cache_memory_bytes": 225 * 2**20}
     settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", "ttft_budget_s": "120"}
     with service_process(tmp_path / "log", within_s=ENGINE_START_S, **settings) as running:
         yield running
@@ -70,15 +72,15 @@ def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: Serv
 def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
     family = own.family()
     # One that decodes beside it shows how long the other's prefill takes.
-    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=400, ignore_eos=True))
+    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=200, ignore_eos=True))
     until(lambda: own.metric("firstword_turns_running") == 1)
-    assert own.post(own.body("word " * 500)).status_code == 200
+    assert own.post(own.body("word " * 1000)).status_code == 200
     assert story.result(120).status_code == 200
 
     long = [callers.submit(own.post, own.body(f"{number} " + "word " * LONG)) for number in range(10)]
     statuses = sorted(answer.result(240).status_code for answer in long)
     assert statuses == [200] * 4 + [503] * 6  # As many as there is room for, one after another, each with a step of seconds.
-    assert own.post(own.body("word " * 3 * LONG)).status_code == 400
+    assert own.post(own.body("word " * 2 * LONG)).status_code == 400
 
     turns = begin_turns(own, callers)
     engine_of(family).send_signal(signal.SIGSTOP)

@@ -10,7 +10,7 @@ import pytest
 
 from service.schema.response import ChatCompletion
 from tests.process import ServiceProcess
-from tests.service_under_test import sse_events
+from tests.service_under_test import sse_events, until
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -199,7 +199,7 @@ def test_what_every_answer_carries(service: ServiceProcess) -> None:
     assert completion.service_tier == "default"
     assert completion.usage.completion_tokens_details.reasoning_tokens == 0
     assert response.headers["x-request-id"] == "call-7/turn-3"
-    assert '"request_id": "call-7/turn-3"' in service.output
+    until(lambda: '"request_id": "call-7/turn-3"' in service.output)
 
 
 def test_a_client_cannot_promote_itself(service: ServiceProcess) -> None:
