@@ -172,14 +172,15 @@ class EngineFailed(TurnError):
 
 
 class Overloaded(TurnError):
-    """No room for one more turn. Cheap to say, safe to try elsewhere: nothing was generated."""
+    """No room for one more turn. Cheap to say, safe to try elsewhere: nothing was generated. `reason`: one word, for the log."""
 
     status = 503
     type = "server_error"
     code = "overloaded"
 
-    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(f"No room: {reason}. Try another replica, or again later.")
+    def __init__(self, words: str, *, reason: str = "engine", retry_after_s: int = 1) -> None:
+        super().__init__(f"No room: {words}. Try another replica, or again later.")
+        self.reason = reason
         self.headers |= {"Retry-After": str(retry_after_s), "x-should-retry": "false", "x-firstword-refused": "capacity"}
 
 

@@ -9,9 +9,9 @@ from service.admission.load import Load
 from service.admission.pace import Pace
 from service.admission.room import Waiter
 
-# Of the bound on time per output token: the rest is for what a forecast can't know, and for tenants below their share.
-_AIM, _AIM_BELOW_SHARE = 0.8, 0.95
-_SAFE_SHARE = 0.95
+# Of the bound on time per output token: the rest is for what a forecast can't know, and first for turns that are owed a place.
+_AIM, _AIM_OWED = 0.8, 0.95
+_SAFE_SHARE = 0.99
 """Of the forecasts that are to hold when they count as safe."""
 _CAUTION_STEP_S = 0.02
 _MOST_CAUTION_S = 1.0
@@ -36,7 +36,7 @@ class Forecast:
         self._tpot_bound_s = tpot_bound_s
         self._max_turns = max_turns
         self._caution_s = {False: 0.0, True: 0.0}
-        """By so much were the last forecasts too early, but for one in twenty: of turns with others ahead, and without."""
+        """By so much were the last forecasts too early, but for one in a hundred: of turns with others ahead, and without."""
 
     @property
     def most_turns(self) -> int:
@@ -44,15 +44,28 @@ class Forecast:
         return self._pace.most_turns(_AIM * self._tpot_bound_s, limit=self._max_turns)
 
     @property
-    def most_turns_below_share(self) -> int:
-        """The same for the turns of a tenant that has less than its share of them: they need not wait for another's to end."""
-        return self._pace.most_turns(_AIM_BELOW_SHARE * self._tpot_bound_s, limit=self._max_turns)
+    def most_turns_owed(self) -> int:
+        """The same for turns that are owed a place (see `Gate`): they need not wait for another to end."""
+        return self._pace.most_turns(_AIM_OWED * self._tpot_bound_s, limit=self._max_turns)
 
     def turns_per_s(self, cost: Cost) -> float:
         """Turns of this cost that the engine ends in a second when as many run as may; infinite before any was measured."""
-        turns = self.most_turns
-        turn_s = cost.completion_tokens * self._pace.tpot_s(turns)
-        return turns / turn_s if turn_s else float("inf")
+        turn_s = self.turn_s(cost)
+        return self.most_turns / turn_s if turn_s else float("inf")
+
+    def prompts_per_s(self, cost: Cost) -> float:
+        """Prompts of this cost that the engine computes in a second, beside as many running turns as may; infinite before any
+        was measured. They go in portions, each in one step.
+        """
+        prompt_s = cost.uncached_tokens * self._pace.prompt_token_s
+        if not prompt_s:
+            return float("inf")
+        portion = max(1.0, _AIM * self._tpot_bound_s / prompt_s)
+        return portion / (portion * prompt_s + self._pace.step_s(self.most_turns))
+
+    def turn_s(self, cost: Cost) -> float:
+        """How long a turn of this cost runs when as many do as may; 0 before any was measured."""
+        return cost.completion_tokens * self._pace.tpot_s(self.most_turns)
 
     def work_s(self, cost: Cost) -> float:
         """Engine time that a turn takes from the others; at least something, so that every turn counts."""
@@ -89,7 +102,9 @@ class Forecast:
         return Ttft(likely_s, own_s + longer * max(safe_slot_s, queue_s) + self._caution_s[bool(ahead)], bool(ahead))
 
     def learn(self, forecast: Ttft, actual_s: float) -> None:
-        """How far it was off, once the first token is there: follows the error that only one in twenty exceeds."""
+        """How far it was off, once the first token is there, or is known to come no earlier than that: follows the error that
+        only one in a hundred exceeds.
+        """
         caution_s = self._caution_s[forecast.is_behind]
         is_exceeded = actual_s - forecast.likely_s > caution_s
         change_s = _CAUTION_STEP_S * (_SAFE_SHARE if is_exceeded else _SAFE_SHARE - 1)

@@ -8,13 +8,14 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from service.admission.calls import Calls
 from service.admission.estimate import Asked, Estimator
 from service.admission.forecast import Forecast, Ttft
-from service.admission.load import Load, Running
+from service.admission.guard import Guard
+from service.admission.load import Load
 from service.admission.pace import Pace
 from service.admission.room import Room, Waiter
 from service.domain import ChatJob, EngineStep, ModelCard, PreparedTurn, TenantPolicy, Usage
@@ -22,10 +23,9 @@ from service.errors import Overloaded, PromptTooLong
 
 _MOST_KV_USAGE = 0.9
 """Above it the engine may have to throw running turns out and compute them again."""
-# Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: when more calls
-# are offered than that, and when it is only a wave.
-_CALLS_IN_OVERLOAD, _CALLS_IN_A_WAVE = 0.7, 1.6
 _MOST_RETRY_S = 60
+# What we do of our own accord: of no tenant (each has a name), and behind every priority that one may have.
+_NOBODY, _BEHIND_ALL = "", TenantPolicy(priority=-(2**31))
 
 
 @dataclass(eq=False, slots=True)
@@ -37,8 +37,8 @@ class Place:
     waiter: Waiter
     entered_s: float
     deadline_s: float
-    forecast: Ttft
-    """From entering to the first token."""
+    forecast: Ttft | None = None
+    """From entering to the first token; None where nobody waits for it."""
     go: asyncio.Future[None] | None = None
     forecast_error_s: float = 0.0
     """Once it has begun: the forecast less what it took."""
@@ -82,6 +82,7 @@ class Gate:
         self.pace = Pace()
         self.calls = Calls()
         self.forecast = Forecast(self.pace, tpot_bound_s=tpot_bound_s, max_turns=max_turns)
+        self._guard = Guard(self.calls, self.forecast, self.estimator)
         self.entered = 0
         self.running = 0
         self._room = Room()
@@ -108,13 +109,46 @@ class Gate:
         if least_tokens > self.model.max_model_len:
             raise PromptTooLong(limit=self.model.max_model_len, given=least_tokens, is_lower_bound=True)
         now_s = self._clock()
-        asked = self.estimator.look_at(job)
-        link = self.calls.offer(asked.keys, job.tenant, policy.weight, continues_call=job.continues_call, now_s=now_s)
-        cost = self.estimator.estimate(asked)
-        waiter = Waiter(job.tenant, policy, job.continues_call, cost, self.forecast.work_s(cost), slots=job.sampling.n)
-        place = Place(self, asked, waiter, now_s, deadline_s, Ttft(0.0, 0.0, is_behind=False))
+        place = self._place(job, job.tenant, policy, now_s, deadline_s)
+        keys, continues_call = place.asked.keys, job.continues_call
+        link = self.calls.offer(keys, job.tenant, policy.weight, continues_call=continues_call, now_s=now_s)
         self._check(place, now_s)
         self.calls.admit(link, now_s)
+        try:
+            with self._held(place):
+                yield place
+        finally:
+            self.calls.end(link, self._clock())
+
+    def enter_behind_all(self, job: ChatJob) -> AbstractContextManager[Place]:
+        """Hold a place for what nobody waits for: never refused, it goes when nobody else would."""
+        return self._held(self._place(job, _NOBODY, _BEHIND_ALL, self._clock(), math.inf))
+
+    def has_room_to_spare(self, prompt_tokens: int) -> bool:
+        """Whether a turn that nobody waits for, with so many tokens to compute, would be in nobody's way."""
+        if not self.entered:
+            return True
+        is_half_empty = not self.waiting and 2 * self._load.turns < self.forecast.most_turns
+        return is_half_empty and self.forecast.fits_in_step(self._load.prompt_tokens + prompt_tokens)
+
+    async def until_empty(self) -> None:
+        """Return once no turn is in the service."""
+        await self._empty.wait()
+
+    def observe(self, step: EngineStep) -> None:
+        """Learn from a step of the engine, and let in who may now go."""
+        self.pace.observe(step)
+        self._let_in()
+
+    def _place(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Place:
+        asked = self.estimator.look_at(job)
+        cost = self.estimator.estimate(asked)
+        waiter = Waiter(tenant, policy, job.continues_call, cost, self.forecast.work_s(cost), slots=job.sampling.n)
+        return Place(self, asked, waiter, now_s, deadline_s)
+
+    @contextmanager
+    def _held(self, place: Place) -> Iterator[Place]:
+        waiter = place.waiter
         self._room.add(waiter)
         self._places[waiter] = place
         self.entered += 1
@@ -129,49 +163,30 @@ class Gate:
             if not self.entered:
                 self._empty.set()
 
-    async def until_empty(self) -> None:
-        """Return once no turn is in the service."""
-        await self._empty.wait()
-
-    def observe(self, step: EngineStep) -> None:
-        """Learn from a step of the engine, and let in who may now go."""
-        self.pace.observe(step)
-        self._let_in()
-
     def _check(self, place: Place, now_s: float) -> None:
         """Raises `Overloaded`. An empty service never refuses: what is forecast for it may be wrong, and nobody is before it."""
         if self.entered >= self._max_turns:
             raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
-        cost = place.waiter.cost
-        overtaken = 0.0
-        if not place.waiter.continues_call:
-            overtaken = self._calls_to_come_per_s(place.waiter, now_s) / self.forecast.turns_per_s(self.estimator.usual)
+        waiter = place.waiter
         ttft = self.forecast.ttft(
-            cost, self._load, self._room.ahead_of(place.waiter), limit=self._limit(place.waiter), overtaken=overtaken
+            waiter.cost,
+            self._load,
+            self._room.ahead_of(waiter),
+            limit=self._limit(waiter),
+            overtaken=self._guard.overtaking_share(waiter, now_s),
         )
         place.forecast = ttft
         if not self.entered:
             return
-        # A first turn must be safe to come in time; one that continues a call has nowhere else to go.
-        needed_s = ttft.likely_s if place.waiter.continues_call else ttft.safe_s
+        needed_s = ttft.likely_s if self._is_owed(waiter) else ttft.safe_s
         over_s = now_s + needed_s - place.deadline_s
         if over_s > 0:
             budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
             raise self._refused("forecast", words, over_s)
-        if not place.waiter.continues_call:
-            self._check_calls(place, now_s)
-
-    def _check_calls(self, place: Place, now_s: float) -> None:
-        """A first turn brings others: is there room for its call beside those in progress? Raises `Overloaded`."""
-        capacity = self.forecast.turns_per_s(self.estimator.usual)
-        is_overload = self.calls.offered_per_s(now_s) * self.calls.turns_per_call > capacity
-        most = (_CALLS_IN_OVERLOAD if is_overload else _CALLS_IN_A_WAVE) * capacity
-        if self._calls_to_come_per_s(place.waiter, now_s, more=1) > most:
-            raise self._refused("calls", "the calls in progress will take what there is", self.calls.cycle_s or 1.0)
-
-    def _calls_to_come_per_s(self, waiter: Waiter, now_s: float, *, more: int = 0) -> float:
-        return self.calls.turns_to_come_per_s(waiter.tenant, waiter.policy.weight, now_s, more=more)
+        if not (waiter.continues_call or self._guard.has_room(waiter, now_s)):
+            retry_s = self.calls.cycle_s(waiter.tenant) or 1.0
+            raise self._refused("calls", "the calls in progress will take what there is", retry_s)
 
     async def _admit(self, place: Place, turn: PreparedTurn) -> None:
         """Exact tokens take the estimate's place; then wait. Raises `Overloaded`."""
@@ -186,11 +201,13 @@ class Gate:
         needed_s = self.forecast.first_token_s(waiter.cost.uncached_tokens, self._load.turns)
         left_s = place.deadline_s - needed_s - self._clock()
         try:
-            async with asyncio.timeout(max(0.0, left_s)):
+            async with asyncio.timeout(max(0.0, left_s) if math.isfinite(left_s) else None):
                 await place.go
         except TimeoutError:
             if waiter not in self._places:
                 return  # Let in at the very moment.
+            if place.forecast is not None:
+                self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)
             raise self._refused("expired", "the first word can no longer come in time", needed_s) from None
 
     def _let_in(self) -> None:
@@ -217,17 +234,22 @@ class Gate:
 
     def _limit(self, waiter: Waiter) -> int:
         """How many turns may run, with this one."""
-        mine = self._load.by_tenant.get(waiter.tenant, Running(0, waiter.policy.weight))
-        weights = sum(running.weight for name, running in self._load.by_tenant.items() if name != waiter.tenant) + mine.weight
-        is_below_share = mine.turns / max(1, self._load.turns) < mine.weight / weights
-        return self.forecast.most_turns_below_share if is_below_share else self.forecast.most_turns
+        return self.forecast.most_turns_owed if self._is_owed(waiter) else self.forecast.most_turns
+
+    def _is_owed(self, waiter: Waiter) -> bool:
+        """Whether it may use what is kept from others: one that continues a call has nowhere else to go, and a tenant that has
+        had less than its share, while others use theirs, is to get it.
+        """
+        is_alone = self._load.by_tenant.keys() <= {waiter.tenant}
+        return waiter.continues_call or (not is_alone and self._room.has_credit(waiter))
 
     def _begun(self, place: Place) -> None:
         self._load.begun(place.waiter)
         self.estimator.begun(place.asked)
         actual_s = self._clock() - place.entered_s
-        place.forecast_error_s = place.forecast.likely_s - actual_s
-        self.forecast.learn(place.forecast, actual_s)
+        if place.forecast is not None:
+            place.forecast_error_s = place.forecast.likely_s - actual_s
+            self.forecast.learn(place.forecast, actual_s)
         self._let_in()
 
     def _leave(self, place: Place) -> None:
@@ -240,4 +262,4 @@ class Gate:
 
     def _refused(self, reason: str, words: str, retry_s: float) -> Overloaded:
         self._on_refusal(reason)
-        return Overloaded(words, retry_after_s=min(_MOST_RETRY_S, max(1, math.ceil(retry_s))))
+        return Overloaded(words, reason=reason, retry_after_s=min(_MOST_RETRY_S, max(1, math.ceil(retry_s))))

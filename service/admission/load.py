@@ -1,16 +1,9 @@
 """What is in the engine now."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from service.admission.room import Waiter
-
-
-@dataclass(slots=True)
-class Running:
-    """One tenant's part."""
-
-    turns: int
-    weight: float
 
 
 @dataclass(slots=True)
@@ -19,14 +12,13 @@ class Load:
     """Choices being generated, or whose prompt is being computed."""
     prompt_tokens: int = 0
     """To be computed, of turns without a first token yet."""
-    by_tenant: dict[str, Running] = field(default_factory=dict)
+    by_tenant: Counter[str] = field(default_factory=Counter)
+    """The turns of each tenant that has any."""
 
     def add(self, waiter: Waiter) -> None:
         self.turns += waiter.slots
         self.prompt_tokens += waiter.cost.uncached_tokens
-        running = self.by_tenant.setdefault(waiter.tenant, Running(0, waiter.policy.weight))
-        running.turns += waiter.slots
-        running.weight = waiter.policy.weight
+        self.by_tenant[waiter.tenant] += waiter.slots
 
     def begun(self, waiter: Waiter) -> None:
         """Its prompt has been computed."""
@@ -36,7 +28,6 @@ class Load:
         if not has_begun:
             self.begun(waiter)
         self.turns -= waiter.slots
-        running = self.by_tenant[waiter.tenant]
-        running.turns -= waiter.slots
-        if not running.turns:
+        self.by_tenant[waiter.tenant] -= waiter.slots
+        if not self.by_tenant[waiter.tenant]:
             del self.by_tenant[waiter.tenant]

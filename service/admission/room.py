@@ -88,13 +88,13 @@ class Room:
     def take(self, waiter: Waiter) -> None:
         """It goes into the engine: its tenant's time moves on."""
         line = self._lines[waiter.tenant]
-        self._now[line.policy.priority] = max(line.time, self._now.get(line.policy.priority, 0.0))
+        self._now[line.policy.priority] = max(line.time, self._now.get(line.policy.priority, line.time))
         line.time += waiter.work_s / line.policy.weight
         self.remove(waiter)
 
     def ahead_of(self, waiter: Waiter) -> list[Waiter]:
         """Who would go before this turn if it came in now and nobody came after it."""
-        own = self._lines.get(waiter.tenant) or _Line(waiter.policy, -math.inf)
+        own = self._line_of(waiter)
         mine = own.continuing if waiter.continues_call else own.continuing + own.first
         until = self._start(own) + sum(each.work_s for each in mine) / waiter.policy.weight
         ahead = list(mine)
@@ -109,6 +109,14 @@ class Room:
                 ahead.append(each)
                 their_time += each.work_s / line.policy.weight
         return ahead
+
+    def has_credit(self, waiter: Waiter) -> bool:
+        """Whether its tenant has used less than its share, beside others who wanted theirs."""
+        return self._start(self._line_of(waiter)) < self._now.get(waiter.policy.priority, -math.inf)
+
+    def _line_of(self, waiter: Waiter) -> _Line:
+        """Its tenant's, also one that has not come yet."""
+        return self._lines.get(waiter.tenant, _Line(waiter.policy, -math.inf))
 
     def _start(self, line: _Line) -> float:
         """A line's time if it gets a turn now: what it did not use is kept as credit, up to a bound."""

@@ -88,6 +88,7 @@ class Batch:
                     piece = min(seat.prompt_left, room)
                     room -= piece
                     pieces.append((seat, piece))
+            waiting = len(self._seats) - len(decoding) - len(pieces)
             computed = self._costs.most_prompt_tokens - room
             await asyncio.sleep(self._costs.base_s + self._costs.turn_s * len(decoding) + self._costs.prompt_token_s * computed)
             for seat, piece in pieces:
@@ -102,7 +103,7 @@ class Batch:
                     prefilled_tokens=sum(seat.prompt_tokens for seat in ready),
                     generated_tokens=len(decoding) + len(ready),
                     running=len(decoding) + len(pieces),
-                    waiting=len(self._seats) - len(decoding) - len(pieces),
+                    waiting=waiting,
                     kv_usage=0.0,
                 )
             )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.admission.calls import Calls
+from service.admission.calls import Calls, Link
 from service.admission.prefixes import prefix_keys
 from service.domain import Message
 from tests.factories import make_job
@@ -12,12 +12,14 @@ from tests.factories import make_job
 CYCLE_S = 5.0
 
 
-def take_turn(calls: Calls, number: int, turn: int, at_s: float, *, tenant: str = "acme") -> None:
+def take_turn(calls: Calls, number: int, turn: int, at_s: float, *, tenant: str = "acme") -> Link:
     said = [Message("system", "You sell tickets."), Message("user", f"call {number}")]
     for place in range(turn):
         said += [Message("assistant", f"answer {place}"), Message("user", f"question {place}")]
     job = replace(make_job(), messages=tuple(said), tenant=tenant)
-    calls.admit(calls.offer(prefix_keys(job), tenant, 1.0, continues_call=turn > 0, now_s=at_s), at_s)
+    link = calls.offer(prefix_keys(job), tenant, 1.0, continues_call=turn > 0, now_s=at_s)
+    calls.admit(link, at_s)
+    return link
 
 
 def taught(turns: int = 5) -> tuple[Calls, float]:
@@ -31,46 +33,68 @@ def taught(turns: int = 5) -> tuple[Calls, float]:
 
 def test_turns_of_one_call_are_known_by_their_messages() -> None:
     calls, _ = taught()
-    assert calls.cycle_s == pytest.approx(CYCLE_S)
+    assert calls.cycle_s("acme") == pytest.approx(CYCLE_S)
 
 
 def test_turns_per_call_are_learned_as_calls_end() -> None:
     calls, now_s = taught()
-    calls.turns_to_come_per_s("acme", 1.0, now_s)
-    assert calls.turns_per_call == pytest.approx(5, rel=0.6)  # Remembered over about a hundred, whose end came last.
+    calls.turns_to_come_per_s("acme", now_s, turn_s=0.0)
+    for number in range(20):
+        calls.offer([number], "acme", 1.0, continues_call=False, now_s=now_s)
+    assert calls.demand_per_s(now_s) == pytest.approx(5, rel=0.6)  # Remembered over about a hundred, whose end came last.
 
 
 def test_calls_in_progress_will_ask_for_turns() -> None:
     calls, now_s = taught()
-    assert calls.turns_to_come_per_s("acme", 1.0, now_s) == 0
+    assert calls.turns_to_come_per_s("acme", now_s, turn_s=0.0) == 0
     for number in range(200, 210):
         take_turn(calls, number, 0, now_s)
-    goes_on = 1 - 1 / calls.turns_per_call
-    assert calls.turns_to_come_per_s("acme", 1.0, now_s) == pytest.approx(10 * goes_on / CYCLE_S, rel=0.01)
-    assert calls.turns_to_come_per_s("acme", 1.0, now_s + 3 * CYCLE_S) == 0  # Silent for too long: they have ended.
+    assert calls.turns_to_come_per_s("acme", now_s, turn_s=0.0) == pytest.approx(10 * 0.8 / CYCLE_S, rel=0.4)
+    assert calls.turns_to_come_per_s("acme", now_s + 3 * CYCLE_S, turn_s=0.0) == 0  # Silent for too long: they have ended.
 
 
 def test_turns_that_nothing_follows_ask_for_none() -> None:
     calls = Calls()
     for number in range(50):
         take_turn(calls, number, 0, float(number))
-    assert calls.cycle_s is None
-    assert calls.turns_to_come_per_s("acme", 1.0, 50.0) == 0
+    assert calls.cycle_s("acme") is None
+    assert calls.turns_to_come_per_s("acme", 50.0, turn_s=0.0) == 0
 
 
 def test_one_tenants_calls_do_not_count_against_anothers_share() -> None:
     calls, now_s = taught()
-    for number in range(200, 220):
-        take_turn(calls, number, 0, now_s, tenant="flood")
-    everybodys = calls.turns_to_come_per_s("flood", 1.0, now_s, more=1)
-    mine = calls.turns_to_come_per_s("acme", 1.0, now_s, more=1)
-    assert mine < everybodys / 5
+    for turn in range(2):
+        for number in range(200, 220):
+            take_turn(calls, number, turn, now_s + turn * CYCLE_S, tenant="flood")
+    now_s += CYCLE_S
+    everybodys = calls.turns_to_come_per_s("flood", now_s, more=1, turn_s=0.0)
+    mine = calls.turns_to_come_per_s("acme", now_s, more=1, turn_s=0.0)
+    assert mine < everybodys / 4
 
 
 def test_first_turns_offered_are_counted_whether_let_in_or_not() -> None:
     calls = Calls()
-    for number in range(100):
+    for number in range(400):
         calls.offer([number], "acme", 1.0, continues_call=False, now_s=number / 4)
         calls.offer([number], "acme", 1.0, continues_call=True, now_s=number / 4)
-    assert calls.offered_per_s(25.0) == pytest.approx(4, rel=0.1)
-    assert calls.offered_per_s(60.0) < 0.1
+    assert calls.demand_per_s(100.0) == pytest.approx(4, rel=0.1)
+    assert calls.demand_per_s(300.0) < 0.1
+
+
+def test_what_one_tenants_calls_are_like_says_nothing_of_anothers() -> None:
+    calls, now_s = taught()
+    calls.offer([1], "questions", 1.0, continues_call=False, now_s=now_s)
+    assert calls.turns_to_come_per_s("questions", now_s, turn_s=0.0, more=1) == 0
+
+
+def test_the_longer_a_turn_takes_the_less_a_call_asks_for() -> None:
+    calls = Calls()
+    pause_s, turn_s = 2.0, 3.0
+    for turn in range(5):
+        at_s = turn * (pause_s + turn_s)
+        link = take_turn(calls, 1, turn, at_s)
+        calls.end(link, at_s + turn_s)
+    now_s = 5 * (pause_s + turn_s)
+    asked = [calls.turns_to_come_per_s("acme", now_s, turn_s=each, more=1) for each in (0.0, turn_s, 2 * turn_s)]
+    assert asked[0] == pytest.approx(asked[1])  # No call asks for more than it does now.
+    assert asked[2] == pytest.approx(asked[1] * (pause_s + turn_s) / (pause_s + 2 * turn_s))

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.admission import Gate
-from service.domain import ChatJob, EngineStep, TenantPolicy
+from service.domain import ChatJob, EngineStep, Message, TenantPolicy
 from service.errors import Overloaded, PromptTooLong
 from tests.factories import make_card, make_job, make_turn
 from tests.virtual_time import now_s, run_in_virtual_time
@@ -25,14 +26,14 @@ def enter(gate: Gate, job: ChatJob | None = None, *, deadline_s: float = LONG_S,
     return gate.enter(job or make_job(), TenantPolicy(**policy), deadline_s=deadline_s)
 
 
-def slow_gate(turns: int = 1) -> Gate:
-    """One that has seen an engine of which so many turns at once keep to the bound, at 0.15 s a step."""
+def slow_gate(turns: int = 1, *, rise_s: float = 1.0) -> Gate:
+    """One that has seen an engine of which so many turns at once keep to the bound, at 0.15 s a step; each more adds to it."""
     gate = make_gate(max_turns=100, clock=now_s)
     at_s = now_s()
     gate.pace.enter(at_s)
     for running in (turns, turns + 1):
         for _ in range(30):
-            at_s += 0.15 + (running - turns)
+            at_s += 0.15 + rise_s * (running - turns)
             gate.observe(EngineStep(at_s, 0, running, running=running, waiting=0, kv_usage=0.0))
     gate.pace.leave()
     assert gate.forecast.most_turns == turns
@@ -186,6 +187,19 @@ async def test_an_empty_engine_never_refuses_on_a_forecast() -> None:
     with enter(gate, deadline_s=now_s() + 0.001) as place:
         async with place.start(make_turn(make_job())):
             assert gate.running == 1
+
+
+@in_virtual_time
+async def test_a_turn_that_continues_a_call_may_use_what_is_kept_from_first_ones() -> None:
+    gate, told, until = slow_gate(turns=2, rise_s=0.07), list[str](), asyncio.Event()
+    assert (gate.forecast.most_turns, gate.forecast.most_turns_owed) == (2, 3)
+    history = (Message("user", "Hello"), Message("assistant", "Hello!"), Message("user", "Who is it?"))
+    jobs = {"a": make_job(), "b": make_job(), "first": make_job(), "continued": replace(make_job(), messages=history)}
+    tasks = [asyncio.create_task(turn(gate, job, until=until, told=told, name=name)) for name, job in jobs.items()]
+    await asyncio.sleep(0.1)
+    assert told == ["a", "b", "continued"]
+    until.set()
+    await asyncio.gather(*tasks)
 
 
 @in_virtual_time

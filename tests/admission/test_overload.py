@@ -88,7 +88,7 @@ def test_a_flooding_tenant_takes_its_share_and_no_more() -> None:
         service[0].told.clear()
         async with asyncio.TaskGroup() as tenants:
             tenants.create_task(offer_turns(service[0], 5 * TURNS_PER_S, 60, seed=3, tenant="flood"))
-            tenants.create_task(offer_turns(service[0], 0.4 * TURNS_PER_S, 60, seed=4, tenant="quiet"))
+            tenants.create_task(offer_turns(service[0], 0.5 * TURNS_PER_S, 60, seed=4, tenant="quiet"))
 
     run_in_virtual_time(story())
     quiet = [turn for turn in service[0].told if turn.tenant == "quiet"]

@@ -105,3 +105,21 @@ def test_ahead_of_a_turn_are_those_that_would_go_first() -> None:
         assert set(went[: went.index(newcomer)]) <= set(told)
         assert len(told) <= went.index(newcomer) + 1  # A tie can go either way.
         fill(room, *(each for each in went if each is not newcomer))
+
+
+def test_a_tenant_that_has_had_less_than_its_share_has_credit_and_one_that_is_alone_has_none() -> None:
+    room = Room()
+    fill(room, *(waiter("busy") for _ in range(4)))
+    order(room)
+    assert room.has_credit(waiter("quiet")) and not room.has_credit(waiter("busy"))
+    fill(room, *(waiter("quiet", work_s=8.0) for _ in range(3)))
+    order(room)
+    assert not room.has_credit(waiter("quiet")) and room.has_credit(waiter("busy"))
+
+
+def test_what_a_tenant_has_had_counts_also_when_none_of_its_turns_waits() -> None:
+    room = Room()
+    fill(room, *(waiter("busy", work_s=10.0) for _ in range(2)))
+    order(room)
+    fill(room, quiet := waiter("quiet"))
+    assert room.ahead_of(waiter("busy")) == [quiet]
