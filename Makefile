@@ -15,7 +15,7 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow haproxy bench-overload lint format lock install clean
+.PHONY: help serve test test-fast test-slow faketime haproxy bench-overload bench-warmup lint format lock install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings ar
 	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
 	  exec $(BIN)/firstword serve
 
-test: $(DEV) ## Set up and run every test: units on the scripted engine, then the real service on the real engine
+test: $(DEV) faketime ## Set up and run every test: units on the scripted engine, then the real service on the real engine
 	$(UNITS)
 	$(BIN)/pytest tests/live
 
@@ -36,6 +36,11 @@ test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
 	$(BIN)/pytest tests/slow
 
+faketime:
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && echo "Installing the Debian package faketime" && apt-get update -qq && apt-get install -qq --no-install-recommends faketime >/dev/null; \
+	} || echo "No libfaketime here: the test of clocks that jump will be skipped (Debian and Ubuntu: apt-get install faketime)"
+
 haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu), for `make test-slow`
 	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
 	  echo "Installing the Debian package haproxy"; apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; \
@@ -43,6 +48,9 @@ haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu),
 
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
+
+bench-warmup: $(DEV) ## Time to first token of calls' first turns, system prompts computed ahead and not (minutes)
+	@$(BIN)/python -m loadtest.warmup $(ARGS)
 
 lint: $(DEV) ## ruff, mypy (strict), the import rules, hadolint
 	$(BIN)/ruff check .

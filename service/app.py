@@ -22,6 +22,7 @@ from service.limits import Limits
 from service.settings import Settings
 from service.telemetry.metrics import Telemetry
 from service.turn import Rooms
+from service.warmth import Warmth
 
 
 def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
@@ -36,10 +37,13 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     )
     engine.watch_steps(gate.observe)
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
+    warmth = Warmth(engine, gate, catalogue, telemetry, settings.system_prompts, keys.callers)
+    engine.watch_steps(warmth.on_step)
     lifecycle = Lifecycle(
         engine,
         gate,
         adapters,
+        warmth,
         warmup_prompts=settings.warmup_prompts,
         lameduck_s=settings.lameduck_s,
         drain_timeout_s=settings.drain_timeout_s,
@@ -61,6 +65,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
         adapters=adapters,
         limits=Limits(),
         gate=gate,
+        warmth=warmth,
         engine=engine,
         telemetry=telemetry,
     )

@@ -95,7 +95,13 @@ class KeyRing:
             raise NotAuthenticated("Incorrect API key provided.")
         if len(tenants) > 1:
             raise NotAuthenticated("Keys of different tenants were given in one request; send one.")
-        tenant = tenants.pop()
+        return self._caller(tenants.pop(), index)
+
+    def callers(self) -> list[Caller]:
+        """Everybody who may come: each tenant once."""
+        return [self._caller(tenant, self._index) for tenant in self.tenants]
+
+    def _caller(self, tenant: str, index: KeyIndex) -> Caller:
         # From a secret of this process: who could guess another's salt could time what the other has asked.
         salt = keyed_digest(self._cache_secret, tenant.encode()).hex() if self._isolates_cache else None
         return Caller(tenant=tenant, cache_salt=salt, policy=index.policy_of(tenant))

@@ -41,6 +41,19 @@ class Caller:
     policy: TenantPolicy = TenantPolicy()
 
 
+@dataclass(slots=True)
+class Arrival:
+    """A request as it came in. Times are monotonic seconds."""
+
+    body: bytes
+    at_s: float
+    """When its headers were here."""
+    asked_budget: str | None = None
+    """Its own time-to-first-token budget, as its header says it."""
+    gone_s: float | None = None
+    """When its caller hung up; None while there is one. Written by who watches the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call the model made, as the history tells it. `arguments` is JSON, as text."""

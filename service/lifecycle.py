@@ -18,6 +18,7 @@ from service.engine.base import Engine
 from service.errors import CutOff, InvalidRequest, NotReady
 from service.normalize import normalize
 from service.schema.request import parse_request
+from service.warmth import Warmth
 
 _WARMUP_TOKENS = 8
 # For the turns that the drain cut off to say so to their callers.
@@ -47,6 +48,7 @@ class Lifecycle:
         engine: Engine,
         gate: Gate,
         adapters: Adapters,
+        warmth: Warmth,
         *,
         warmup_prompts: list[str],
         lameduck_s: float,
@@ -55,6 +57,8 @@ class Lifecycle:
         self._engine = engine
         self._gate = gate
         self._adapters = adapters
+        self._warmth = warmth
+        self._keeping_warm: asyncio.Task[None] | None = None
         self._warmup_prompts = warmup_prompts
         self._lameduck_s = lameduck_s
         self._drain_timeout_s = drain_timeout_s
@@ -106,6 +110,8 @@ class Lifecycle:
         # What an engine compiles at first use (samplers, grammars) stalls every turn meanwhile: use it before anybody waits.
         with contextlib.suppress(InvalidRequest):  # A model that can't do one of these still serves.
             await self._warm_up("warmup-fields", self._warmup_prompts[0], **_RARE_FIELDS)
+        await self._warmth.start()
+        self._keeping_warm = asyncio.create_task(self._warmth.keep())
         # What start-up has made stays; collecting over it again and again would only stall turns. vLLM does the same.
         gc.collect()
         gc.freeze()
@@ -119,6 +125,8 @@ class Lifecycle:
         True when all turns finished.
         """
         self._state = State.DRAINING
+        if self._keeping_warm is not None:
+            self._keeping_warm.cancel()
         self._is_lameduck = True
         await asyncio.sleep(self._lameduck_s)
         self._is_lameduck = False

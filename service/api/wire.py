@@ -1,12 +1,14 @@
 """Between ASGI and a turn: reading a body within bounds, noticing a client that leaves."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from service.domain import Arrival
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, UnsupportedMediaType
 
 
@@ -35,30 +37,28 @@ async def read_body(headers: Headers, receive: Receive, *, limit: int, timeout_s
 
 
 @asynccontextmanager
-async def until_disconnect(receive: Receive) -> AsyncIterator[None]:
-    """Cancel the code in this scope when the client hangs up; raises `ClientGone` then.
+async def until_disconnect(receive: Receive, arrival: Arrival) -> AsyncIterator[None]:
+    """Cancel the code in this scope when the client hangs up, and note when; raises `ClientGone` then.
 
     A watcher of its own, streaming or not: during prefill nothing is sent, so a failing send would come too late
     (uvicorn's `receive` after the body waits for the disconnect; pinned by a test).
     """
     turn = asyncio.current_task()
     assert turn is not None
-    is_gone = False
 
     async def watch() -> None:
-        nonlocal is_gone
         while (await receive())["type"] != "http.disconnect":
             pass
-        is_gone = True
+        arrival.gone_s = time.monotonic()
         turn.cancel()
 
     watcher = asyncio.create_task(watch())
     try:
         yield
-        if is_gone:  # The cancellation is on its way; take it here, where it is expected.
+        if arrival.gone_s is not None:  # The cancellation is on its way; take it here, where it is expected.
             await asyncio.sleep(0)
     except asyncio.CancelledError:
-        if not is_gone or turn.uncancel() > 0:
+        if arrival.gone_s is None or turn.uncancel() > 0:
             raise  # Somebody else's: the server is stopping.
         raise ClientGone from None
     finally:

@@ -15,12 +15,13 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import REGISTRY
 
 from service import __version__
-from service.domain import Caller, ChatJob, Outcome, Usage
+from service.domain import Arrival, Caller, ChatJob, Outcome, Usage
 from service.errors import ClientGone, NotReady, Overloaded, RateLimited, TurnError
 
 # A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
 TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
 DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+ABORT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 FORECAST_ERROR_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
 
 _log = structlog.get_logger("firstword.turn")
@@ -77,6 +78,32 @@ class Telemetry:
         self.completion_tokens = Counter(
             "firstword_completion_tokens", "Completion tokens of finished turns.", labels, registry=self.registry
         )
+        self.wasted_tokens = Counter(
+            "firstword_wasted_tokens",
+            "Completion tokens generated for turns whose caller hung up.",
+            labels,
+            registry=self.registry,
+        )
+        self._token_counters = (self.prompt_tokens, self.cached_tokens, self.completion_tokens, self.wasted_tokens)
+        self.abort = Histogram(
+            "firstword_abort_seconds",
+            "From a caller's hang-up to the turn's abort in the engine.",
+            buckets=ABORT_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.system_prompt_warmups = Counter(
+            "firstword_system_prompt_warmups",
+            "Configured system prompts run ahead of calls, by whether the prefix cache had them.",
+            ("result",),
+            registry=self.registry,
+        )
+        for result in ("computed", "found"):
+            self.system_prompt_warmups.labels(result)
+        self.system_prompt_evictions = Counter(
+            "firstword_system_prompt_evictions",
+            "Times that a configured system prompt was no longer whole in the prefix cache.",
+            registry=self.registry,
+        )
         self.adapter_loads = Counter(
             "firstword_adapter_loads", "LoRA adapters by what became of loading them.", ("result",), registry=self.registry
         )
@@ -111,7 +138,7 @@ class Telemetry:
         """Make every series of a tenant exist at 0: a rate over a series that appears at 1 misses its first turn."""
         for outcome in Outcome:
             self.turns.labels(tenant, self.model, outcome)
-        for metric in (self.ttft, self.duration, self.prompt_tokens, self.cached_tokens, self.completion_tokens):
+        for metric in (self.ttft, self.duration, *self._token_counters):
             metric.labels(tenant, self.model)
 
     def render(self, accept: str) -> tuple[bytes, str]:
@@ -125,9 +152,9 @@ class Telemetry:
         return ours.removesuffix(b"# EOF\n") + engine, content_type
 
     @contextmanager
-    def turn(self, turn_id: str, caller: Caller, arrived_s: float) -> Iterator["TurnRecord"]:
-        """Record one turn, however it ends. Errors pass through. `arrived_s`: when its headers came, monotonic seconds."""
-        record = TurnRecord(self, turn_id, caller.tenant, arrived_s, self.ttft_budget_s)
+    def turn(self, turn_id: str, caller: Caller, arrival: Arrival) -> Iterator["TurnRecord"]:
+        """Record one turn, however it ends. Errors pass through."""
+        record = TurnRecord(self, turn_id, caller.tenant, arrival, self.ttft_budget_s)
         try:
             yield record
         except BaseException as error:
@@ -139,13 +166,14 @@ class Telemetry:
 class TurnRecord:
     """What is measured of one turn. Times are monotonic seconds."""
 
-    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrived_s: float, budget_s: float) -> None:
+    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrival: Arrival, budget_s: float) -> None:
         self.budget_s = budget_s
         """Time to first token that this turn may take."""
         self._telemetry = telemetry
         self._turn_id = turn_id
         self._tenant = tenant
-        self._arrived_s = arrived_s
+        self._arrival = arrival
+        self._steps = 0
         self._ttft_s: float | None = None
         self._usage: Usage | None = None
         self._rules: tuple[str, ...] = ()
@@ -160,14 +188,19 @@ class TurnRecord:
 
     def first_word(self) -> None:
         """The first non-empty content exists."""
-        self._ttft_s = time.monotonic() - self._arrived_s
+        self._ttft_s = time.monotonic() - self._arrival.at_s
+
+    def stepped(self) -> None:
+        """The engine has given a step, about one token. Called for each: it only counts."""
+        self._steps += 1
 
     def finished(self, usage: Usage) -> None:
         """The engine has said all."""
         self._usage = usage
 
     def close(self, error: BaseException | None) -> None:
-        duration_s = time.monotonic() - self._arrived_s
+        now_s = time.monotonic()
+        duration_s = now_s - self._arrival.at_s
         outcome = self._outcome(error, duration_s)
         labels = (self._tenant, self._telemetry.model)
         self._telemetry.turns.labels(*labels, outcome).inc()
@@ -179,6 +212,11 @@ class TurnRecord:
             self._telemetry.prompt_tokens.labels(*labels).inc(self._usage.prompt_tokens)
             self._telemetry.cached_tokens.labels(*labels).inc(self._usage.cached_tokens)
             self._telemetry.completion_tokens.labels(*labels).inc(self._usage.completion_tokens)
+        abort_s = None
+        if error is not None and self._arrival.gone_s is not None:
+            abort_s = now_s - self._arrival.gone_s
+            self._telemetry.abort.observe(abort_s)
+            self._telemetry.wasted_tokens.labels(*labels).inc(self._steps)
         _log.info(
             "turn",
             turn_id=self._turn_id,
@@ -187,10 +225,12 @@ class TurnRecord:
             outcome=str(outcome),
             ttft_s=None if self._ttft_s is None else round(self._ttft_s, 4),
             duration_s=round(duration_s, 4),
+            abort_s=abort_s and round(abort_s, 4),
             prompt_tokens=self._usage and self._usage.prompt_tokens,
             completion_tokens=self._usage and self._usage.completion_tokens,
             rules=list(self._rules),
             error=error.code if isinstance(error, TurnError) else error and type(error).__name__,
+            refusal=error.reason if isinstance(error, Overloaded) else None,
         )
 
     def _outcome(self, error: BaseException | None, duration_s: float) -> Outcome:

@@ -8,10 +8,11 @@ import pytest
 from loadtest.overload.client import Answer, Outcome
 from loadtest.overload.loops import Recording
 from loadtest.overload.measures import Bounds, Measures, measure, percentile
-from loadtest.overload.report import BEGIN, END, write_docs
+from loadtest.overload.report import write_docs
 from loadtest.overload.results import OURS, PLAIN, Cell, Results, read_results
 from loadtest.overload.targets import verdicts
 from loadtest.overload.workloads import Turn
+from loadtest.pages import BEGIN, END
 
 
 def turn(

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from service.app import create_app
 from service.auth import KeyRing
-from service.domain import Caller, Outcome, Usage
+from service.domain import Arrival, Caller, Outcome, Usage
 from service.engine.scripted import ScriptedEngine
 from service.errors import EngineFailed, InvalidRequest, ModelNotFound, NotReady, Overloaded, PromptTooLong
 from service.settings import Settings
@@ -42,7 +42,7 @@ def outcomes(telemetry: Telemetry) -> dict[str, float | None]:
 
 
 def take_turn(telemetry: Telemetry, *, error: BaseException | None = None, has_spoken: bool = True) -> None:
-    with telemetry.turn("turn-1", Caller("acme"), time.monotonic()) as record:
+    with telemetry.turn("turn-1", Caller("acme"), Arrival(b"", time.monotonic())) as record:
         if has_spoken:
             record.first_word()
         if error is not None:
