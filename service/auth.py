@@ -125,6 +125,8 @@ def parse_plain_keys(text: str) -> list[tuple[str, str]]:
         tenant, key = (part.strip() for part in item.partition("=")[::2])
         if not (tenant and key):
             raise StartError(f"FIRSTWORD_API_KEYS: entry {position} must look like tenant=key, both non-empty.")
+        if not tenant.isprintable():  # It is a label of metrics; a variable's bytes need not even be text.
+            raise StartError(f"FIRSTWORD_API_KEYS: the tenant of entry {position} has characters that cannot be shown.")
         if any(key == other_key and tenant != other for other, other_key in pairs):
             raise StartError(f"FIRSTWORD_API_KEYS: entry {position} gives a key that another tenant has.")
         pairs.append((tenant, key))

@@ -79,6 +79,13 @@ class _Tenant:
         headers: dict[str, str] = {}
         if policy.requests_per_min:
             headers |= self.requests.headers("requests", policy.requests_per_min, now_s)
+        elif policy.max_turns:  # Its only limit in requests, said in the same words.
+            free_in_s = self.turn_s / self.turns if self.turns >= policy.max_turns else 0.0
+            headers |= {
+                "x-ratelimit-limit-requests": str(policy.max_turns),
+                "x-ratelimit-remaining-requests": str(max(0, policy.max_turns - self.turns)),
+                "x-ratelimit-reset-requests": as_duration(free_in_s),
+            }
         if policy.tokens_per_min:
             headers |= self.tokens.headers("tokens", policy.tokens_per_min, now_s)
         return headers
@@ -116,9 +123,10 @@ class Charge:
     def __init__(self, tokens: int, headers: Mapping[str, str]) -> None:
         self._tokens = tokens
         self.headers = headers
-        """For the answer, as OpenAI sends them; empty for a tenant without limits per minute."""
+        """For the answer, as OpenAI sends them; empty for a tenant without limits."""
         self._known: int | None = None
         self.has_begun = False
+        """Something of the answer exists."""
 
     def prepared(self, turn: PreparedTurn) -> None:
         """A stream's steps tell of its tokens as they come, so from here on it is known what it took.
@@ -130,7 +138,6 @@ class Charge:
 
     def stepped(self) -> None:
         """The engine has given a step, about one token."""
-        self.has_begun = True
         if self._known is not None:
             self._known += 1
 

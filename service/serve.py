@@ -20,7 +20,7 @@ from service.errors import FirstwordError, StartError
 from service.http_protocol import bounded_protocol
 from service.settings import Settings, adapters_file
 from service.telemetry.sink import Sink
-from service.telemetry.stacks import process_states, task_stacks, thread_stacks
+from service.telemetry.stacks import places_of, process_states, task_stacks, thread_stacks
 from service.turn import Rooms
 from service.watchdog import LongestPrefill, Stall, Watchdog
 
@@ -161,6 +161,9 @@ class Service:
             await self._rooms.lifecycle.start()
         except FirstwordError as error:
             _log.error("start failed", reason=str(error))
+            return 1
+        except Exception as error:  # Its words could quote what was configured; and the engine's processes must still be ended.
+            _log.error("start failed", cause=type(error).__name__, at=places_of(error))
             return 1
         self._on_ready()
         self._watchdog.start(self._loop)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -54,6 +55,15 @@ class SystemPrompt(BaseModel):
     """Whose it is, where each tenant has a prefix cache of its own; None: everybody's."""
     model: str | None = None
     """An adapter's name; None: the model's."""
+
+    @model_validator(mode="after")
+    def _is_json(self) -> "SystemPrompt":
+        """YAML can say what no request could."""
+        try:
+            orjson.dumps(self.model_dump())
+        except TypeError:
+            raise PydanticCustomError("not_json", "this could not stand in a request: it is no JSON") from None
+        return self
 
 
 class Settings(BaseSettings):

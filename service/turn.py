@@ -60,6 +60,9 @@ class _Books:
     job: ChatJob
 
     def stepped(self) -> None:
+        if not self.place.has_begun:
+            self.place.begun()
+            self.record.begun(self.place.forecast_error_s)
         self.record.stepped()
         self.charge.stepped()
 
@@ -88,21 +91,22 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
         charged = rooms.limits.hold(caller, estimated_tokens=estimate_tokens(job))
         admitted = rooms.gate.enter(job, caller.policy, deadline_s=deadline_s)
         with charged as charge, rooms.catalogue.using(job.adapter), admitted as place:
-            prepared = await rooms.engine.prepare(job)
+            async with place.in_time():
+                prepared = await rooms.engine.prepare(job)
             charge.prepared(prepared)
             async with place.start(prepared), aclosing(rooms.engine.generate(prepared)) as steps:
-                opening = await _opening(steps)
-                place.begun()
-                record.begun(place.forecast_error_s)
-                encoder = encoder_for(job, rooms.engine.model.fingerprint)
                 books = _Books(record, place, charge, rooms.warmth, job)
+                opening = await _opening(steps, books)
+                charge.has_begun = True
+                encoder = encoder_for(job, rooms.engine.model.fingerprint)
                 async with aclosing(_chunks(encoder, opening, steps, books, rooms.lifecycle)) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)
 
 
-async def _opening(steps: AsyncGenerator[Step, None]) -> Step:
-    """Up to the first step with anything in it: a token can be half a character, which is nothing yet."""
+async def _opening(steps: AsyncGenerator[Step, None], books: _Books) -> Step:
+    """Up to the first step with anything in it: a token can be half a character, or a tool call not yet whole."""
     async for step in steps:
+        books.stepped()
         if step:
             return step
     return ()
@@ -120,7 +124,6 @@ async def _chunks(
     try:
         with lifecycle.until_cut_off():
             while True:
-                books.stepped()
                 if not is_heard and any(map(_is_heard, step)):
                     is_heard = True
                     books.record.first_word()
@@ -131,6 +134,7 @@ async def _chunks(
                 if chunk := encoder.encode(step):
                     yield chunk
                 step = await anext(steps)
+                books.stepped()
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
         if encoder.has_begun:

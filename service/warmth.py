@@ -83,6 +83,8 @@ class Warmth:
     _targets: dict[_Key, _Target] = field(default_factory=dict)
     _lifetime: _Lifetime = field(default_factory=_Lifetime)
     _computed_tokens: int = 0
+    _failed: set[int] = field(default_factory=set)
+    """The numbers of those that failed while we served, told of once."""
 
     def on_step(self, step: EngineStep) -> None:
         """Listens to the engine."""
@@ -104,23 +106,24 @@ class Warmth:
             else:
                 if not target.expected_tokens:
                     _log.warning("a system prompt is shorter than a block of the prefix cache: it stays cold", prompt=number)
+        if self._targets:
+            cached_tokens = sum(target.expected_tokens for target in self._targets.values())
+            _log.info("system prompts are warm", prompts=len(self.prompts), cached_tokens=cached_tokens)
 
     async def keep(self) -> None:
         """For ever: compute again what has most likely been evicted, and what a new tenant needs."""
         while True:
             await asyncio.sleep(POLL_S)
-            try:
-                if await self._warm_coldest():
+            for number, prompt, caller in self._cold():
+                if await self._was_warmed(number, prompt, caller):
                     await asyncio.sleep(_LEAST_PAUSE_S)
-            except TurnError as error:
-                _log.warning("a system prompt could not be computed", reason=error.code)
-                await asyncio.sleep(_LEAST_PAUSE_S)
+                    break
 
     def used(self, job: ChatJob, usage: Usage) -> None:
         """A turn has ended: did it find as much of its system prompt as it should?"""
-        target = next((target for target in self._targets.values() if target.begins(job)), None)
-        if target is not None and target.expected_tokens:
-            self._seen(target, usage)
+        for target in self._targets.values():
+            if target.expected_tokens and target.begins(job):
+                self._seen(target, usage)
 
     def _seen(self, target: _Target, usage: Usage) -> bool:
         """Whether it was found in the cache."""
@@ -142,16 +145,28 @@ class Warmth:
             for caller in {caller.cache_salt: caller for caller in reversed(wanted)}.values():
                 yield number, prompt, caller
 
-    async def _warm_coldest(self) -> bool:
-        """True where one was cold and there was room to warm it."""
+    def _cold(self) -> list[tuple[int, SystemPrompt, Caller]]:
+        """What is wanted and most likely not in the cache, the longest unused first, and before it what never was there."""
+        cold = []
         for number, prompt, caller in self._wanted():
             with contextlib.suppress(ModelNotFound):  # An adapter that may come yet.
                 target = self._targets.get(self._key(number, prompt, caller))
-                tokens = target.expected_tokens if target else self.gate.model.max_model_len
-                if (target is None or self._is_cold(target)) and self.gate.has_room_to_spare(tokens):
-                    await self._warm(number, prompt, caller)
-                    return True
-        return False
+                if target is None or self._is_cold(target):
+                    cold.append((target.used_at if target else -math.inf, (number, prompt, caller)))
+        return [wanted for _, wanted in sorted(cold, key=lambda each: each[0])]
+
+    async def _was_warmed(self, number: int, prompt: SystemPrompt, caller: Caller) -> bool:
+        """Whether there was room to spare for it, and nothing wrong with it."""
+        if not self.gate.has_room_to_spare(len(orjson.dumps(prompt.model_dump()))):  # A token is a byte at least.
+            return False
+        try:
+            await self._warm(number, prompt, caller)
+        except Exception as error:  # One that fails must not keep the others from their turn. Never its words: see `Boundary`.
+            if number not in self._failed:
+                self._failed.add(number)
+                _log.error("a system prompt could not be computed", prompt=number, error=type(error).__name__)
+            return False
+        return True
 
     def _key(self, number: int, prompt: SystemPrompt, caller: Caller) -> _Key:
         """Raises `ModelNotFound`."""

@@ -139,7 +139,12 @@ def test_turns_at_once_are_limited_and_their_place_is_free_when_they_end() -> No
             turns.enter_context(tenant.limits.hold(tenant.caller, estimated_tokens=1))
         refusal = tenant.refused()
         assert "2 turns at once (max_turns)" in refusal.message
-        assert refusal.headers == {"Retry-After": "1"}
+        assert refusal.headers == {
+            "Retry-After": "1",
+            "x-ratelimit-limit-requests": "2",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": "1s",
+        }
     tenant.turn()
 
 
@@ -171,6 +176,7 @@ def test_a_turn_that_is_hung_up_on_costs_what_is_known(is_stream: bool, steps: i
         charge.prepared(make_turn(make_job(is_stream=is_stream)))  # One prompt token.
         for _ in range(steps):
             charge.stepped()
+            charge.has_begun = True
         raise error
     assert tenant.remaining() == remaining
 

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -188,3 +189,14 @@ def test_what_a_caller_asks_reaches_the_engine(fresh: ScriptedService) -> None:
     sampling = job.sampling
     assert (sampling.temperature, sampling.top_p, sampling.seed, sampling.stop) == (0.5, 0.9, 7, ("END",))
     assert (sampling.presence_penalty, sampling.top_k) == (1.0, 3)
+
+
+def test_a_turn_begins_with_the_engines_first_step_also_where_that_holds_nothing_yet(fresh: ScriptedService) -> None:
+    fresh.engine.enqueue(Reply(steps=("",) * 100 + ("done",), step_s=0.02))
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(fresh.post, fresh.body(max_tokens=200))
+        until(lambda: fresh.metric("firstword_ttft_forecast_error_seconds_count") == 1)
+        assert not answer.done()
+        assert fresh.rooms.gate._load.prompt_tokens == 0
+        assert answer.result().status_code == 200
+    assert fresh.metric("firstword_ttft_seconds_sum") > 1, "but the first word is heard when there is one"

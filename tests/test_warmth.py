@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from service.admission import Gate
 from service.catalogue import Catalogue
@@ -65,6 +66,12 @@ def test_one_that_no_turn_could_begin_with_stops_the_start() -> None:
     kit = Kit([SystemPrompt(system="word " * 9000)])
     with pytest.raises(StartError, match=r"FIRSTWORD_SYSTEM_PROMPTS: number 1 .*8192 tokens"):
         run_in_virtual_time(kit.warmth.start())
+
+
+def test_one_that_cannot_be_written_as_json_is_refused_with_the_settings() -> None:
+    for tools in ([{"function": {True: 1}}], [{"n": 2**70}], [{"name": "\ud800"}]):
+        with pytest.raises(ValidationError, match="no JSON"):
+            SystemPrompt(system="x", tools=tools)
 
 
 def test_one_for_an_adapter_that_is_not_served_waits_for_it() -> None:

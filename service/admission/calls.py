@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 _REMEMBERED = 16_384
 _NEW_SHARE = 0.1
 _LEAST_CYCLE_S = 2.5
+_LEAST_TOLD_S = 0.5
+"""No call is taken to ask for more than two turns a second: what comes faster is no conversation."""
 _SILENT_CYCLES, _ENDED_CYCLES = 2.0, 4.0
 """A call that has been silent for so many usual cycles has most likely ended; for so many, it has."""
 _KEPT = 0.99
@@ -59,7 +61,7 @@ class _Tenant:
         """Turns that its calls in progress, and so many more, will ask for."""
         if self.cycle_s is None:
             return 0.0
-        return (len(self.active) * (1 - 1 / self.turns_per_call) + more) / max(self.cycle_s, self.pause_s + turn_s)
+        return (len(self.active) * (1 - 1 / self.turns_per_call) + more) / max(_LEAST_TOLD_S, self.cycle_s, self.pause_s + turn_s)
 
     def offer(self, now_s: float) -> None:
         self.offered = self.offered_at(now_s) + 1

@@ -13,8 +13,8 @@ from service.admission.room import Waiter
 _AIM, _AIM_OWED = 0.8, 0.95
 _SAFE_SHARE = 0.99
 """Of the forecasts that are to hold when they count as safe."""
-_CAUTION_STEP_S = 0.02
-_MOST_CAUTION_S = 1.0
+_CAUTION_STEP_S, _CAUTION_FADES = 0.02, 0.001
+_MOST_CAUTION_S = 0.6
 _MOST_OVERTAKEN = 0.9
 
 
@@ -84,15 +84,16 @@ class Forecast:
         steps = 1 + prompt_s // (_AIM * self._tpot_bound_s)
         return prompt_s + (1 + steps) * self._pace.step_s(turns + 1)
 
-    def ttft(self, cost: Cost, load: Load, ahead: Sequence[Waiter], *, limit: int, overtaken: float) -> Ttft:
-        """From now to the first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
+    def ttft(self, waiter: Waiter, load: Load, ahead: Sequence[Waiter], *, limit: int, overtaken: float) -> Ttft:
+        """From now to a turn's first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
         engine's time that turns which are still to come will take before this one, whose wait is longer by 1 / (1 - that)
         (Cobham, 1954).
         """
-        slots = sum(waiter.slots for waiter in ahead)
-        missing = max(0, load.turns + slots + 1 - limit)
+        cost = waiter.cost
+        slots = sum(each.slots for each in ahead)
+        missing = max(0, load.turns + slots + min(waiter.slots, limit) - limit)
         turn_s = 1 / self.turns_per_s(cost)
-        tokens = load.prompt_tokens + sum(waiter.cost.uncached_tokens for waiter in ahead)
+        tokens = load.prompt_tokens + sum(each.cost.uncached_tokens for each in ahead)
         own_s = self.first_token_s(cost.uncached_tokens, load.turns)
         queue_s = self.first_token_s(tokens + cost.uncached_tokens, load.turns) - own_s
         longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
@@ -107,5 +108,6 @@ class Forecast:
         """
         caution_s = self._caution_s[forecast.is_behind]
         is_exceeded = actual_s - forecast.likely_s > caution_s
-        change_s = _CAUTION_STEP_S * (_SAFE_SHARE if is_exceeded else _SAFE_SHARE - 1)
+        falls_s = max(_CAUTION_STEP_S * (1 - _SAFE_SHARE), _CAUTION_FADES * caution_s)
+        change_s = _CAUTION_STEP_S * _SAFE_SHARE if is_exceeded else -falls_s
         self._caution_s[forecast.is_behind] = min(_MOST_CAUTION_S, max(0.0, caution_s + change_s))

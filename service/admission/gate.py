@@ -45,6 +45,19 @@ class Place:
     has_begun: bool = False
 
     @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """For the work before the engine: raises `Overloaded` where it takes all of the budget, but for a turn that is alone."""
+        left_s = self.deadline_s - self.gate._clock()
+        limit = asyncio.timeout(None if self.gate.entered == 1 or math.isinf(left_s) else max(0.0, left_s))
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise self.gate._expired(0.0) from None
+            raise
+
+    @asynccontextmanager
     async def start(self, turn: PreparedTurn) -> AsyncIterator[None]:
         """Wait for the engine; the turn is in it within this scope. Raises `Overloaded` as soon as its budget can't be met."""
         try:
@@ -85,6 +98,8 @@ class Gate:
         self._guard = Guard(self.calls, self.forecast, self.estimator)
         self.entered = 0
         self.running = 0
+        self._behind = 0
+        """Of those that have entered, what nobody waits for."""
         self._room = Room()
         self._load = Load()
         self._max_turns = max_turns
@@ -152,11 +167,13 @@ class Gate:
         self._room.add(waiter)
         self._places[waiter] = place
         self.entered += 1
+        self._behind += waiter.tenant == _NOBODY
         self._empty.clear()
         try:
             yield place
         finally:
             self.entered -= 1
+            self._behind -= waiter.tenant == _NOBODY
             if self._places.pop(waiter, None) is not None:
                 self._room.remove(waiter)
                 self._let_in()
@@ -165,22 +182,25 @@ class Gate:
 
     def _check(self, place: Place, now_s: float) -> None:
         """Raises `Overloaded`. An empty service never refuses: what is forecast for it may be wrong, and nobody is before it."""
-        if self.entered >= self._max_turns:
+        others = self.entered - self._behind
+        if others >= self._max_turns:
             raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
         waiter = place.waiter
         ttft = self.forecast.ttft(
-            waiter.cost,
+            waiter,
             self._load,
             self._room.ahead_of(waiter),
             limit=self._limit(waiter),
             overtaken=self._guard.overtaking_share(waiter, now_s),
         )
         place.forecast = ttft
-        if not self.entered:
+        # What most likely can't fit at all is told so once it is tokenized: nowhere else would it fit.
+        if not others or waiter.cost.prompt_tokens > self.model.max_model_len:
             return
         needed_s = ttft.likely_s if self._is_owed(waiter) else ttft.safe_s
         over_s = now_s + needed_s - place.deadline_s
         if over_s > 0:
+            self.pace.doubt_beyond(self._load.turns, now_s)
             budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
             raise self._refused("forecast", words, over_s)
@@ -208,11 +228,11 @@ class Gate:
                 return  # Let in at the very moment.
             if place.forecast is not None:
                 self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)
-            raise self._refused("expired", "the first word can no longer come in time", needed_s) from None
+            raise self._expired(needed_s) from None
 
     def _let_in(self) -> None:
         """All who may go, in the order of the room."""
-        while self._places and (waiter := self._room.next()) is not None and self._may_go(waiter):
+        while self._places and (waiter := self._next()) is not None:
             self._room.take(waiter)
             place = self._places.pop(waiter)
             self.running += 1
@@ -221,10 +241,22 @@ class Gate:
             if place.go is not None and not place.go.done():
                 place.go.set_result(None)
 
+    def _next(self) -> Waiter | None:
+        """Who goes now: the first in the room, or where that one is held back, the first of those that are owed a place."""
+        heads = self._room.heads()
+        for waiter in heads[:1] + [each for each in heads[1:] if self._is_owed(each)][:1]:
+            if self._may_go(waiter):
+                return waiter
+            if self._is_owed(waiter):
+                return None
+        return None
+
     def _may_go(self, waiter: Waiter) -> bool:
         if not self.running:
             return True
-        if self._load.turns + waiter.slots > self._limit(waiter):
+        limit = self._limit(waiter)
+        if self._load.turns + min(waiter.slots, limit) > limit:
+            self.pace.doubt_beyond(self._load.turns, self._clock())
             return False
         step = self.pace.last_step
         if step is not None and (step.kv_usage > _MOST_KV_USAGE or step.waiting):
@@ -259,6 +291,9 @@ class Gate:
         self._load.remove(place.waiter, has_begun=place.has_begun)
         self.pace.leave()
         self._let_in()
+
+    def _expired(self, needed_s: float) -> Overloaded:
+        return self._refused("expired", "the first word can no longer come in time", needed_s)
 
     def _refused(self, reason: str, words: str, retry_s: float) -> Overloaded:
         self._on_refusal(reason)

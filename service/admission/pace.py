@@ -14,6 +14,7 @@ from service.domain import EngineStep
 _NEW_SHARE = 0.1
 _MOST_RISE = 3.0
 """One slow step (a pause of the machine) counts as no more than this many usual ones."""
+_STALE_S = 30.0
 _LEAST_PROMPT_TOKENS = 500
 _MEMORY_TOKENS = 4000.0
 """Generated tokens over which the mix of prompt and generated tokens is remembered."""
@@ -25,6 +26,8 @@ class _Point:
 
     turns: float
     step_s: float
+    at_s: float
+    """When one was last seen."""
     seen: int = 1
 
 
@@ -85,6 +88,16 @@ class Pace:
                 many = middle - 1
         return few
 
+    def doubt_beyond(self, turns: int, now_s: float) -> None:
+        """Turns are held back since more than so many are thought to be too slow: what was measured of more, and not lately,
+        may be so no longer (a machine that was busy). Forgotten, it is measured anew.
+        """
+        stale = [place for place, point in self._points.items() if point.turns > turns and point.at_s < now_s - _STALE_S]
+        if stale and len(stale) < len(self._points):
+            for place in stale:
+                del self._points[place]
+            self._draw_curve()
+
     def enter(self, now_s: float) -> None:
         """A turn goes into the engine: time counts from here where it was idle."""
         if self._in_engine == 0:
@@ -98,6 +111,8 @@ class Pace:
     def observe(self, step: EngineStep) -> None:
         """Learn from one step. O(1): it is called for each."""
         self.last_step = step
+        if not self._in_engine:  # What is not told to `enter` (warm-up turns, which also compile) is nobody's usual step.
+            return
         since_s, self._last_at_s = self._last_at_s, step.at_s
         if since_s is None or step.generated_tokens == 0:
             # A piece of a long prompt: its tokens are told when the last piece is done, so its time goes with them.
@@ -109,25 +124,29 @@ class Pace:
         if step.prefilled_tokens:
             self._learn_prompt(max(0.0, took_s - self.step_s(turns)), step.prefilled_tokens)
         elif step.running <= turns:
-            self._learn_step(turns, took_s)
+            self._learn_step(turns, took_s, step.at_s)
         else:  # Some of the batch is in the midst of a long prompt.
             self._carried_s = carried_s + max(0.0, took_s - carried_s - self.step_s(turns))
         kept = max(0.0, 1 - step.generated_tokens / _MEMORY_TOKENS)
         self._mixed_generated = self._mixed_generated * kept + step.generated_tokens
         self._mixed_prompt = self._mixed_prompt * kept + step.prefilled_tokens
 
-    def _learn_step(self, turns: int, took_s: float) -> None:
+    def _learn_step(self, turns: int, took_s: float, at_s: float) -> None:
         # Two points for each power of two: ever farther apart, as the curve flattens out.
         place = 2 * turns.bit_length() + (turns >= 3 << max(0, turns.bit_length() - 2))
         point = self._points.get(place)
         if point is None:
-            self._points[place] = _Point(turns, took_s)
-            self._curve = [self._points[place] for place in sorted(self._points)]
+            self._points[place] = _Point(turns, min(took_s, _MOST_RISE * self.step_s(turns)) if self._curve else took_s, at_s)
+            self._draw_curve()
             return
+        point.at_s = at_s
         point.seen += 1
         share = max(_NEW_SHARE, 1 / point.seen)
         point.turns += share * (turns - point.turns)
         point.step_s += share * (min(took_s, _MOST_RISE * point.step_s) - point.step_s)
+
+    def _draw_curve(self) -> None:
+        self._curve = [self._points[place] for place in sorted(self._points)]
 
     def _learn_prompt(self, took_s: float, tokens: int) -> None:
         if self.prompt_token_s:

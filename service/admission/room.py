@@ -69,6 +69,8 @@ class Room:
 
     def add(self, waiter: Waiter) -> None:
         line = self._lines.setdefault(waiter.tenant, _Line(waiter.policy, -math.inf))
+        if waiter.policy.priority != line.policy.priority:
+            line.time = -math.inf  # Each class has a time of its own.
         line.policy = waiter.policy
         line.time = self._start(line)
         (line.continuing if waiter.continues_call else line.first).append(waiter)
@@ -78,12 +80,10 @@ class Room:
         line = self._lines[waiter.tenant]
         (line.continuing if waiter.continues_call else line.first).remove(waiter)
 
-    def next(self) -> Waiter | None:
-        """Who goes next; None where nobody is ready to."""
+    def heads(self) -> list[Waiter]:
+        """Of each tenant the turn that goes next, where one is ready to; in the order in which they may go."""
         heads = [(line, head) for line in self._lines.values() if (head := line.head) is not None]
-        if not heads:
-            return None
-        return min(heads, key=lambda each: (-each[0].policy.priority, each[0].time))[1]
+        return [head for _, head in sorted(heads, key=lambda each: (-each[0].policy.priority, each[0].time))]
 
     def take(self, waiter: Waiter) -> None:
         """It goes into the engine: its tenant's time moves on."""

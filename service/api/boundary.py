@@ -6,7 +6,6 @@ that began before keeps what it said: closing behind it could lose the request t
 
 import re
 import secrets
-import traceback
 from collections.abc import Callable
 
 import orjson
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.encode import JSON
 from service.errors import ClientGone, EngineFailed, TurnError
+from service.telemetry.stacks import places_of
 
 _log = structlog.get_logger("firstword.api")
 # What may be echoed into a header and a log line.
@@ -52,7 +52,7 @@ class Boundary:
             _log_cause(error)
             if not has_started:
                 answer = error if isinstance(error, TurnError) else EngineFailed()
-                if self._clients_may_retry:
+                if self._clients_may_retry and answer.status == 503:
                     answer.headers.pop("x-should-retry", None)
                 await _send_error(pass_on, answer)
 
@@ -75,5 +75,4 @@ def _log_cause(error: BaseException) -> None:
     if isinstance(error, TurnError) and error.status != EngineFailed.status:
         return
     cause = error.__cause__ or error
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]
-    _log.error("failed", error=type(error).__name__, cause=type(cause).__name__, at=frames[-6:])
+    _log.error("failed", error=type(error).__name__, cause=type(cause).__name__, at=places_of(cause))

@@ -87,7 +87,8 @@ class _StepLogger(StatLoggerBase):
             prefilled_tokens=iteration_stats.prompt_token_stats.computed if iteration_stats else 0,
             generated_tokens=iteration_stats.num_generation_tokens if iteration_stats else 0,
             running=scheduler_stats.num_running_reqs,
-            waiting=scheduler_stats.num_waiting_reqs + scheduler_stats.num_skipped_waiting_reqs,
+            # Without those skipped: their grammars are being compiled, and they stand in nobody's way.
+            waiting=scheduler_stats.num_waiting_reqs,
             kv_usage=scheduler_stats.kv_cache_usage,
         )
         for listener in self._listeners:

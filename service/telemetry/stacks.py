@@ -42,6 +42,11 @@ def process_states() -> list[dict[str, Any]]:
     return states
 
 
+def places_of(error: BaseException) -> list[str]:
+    """Where an error was raised, the innermost place last. Places only: an exception's words can quote a conversation."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-_FRAMES:]
+
+
 def _task(task: "asyncio.Task[Any]") -> str:
     """Its chain of awaits. `Task.get_stack` shows the outermost frame alone."""
     places: list[str] = []

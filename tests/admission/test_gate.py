@@ -203,6 +203,57 @@ async def test_a_turn_that_continues_a_call_may_use_what_is_kept_from_first_ones
 
 
 @in_virtual_time
+async def test_one_that_is_owed_a_place_passes_another_tenants_first_turn_that_is_held_back() -> None:
+    gate, told, until = slow_gate(turns=2, rise_s=0.07), list[str](), asyncio.Event()
+    history = (Message("user", "Hello"), Message("assistant", "Hello!"), Message("user", "Who is it?"))
+    jobs = [(name, make_job()) for name in ("a", "b", "held back")]
+    jobs.append(("continued", replace(make_job(), messages=history, tenant="other")))
+    tasks = [asyncio.create_task(turn(gate, job, until=until, told=told, name=name)) for name, job in jobs]
+    await asyncio.sleep(0.1)
+    assert told == ["a", "b", "continued"]
+    until.set()
+    await asyncio.gather(*tasks)
+
+
+@in_virtual_time
+async def test_rendering_that_takes_all_of_the_budget_is_refused_but_for_a_turn_that_is_alone() -> None:
+    gate = slow_gate(turns=2)
+    with enter(gate, deadline_s=now_s() + 1.0) as alone:
+        async with alone.in_time():
+            await asyncio.sleep(2)
+        with enter(gate, deadline_s=now_s() + 1.0) as place:
+            with pytest.raises(Overloaded):
+                async with place.in_time():
+                    await asyncio.sleep(2)
+            assert now_s() == pytest.approx(place.deadline_s)
+
+
+@in_virtual_time
+async def test_what_we_do_of_our_own_accord_makes_nobody_be_refused() -> None:
+    gate = slow_gate(turns=1)
+    with gate.enter_behind_all(make_job()) as own:
+        async with own.start(make_turn(make_job())):
+            with enter(gate, deadline_s=now_s() + 0.001) as place:
+                assert place.forecast is not None
+            assert gate.entered == 1
+    assert (gate.entered, gate.running) == (0, 0)
+
+
+@in_virtual_time
+async def test_what_most_likely_cannot_fit_is_not_told_to_go_elsewhere() -> None:
+    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(gate, until=until, told=told))
+    await asyncio.sleep(1)
+    for _ in range(50):  # Each byte of this tenant's is a token.
+        gate.estimator.exact(gate.estimator.look_at(make_job("x" * 50)), 50)
+        gate.estimator.exact(gate.estimator.look_at(make_job("x" * 5000)), 5000)
+    with enter(gate, make_job("x" * 350), deadline_s=now_s() + 0.1):
+        pass  # Its tokens will be counted, and then it is a 400.
+    until.set()
+    await running
+
+
+@in_virtual_time
 async def test_choices_count_as_turns() -> None:
     gate, told, until = slow_gate(turns=3), list[str](), asyncio.Event()
     tasks = [asyncio.create_task(turn(gate, make_job(n=2), until=until, told=told)) for _ in range(2)]

@@ -81,3 +81,39 @@ def test_how_many_turns_keep_to_a_bound() -> None:
     feed(pace, [(16, 640)] + [(16, 0)] * 30)  # A prompt token for each token generated, about.
     assert pace.most_turns(0.2, limit=256) < alone
     assert pace.most_turns(0.001, limit=256) == 1
+
+
+def test_an_engine_that_was_slow_for_a_while_is_tried_again() -> None:
+    pace = Pace()
+    mix = [(turns, 0) for turns in range(1, 33) for _ in range(5)]
+    feed(pace, mix)
+    before = pace.most_turns(0.08, limit=100)
+    at_s = pace.last_step.at_s if pace.last_step else 0.0
+    pace.enter(at_s)
+    for turns in range(32, 3, -1):  # A neighbour takes the machine, and ever fewer turns are let in.
+        for _ in range(20):
+            at_s += 4 * (BASE_S + TURN_S * turns)
+            pace.observe(EngineStep(at_s, 0, turns, running=turns, waiting=0, kv_usage=0.0))
+    pace.leave()
+    slow = pace.most_turns(0.08, limit=100)
+    assert slow < before / 4
+    feed(pace, [(turns, 0) for _ in range(400) for turns in range(1, 5)])  # The neighbour has gone; some 40 s.
+    assert pace.last_step is not None
+    pace.doubt_beyond(4, pace.last_step.at_s)
+    assert pace.most_turns(0.08, limit=100) == pytest.approx(before, rel=0.2)
+
+
+def test_the_first_step_of_a_size_counts_no_more_than_a_slow_one() -> None:
+    pace = Pace()
+    feed(pace, [(turns, 0) for turns in (1, 2, 4) for _ in range(10)])
+    at_s = pace.last_step.at_s if pace.last_step else 0.0
+    pace.enter(at_s)
+    pace.observe(EngineStep(at_s + 30.0, 0, 16, running=16, waiting=0, kv_usage=0.0))  # The machine was paused.
+    assert pace.step_s(16) < 4 * (BASE_S + TURN_S * 16)
+
+
+def test_what_did_not_pass_the_gate_is_not_measured() -> None:
+    pace = Pace()
+    for at_s in (1.0, 3.0, 5.0):
+        pace.observe(EngineStep(at_s, 500, 1, running=1, waiting=0, kv_usage=0.0))
+    assert not pace.is_known and pace.prompt_token_s == 0

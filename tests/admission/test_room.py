@@ -19,9 +19,9 @@ def fill(room: Room, *waiters: Waiter) -> None:
 
 def order(room: Room) -> list[Waiter]:
     gone = []
-    while (head := room.next()) is not None:
-        room.take(head)
-        gone.append(head)
+    while heads := room.heads():
+        room.take(heads[0])
+        gone.append(heads[0])
     return gone
 
 
@@ -69,9 +69,7 @@ def test_a_tenant_that_has_used_little_goes_before_one_that_floods() -> None:
     room = Room()
     fill(room, *(waiter("flood") for _ in range(50)))
     for _ in range(30):
-        head = room.next()
-        assert head is not None
-        room.take(head)
+        room.take(room.heads()[0])
     quiet = [waiter("quiet") for _ in range(5)]
     fill(room, *quiet)
     assert order(room)[:5] == quiet
@@ -82,7 +80,7 @@ def test_who_is_not_ready_is_passed_over() -> None:
     slow, ready = waiter("acme"), waiter("acme")
     slow.is_ready = False
     fill(room, slow, ready)
-    assert room.next() is ready
+    assert room.heads() == [ready]
     assert len(room) == 2
 
 
@@ -92,7 +90,7 @@ def test_who_leaves_is_not_waited_for() -> None:
     fill(room, gone, stays)
     room.remove(gone)
     assert order(room) == [stays]
-    assert room.next() is None
+    assert room.heads() == []
 
 
 def test_ahead_of_a_turn_are_those_that_would_go_first() -> None:
@@ -123,3 +121,14 @@ def test_what_a_tenant_has_had_counts_also_when_none_of_its_turns_waits() -> Non
     order(room)
     fill(room, quiet := waiter("quiet"))
     assert room.ahead_of(waiter("busy")) == [quiet]
+
+
+def test_a_tenant_whose_priority_changes_begins_in_its_new_class_like_a_newcomer() -> None:
+    room = Room()
+    fill(room, *(waiter("promoted", work_s=1000.0) for _ in range(3)))
+    order(room)
+    fill(room, *(waiter("other", priority=1) for _ in range(30)))
+    for _ in range(20):
+        room.take(room.heads()[0])
+    fill(room, promoted := waiter("promoted", priority=1))
+    assert promoted in order(room)[:2]
