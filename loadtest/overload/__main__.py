@@ -48,6 +48,8 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     """Goodput over offered load: ours, `vllm serve`, and `vllm serve` at its best setting."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
     file = results_file or Path("reports") / f"overload-{'quick-' if quick else ''}{date.today().isoformat()}.json"
+    if not (measured or file.exists()):
+        raise typer.BadParameter(f"there is no {file} to report; name one with --results.")
     results = read_results(file)
     for name, turns_per_s in (part.split("=") for part in capacity.split(",") if part):
         results.set_capacity(name, float(turns_per_s))

@@ -18,7 +18,7 @@ def probe_router(rooms: Rooms) -> APIRouter:
 
     @router.api_route("/readyz", methods=["GET", "HEAD"])
     async def readyz() -> Response:
-        """200 once a real warm-up turn has been answered and until the service drains; else 503 with the state."""
+        """200 from when warm-up turns were answered and system prompts computed, until the service drains; else 503."""
         return PlainTextResponse(rooms.lifecycle.state, status_code=200 if rooms.lifecycle.is_ready else 503)
 
     @router.api_route("/metrics", methods=["GET", "HEAD"])
