@@ -186,13 +186,8 @@ class Gate:
         if others >= self._max_turns:
             raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
         waiter = place.waiter
-        ttft = self.forecast.ttft(
-            waiter,
-            self._load,
-            self._room.ahead_of(waiter),
-            limit=self._limit(waiter),
-            overtaken=self._guard.overtaking_share(waiter, now_s),
-        )
+        limit, overtaken = self._limit(waiter), self._guard.overtaking_share(waiter, now_s)
+        ttft = self.forecast.ttft(waiter, self._load, self._room.ahead_of(waiter), limit=limit, overtaken=overtaken)
         place.forecast = ttft
         # What most likely can't fit at all is told so once it is tokenized: nowhere else would it fit.
         if not others or waiter.cost.prompt_tokens > self.model.max_model_len:
@@ -200,7 +195,8 @@ class Gate:
         needed_s = ttft.likely_s if self._is_owed(waiter) else ttft.safe_s
         over_s = now_s + needed_s - place.deadline_s
         if over_s > 0:
-            self.pace.doubt_beyond(self._load.turns, now_s)
+            if self._load.turns >= limit:
+                self.pace.doubt_beyond(self._load.turns, now_s)
             budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
             raise self._refused("forecast", words, over_s)
@@ -226,6 +222,9 @@ class Gate:
         except TimeoutError:
             if waiter not in self._places:
                 return  # Let in at the very moment.
+            if self._has_room(waiter, limit=self.forecast.most_turns_owed):
+                self._take(waiter)  # It was told to wait: better into what is kept for others than away.
+                return
             if place.forecast is not None:
                 self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)
             raise self._expired(needed_s) from None
@@ -233,13 +232,16 @@ class Gate:
     def _let_in(self) -> None:
         """All who may go, in the order of the room."""
         while self._places and (waiter := self._next()) is not None:
-            self._room.take(waiter)
-            place = self._places.pop(waiter)
-            self.running += 1
-            self._load.add(waiter)
-            self.pace.enter(self._clock())
-            if place.go is not None and not place.go.done():
-                place.go.set_result(None)
+            self._take(waiter)
+
+    def _take(self, waiter: Waiter) -> None:
+        self._room.take(waiter)
+        place = self._places.pop(waiter)
+        self.running += 1
+        self._load.add(waiter)
+        self.pace.enter(self._clock())
+        if place.go is not None and not place.go.done():
+            place.go.set_result(None)
 
     def _next(self) -> Waiter | None:
         """Who goes now: the first in the room, or where that one is held back, the first of those that are owed a place."""
@@ -252,17 +254,20 @@ class Gate:
         return None
 
     def _may_go(self, waiter: Waiter) -> bool:
+        """Whether it may go now, and its prompt fits into a step beside those being computed."""
+        tokens = self._load.prompt_tokens
+        fits = not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
+        return self._has_room(waiter, limit=self._limit(waiter)) and fits
+
+    def _has_room(self, waiter: Waiter, *, limit: int) -> bool:
         if not self.running:
             return True
-        limit = self._limit(waiter)
         if self._load.turns + min(waiter.slots, limit) > limit:
             self.pace.doubt_beyond(self._load.turns, self._clock())
             return False
         step = self.pace.last_step
-        if step is not None and (step.kv_usage > _MOST_KV_USAGE or step.waiting):
-            return False  # Better here, in the order of the room, than in the engine's own line.
-        tokens = self._load.prompt_tokens
-        return not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
+        # Better here, in the order of the room, than in the engine's own line.
+        return step is None or (step.kv_usage <= _MOST_KV_USAGE and not step.waiting)
 
     def _limit(self, waiter: Waiter) -> int:
         """How many turns may run, with this one."""
