@@ -222,8 +222,10 @@ class Gate:
         except TimeoutError:
             if waiter not in self._places:
                 return  # Let in at the very moment.
-            if self._has_room(waiter, limit=self.forecast.most_turns_owed):
-                self._take(waiter)  # It was told to wait: better into what is kept for others than away.
+            # It was told to wait: better into what is kept for others than away. One such prompt at a time goes beyond a step.
+            is_step_full = not self.forecast.fits_in_step(self._load.prompt_tokens)
+            if not is_step_full and self._has_room(waiter, limit=self.forecast.most_turns_owed):
+                self._take(waiter)
                 return
             if place.forecast is not None:
                 self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)

@@ -216,6 +216,24 @@ async def test_one_that_is_owed_a_place_passes_another_tenants_first_turn_that_i
 
 
 @in_virtual_time
+async def test_a_turn_whose_time_is_up_may_use_what_is_kept() -> None:
+    gate, told, until = slow_gate(turns=2, rise_s=0.07), list[str](), asyncio.Event()
+    names = ["a", "b", "in the last moment", "refused"]
+    begun_s = now_s()
+    tasks = [
+        asyncio.create_task(turn(gate, until=until, told=told, name=name, deadline_s=begun_s + 60 + place))
+        for place, name in enumerate(names)
+    ]
+    await asyncio.sleep(50)
+    assert told == names[:2]
+    await asyncio.sleep(20)
+    assert told == names[:3]
+    assert isinstance(tasks[3].exception(), Overloaded)
+    until.set()
+    await asyncio.gather(*tasks[:3])
+
+
+@in_virtual_time
 async def test_rendering_that_takes_all_of_the_budget_is_refused_but_for_a_turn_that_is_alone() -> None:
     gate = slow_gate(turns=2)
     with enter(gate, deadline_s=now_s() + 1.0) as alone:
