@@ -8,7 +8,7 @@ from service.admission.room import Waiter
 # Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: of turns that run,
 # and of prompts that it computes. Prompts queue one behind the other, and a budget for the first word leaves little time for
 # that. In a wave no more calls are offered than the engine can do: what came together will not come together again.
-_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.8, 0.5
+_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.85, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
 
 
