@@ -8,16 +8,13 @@ from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
 from service.adapters import Adapters
 from service.admission import Gate
 from service.catalogue import Catalogue
 from service.domain import Caller
 from service.engine.base import Engine
 from service.errors import CutOff, InvalidRequest, NotReady
-from service.normalize import normalize
-from service.schema.request import parse_request
+from service.normalize import own_job
 from service.warmth import Warmth
 
 _WARMUP_TOKENS = 8
@@ -147,10 +144,8 @@ class Lifecycle:
         return True
 
     async def _warm_up(self, turn_id: str, prompt: str, **fields: Any) -> None:
-        catalogue = Catalogue(self._engine.model)
-        asked = {"model": catalogue.card.name, "messages": [{"role": "user", "content": prompt}], "max_tokens": _WARMUP_TOKENS}
-        request = parse_request(orjson.dumps(asked | fields), max_messages=1)
-        job = normalize(request, caller=Caller(tenant="warmup"), turn_id=turn_id, catalogue=catalogue, max_choices=1)
+        asked = {"messages": [{"role": "user", "content": prompt}], "max_tokens": _WARMUP_TOKENS} | fields
+        job = own_job(asked, caller=Caller(tenant="warmup"), turn_id=turn_id, catalogue=Catalogue(self._engine.model))
         async with aclosing(self._engine.generate(await self._engine.prepare(job))) as steps:
             async for _ in steps:
                 pass

@@ -23,8 +23,7 @@ from service.catalogue import Catalogue
 from service.domain import Adapter, Caller, ChatJob, EngineStep, Finished, Usage
 from service.engine.base import Engine
 from service.errors import ModelNotFound, StartError, TurnError
-from service.normalize import normalize
-from service.schema.request import parse_request
+from service.normalize import own_job
 from service.settings import SystemPrompt
 from service.telemetry.metrics import Telemetry
 
@@ -111,8 +110,8 @@ class Warmth:
             _log.info("system prompts are warm", prompts=len(self.prompts), cached_tokens=cached_tokens)
 
     async def keep(self) -> None:
-        """For ever: compute again what has most likely been evicted, and what a new tenant needs."""
-        while True:
+        """For ever, where any is configured: compute again what has most likely been evicted, and what a new tenant needs."""
+        while self.prompts:
             await asyncio.sleep(POLL_S)
             for number, prompt, caller in self._cold():
                 if await self._was_warmed(number, prompt, caller):
@@ -196,11 +195,12 @@ class Warmth:
             {"role": "system", "content": prompt.system + more_system},
             {"role": "user", "content": _FIRST_WORDS},
         ]
-        asked: dict[str, Any] = {"model": prompt.model or self.catalogue.card.name, "messages": messages, "max_tokens": 1}
+        asked: dict[str, Any] = {"messages": messages, "max_tokens": 1}
+        if prompt.model:
+            asked |= {"model": prompt.model}
         if prompt.tools:
             asked |= {"tools": prompt.tools}
-        request = parse_request(orjson.dumps(asked), max_messages=len(messages))
-        return normalize(request, caller=caller, turn_id=_turn_id(), catalogue=self.catalogue, max_choices=1)
+        return own_job(asked, caller=caller, turn_id=_turn_id(), catalogue=self.catalogue)
 
     async def _compute(self, job: ChatJob) -> Usage:
         """Through the gate, behind everybody: what it takes of the engine is known to those who forecast."""
