@@ -112,7 +112,7 @@ class Service:
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
         self._server = _Server(server_config(app, rooms.settings))
-        longest = LongestPrefill(max_model_len=rooms.engine.model.max_model_len)
+        longest = LongestPrefill(rooms.gate.load, max_model_len=rooms.engine.model.max_model_len)
         self._watchdog = Watchdog(
             stall_s=rooms.settings.engine_stall_s,
             unfinished=lambda: rooms.engine.unfinished,

@@ -7,10 +7,12 @@ which the whole process was paused (a frozen container, a suspended machine) is 
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from service.admission import Load
 from service.domain import EngineStep
 
 _TICKS_PER_STALL = 10
@@ -19,6 +21,8 @@ _DEARER = 2.0
 """A long prompt's tokens cost more each than those of the prompts measured: attention grows with the square of the length."""
 _LEAST_MEASURED_TOKENS = 256
 """In a step that prefills less, other work is too much of its time."""
+_REMEMBERED_STEPS = 32
+"""Of those measured: one in which the machine was paused is forgotten in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +114,32 @@ class _Silence:
 
 
 class LongestPrefill:
-    """How long one step may take: a prefill of the whole context, at half of the slowest pace measured."""
+    """How long the present step may take: a prefill of the whole context, at half of the slowest pace measured lately; nothing
+    where there is no prompt to compute.
+    """
 
-    def __init__(self, *, max_model_len: int) -> None:
+    def __init__(self, load: Load, *, max_model_len: int) -> None:
+        self._load = load
         self._max_model_len = max_model_len
-        self._s_per_token = 0.0
+        self._s_per_token: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
+        self._slowest_s = 0.0
+        self._done = 0
+        """Prompts, by the last step. One that was given up since may still be in the present step."""
         self._last: EngineStep | None = None
 
     def on_step(self, step: EngineStep) -> None:
         """Listens to the engine. Only a step that follows another at once shows how long it took."""
-        last, self._last = self._last, step
+        last, self._last, self._done = self._last, step, self._load.prompts_done
         if last and last.running + last.waiting and step.prefilled_tokens >= _LEAST_MEASURED_TOKENS:
-            self._s_per_token = max(self._s_per_token, (step.at_s - last.at_s) / step.prefilled_tokens)
+            self._s_per_token.append((step.at_s - last.at_s) / step.prefilled_tokens)
+            self._slowest_s = max(self._s_per_token)
 
     def expected_step_s(self) -> float:
-        return _DEARER * self._s_per_token * self._max_model_len
+        """Called on another thread than the rest."""
+        return _DEARER * self._slowest_s * self._max_model_len if self._may_prefill() else 0.0
+
+    def _may_prefill(self) -> bool:
+        # A turn that the engine threw out for want of KV blocks waits, and then has its whole text computed again, in pieces.
+        last = self._last
+        is_computed_again = last is not None and (last.waiting > 0 or last.generated_tokens < last.running)
+        return is_computed_again or self._load.prompts_given > self._done

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.domain import EngineStep
+from service.admission import Load
+from service.admission.estimate import Cost
+from service.admission.room import Waiter
+from service.domain import EngineStep, TenantPolicy
 from service.watchdog import LongestPrefill, Stall, Watchdog
 from tests.service_under_test import until
 
@@ -42,8 +45,8 @@ class Watched:
         self.loop.close()
 
 
-def a_step(*, at_s: float = 0.0, prefilled: int = 0, running: int = 1) -> EngineStep:
-    return EngineStep(at_s=at_s, prefilled_tokens=prefilled, generated_tokens=1, running=running, waiting=0, kv_usage=0.0)
+def a_step(*, at_s: float = 0.0, prefilled: int = 0, running: int = 1, waiting: int = 0) -> EngineStep:
+    return EngineStep(at_s=at_s, prefilled_tokens=prefilled, generated_tokens=1, running=running, waiting=waiting, kv_usage=0.0)
 
 
 @pytest.fixture
@@ -103,7 +106,9 @@ def test_a_blocked_event_loop_is_a_hang_of_its_own(watched: Watched) -> None:
 
 
 def test_the_longest_prefill_is_the_whole_context_at_half_of_the_slowest_pace_measured() -> None:
-    longest = LongestPrefill(max_model_len=1000)
+    load = Load()
+    load.add(a_waiter())
+    longest = LongestPrefill(load, max_model_len=1000)
     assert longest.expected_step_s() == 0
     longest.on_step(a_step(at_s=1.0, running=0))
     longest.on_step(a_step(at_s=9.0, prefilled=500))  # After an idle time: how long it took is unknown.
@@ -112,3 +117,49 @@ def test_the_longest_prefill_is_the_whole_context_at_half_of_the_slowest_pace_me
     longest.on_step(a_step(at_s=10.5, prefilled=500))
     longest.on_step(a_step(at_s=11.0, prefilled=1))  # Most of this one is not prefill.
     assert longest.expected_step_s() == pytest.approx(4.0)
+
+
+def a_waiter() -> Waiter:
+    return Waiter("acme", TenantPolicy(), False, Cost(900, 900, 10), 1.0, slots=1)
+
+
+def measured(load: Load) -> LongestPrefill:
+    """One that has seen a prefill of 0.001 s a token: 2 s are expected for the whole context."""
+    longest = LongestPrefill(load, max_model_len=1000)
+    longest.on_step(a_step(at_s=0.5))
+    longest.on_step(a_step(at_s=1.0, prefilled=500))
+    return longest
+
+
+def test_nothing_is_expected_where_no_prompt_is_to_be_computed() -> None:
+    load, one, other = Load(), a_waiter(), a_waiter()
+    longest = measured(load)
+    assert longest.expected_step_s() == 0
+    load.add(one)
+    assert longest.expected_step_s() == pytest.approx(2)
+    load.begun(one)
+    longest.on_step(a_step(at_s=1.5))
+    assert longest.expected_step_s() == 0
+    load.add(other)
+    load.remove(other, has_begun=False)  # Given up, and perhaps already in a step.
+    assert longest.expected_step_s() == pytest.approx(2)
+    longest.on_step(a_step(at_s=2.0))
+    assert longest.expected_step_s() == 0
+
+
+@pytest.mark.parametrize("step", [a_step(at_s=2.0, waiting=1), a_step(at_s=2.0, running=2)])
+def test_a_turn_that_the_engine_threw_out_is_computed_again(step: EngineStep) -> None:
+    longest = measured(Load())
+    longest.on_step(step)
+    assert longest.expected_step_s() == pytest.approx(2)
+
+
+def test_a_pause_of_the_machine_is_forgotten() -> None:
+    load = Load()
+    load.add(a_waiter())
+    longest = measured(load)
+    longest.on_step(a_step(at_s=101.0, prefilled=500))
+    assert longest.expected_step_s() == pytest.approx(400)
+    for number in range(40):
+        longest.on_step(a_step(at_s=101.5 + number / 2, prefilled=500))
+    assert longest.expected_step_s() == pytest.approx(2)

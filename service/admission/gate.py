@@ -101,7 +101,7 @@ class Gate:
         self._behind = 0
         """Of those that have entered, what nobody waits for."""
         self._room = Room()
-        self._load = Load()
+        self.load = Load()
         self._max_turns = max_turns
         self._on_refusal = on_refusal
         self._clock = clock
@@ -143,8 +143,8 @@ class Gate:
         """Whether a turn that nobody waits for, with so many tokens to compute, would be in nobody's way."""
         if not self.entered:
             return True
-        is_half_empty = not self.waiting and 2 * self._load.turns < self.forecast.most_turns
-        return is_half_empty and self.forecast.fits_in_step(self._load.prompt_tokens + prompt_tokens)
+        is_half_empty = not self.waiting and 2 * self.load.turns < self.forecast.most_turns
+        return is_half_empty and self.forecast.fits_in_step(self.load.prompt_tokens + prompt_tokens)
 
     async def until_empty(self) -> None:
         """Return once no turn is in the service."""
@@ -187,7 +187,7 @@ class Gate:
             raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
         waiter = place.waiter
         limit, overtaken = self._limit(waiter), self._guard.overtaking_share(waiter, now_s)
-        ttft = self.forecast.ttft(waiter, self._load, self._room.ahead_of(waiter), limit=limit, overtaken=overtaken)
+        ttft = self.forecast.ttft(waiter, self.load, self._room.ahead_of(waiter), limit=limit, overtaken=overtaken)
         place.forecast = ttft
         # What most likely can't fit at all is told so once it is tokenized: nowhere else would it fit.
         if not others or waiter.cost.prompt_tokens > self.model.max_model_len:
@@ -195,8 +195,8 @@ class Gate:
         needed_s = ttft.likely_s if self._is_owed(waiter) else ttft.safe_s
         over_s = now_s + needed_s - place.deadline_s
         if over_s > 0:
-            if self._load.turns >= limit:
-                self.pace.doubt_beyond(self._load.turns, now_s)
+            if self.load.turns >= limit:
+                self.pace.doubt_beyond(self.load.turns, now_s)
             budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
             raise self._refused("forecast", words, over_s)
@@ -214,7 +214,7 @@ class Gate:
         if waiter not in self._places:
             return
         place.go = asyncio.get_running_loop().create_future()
-        needed_s = self.forecast.first_token_s(waiter.cost.uncached_tokens, self._load.turns)
+        needed_s = self.forecast.first_token_s(waiter.cost.uncached_tokens, self.load.turns)
         left_s = place.deadline_s - needed_s - self._clock()
         try:
             async with asyncio.timeout(max(0.0, left_s) if math.isfinite(left_s) else None):
@@ -223,7 +223,7 @@ class Gate:
             if waiter not in self._places:
                 return  # Let in at the very moment.
             # It was told to wait: better into what is kept for others than away. One such prompt at a time goes beyond a step.
-            is_step_full = not self.forecast.fits_in_step(self._load.prompt_tokens)
+            is_step_full = not self.forecast.fits_in_step(self.load.prompt_tokens)
             if not is_step_full and self._has_room(waiter, limit=self.forecast.most_turns_owed):
                 self._take(waiter)
                 return
@@ -240,7 +240,7 @@ class Gate:
         self._room.take(waiter)
         place = self._places.pop(waiter)
         self.running += 1
-        self._load.add(waiter)
+        self.load.add(waiter)
         self.pace.enter(self._clock())
         if place.go is not None and not place.go.done():
             place.go.set_result(None)
@@ -257,15 +257,15 @@ class Gate:
 
     def _may_go(self, waiter: Waiter) -> bool:
         """Whether it may go now, and its prompt fits into a step beside those being computed."""
-        tokens = self._load.prompt_tokens
+        tokens = self.load.prompt_tokens
         fits = not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
         return self._has_room(waiter, limit=self._limit(waiter)) and fits
 
     def _has_room(self, waiter: Waiter, *, limit: int) -> bool:
         if not self.running:
             return True
-        if self._load.turns + min(waiter.slots, limit) > limit:
-            self.pace.doubt_beyond(self._load.turns, self._clock())
+        if self.load.turns + min(waiter.slots, limit) > limit:
+            self.pace.doubt_beyond(self.load.turns, self._clock())
             return False
         step = self.pace.last_step
         # Better here, in the order of the room, than in the engine's own line.
@@ -279,11 +279,11 @@ class Gate:
         """Whether it may use what is kept from others: one that continues a call has nowhere else to go, and a tenant that has
         had less than its share, while others use theirs, is to get it.
         """
-        is_alone = self._load.by_tenant.keys() <= {waiter.tenant}
+        is_alone = self.load.by_tenant.keys() <= {waiter.tenant}
         return waiter.continues_call or (not is_alone and self._room.has_credit(waiter))
 
     def _begun(self, place: Place) -> None:
-        self._load.begun(place.waiter)
+        self.load.begun(place.waiter)
         self.estimator.begun(place.asked)
         actual_s = self._clock() - place.entered_s
         if place.forecast is not None:
@@ -295,7 +295,7 @@ class Gate:
         if place.waiter in self._places:
             return  # It has not come as far as the engine.
         self.running -= 1
-        self._load.remove(place.waiter, has_begun=place.has_begun)
+        self.load.remove(place.waiter, has_begun=place.has_begun)
         self.pace.leave()
         self._let_in()
 

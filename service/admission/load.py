@@ -12,17 +12,23 @@ class Load:
     """Choices being generated, or whose prompt is being computed."""
     prompt_tokens: int = 0
     """To be computed, of turns without a first token yet."""
+    prompts_given: int = 0
+    """Ever, to the engine."""
+    prompts_done: int = 0
+    """Of those: computed, or no longer wanted."""
     by_tenant: Counter[str] = field(default_factory=Counter)
     """The turns of each tenant that has any."""
 
     def add(self, waiter: Waiter) -> None:
         self.turns += waiter.slots
         self.prompt_tokens += waiter.cost.uncached_tokens
+        self.prompts_given += 1
         self.by_tenant[waiter.tenant] += waiter.slots
 
     def begun(self, waiter: Waiter) -> None:
         """Its prompt has been computed."""
         self.prompt_tokens -= waiter.cost.uncached_tokens
+        self.prompts_done += 1
 
     def remove(self, waiter: Waiter, *, has_begun: bool) -> None:
         if not has_begun:
