@@ -16,7 +16,7 @@ from service.engine.base import Engine
 from service.errors import AdapterRefused, StartError
 from service.follow import POLL_S, changes
 from service.settings import AdapterSetting, read_adapters
-from service.telemetry.metrics import Telemetry
+from service.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger("firstword.adapters")
 _IDLE_POLL_S = 0.1
@@ -47,7 +47,7 @@ class Adapters:
         try:
             wanted = await asyncio.to_thread(read_adapters, file)
         except StartError as error:
-            self._telemetry.adapter_loads.labels("file_unreadable").inc()
+            self._telemetry.metrics.adapter_loads.labels("file_unreadable").inc()
             _log.error("the settings file cannot be used; adapters stay as they are", reason=str(error))
             return
         if is_first and wanted == self._wanted:  # As it was read at the start.
@@ -68,7 +68,7 @@ class Adapters:
             try:
                 await self._load(setting, current)
             except AdapterRefused as error:
-                self._telemetry.adapter_loads.labels("refused").inc()
+                self._telemetry.metrics.adapter_loads.labels("refused").inc()
                 _log.error("adapter refused", adapter=setting.name, reason=str(error))
 
     async def _load(self, setting: AdapterSetting, current: Adapter | None) -> None:
@@ -81,7 +81,7 @@ class Adapters:
         self._catalogue.add(adapter)
         if current is not None:
             self._let_go(current)
-        self._telemetry.adapter_loads.labels("loaded").inc()
+        self._telemetry.metrics.adapter_loads.labels("loaded").inc()
         _log.info("adapter loaded", adapter=adapter.name, path=adapter.path)
 
     async def _make_room(self, name: str, current: Adapter | None) -> None:

@@ -1,5 +1,6 @@
 """`create_app(settings, engine, keys)`: the only wiring. No globals, nothing read from the environment."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 from service import __version__
 from service.adapters import Adapters
 from service.admission import Gate
+from service.api.access import AccessLog
 from service.api.boundary import Boundary
 from service.api.probes import probe_router
 from service.api.routes import OPENAPI_MODELS, chat_router
@@ -17,24 +19,28 @@ from service.auth import KeyRing
 from service.catalogue import Catalogue
 from service.engine.base import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
-from service.lifecycle import Lifecycle
+from service.lifecycle import Lifecycle, State
 from service.limits import Limits
 from service.settings import Settings
-from service.telemetry.metrics import Telemetry
+from service.telemetry.exposition import Exposition
+from service.telemetry.steps import StepTimes
+from service.telemetry.telemetry import Telemetry
+from service.telemetry.traces import Traces
 from service.turn import Rooms
 from service.warmth import Warmth
 
 
-def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
+def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces | None = None) -> FastAPI:
     """The ASGI application around a cold engine; `app.state.rooms` is what it was wired from. Starting it is `serve`'s."""
     catalogue = Catalogue(engine.model, settings.model_aliases)
-    telemetry = Telemetry(ttft_budget_s=settings.ttft_budget_s, model=engine.model.name)
-    gate = Gate(
-        max_turns=settings.max_turns,
-        model=engine.model,
-        tpot_bound_s=settings.tpot_bound_s,
-        on_refusal=lambda reason: telemetry.refusals.labels(reason).inc(),
+    telemetry = Telemetry(
+        model=engine.model.name,
+        ttft_budget_s=settings.ttft_budget_s,
+        max_tenants=settings.metrics_max_tenants,
+        traces=traces,
     )
+    engine.watch_steps(StepTimes(telemetry.metrics.engine_step).on_step)
+    gate = Gate(max_turns=settings.max_turns, model=engine.model, tpot_bound_s=settings.tpot_bound_s)
     engine.watch_steps(gate.observe)
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
     warmth = Warmth(engine, gate, catalogue, telemetry, settings.system_prompts, keys.callers)
@@ -48,13 +54,6 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
         lameduck_s=settings.lameduck_s,
         drain_timeout_s=settings.drain_timeout_s,
     )
-    telemetry.expose("firstword_turns_running", "Turns in the engine.", lambda: gate.running)
-    telemetry.expose("firstword_turns_waiting", "Turns being tokenized, or waiting for the engine.", lambda: gate.waiting)
-    telemetry.expose(
-        "firstword_turns_limit", "Turns that may run at once, as measured steps allow.", lambda: gate.forecast.most_turns
-    )
-    telemetry.expose("firstword_ready", "1 while /readyz says ready.", lambda: lifecycle.is_ready)
-    telemetry.expose("firstword_adapters", "LoRA adapters that `model` may name.", lambda: len(catalogue.adapters))
     for tenant in keys.tenants:
         telemetry.add_tenant(tenant)
     rooms = Rooms(
@@ -68,7 +67,9 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
         warmth=warmth,
         engine=engine,
         telemetry=telemetry,
+        exposition=Exposition(telemetry.metrics.registry),
     )
+    _connect_gauges(rooms)
 
     # No /docs pages: they load scripts from elsewhere. The OpenAPI document is open.
     app = FastAPI(title="Firstword", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -76,9 +77,32 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing) -> FastAPI:
     app.include_router(chat_router(rooms))
     app.include_router(probe_router(rooms))
     app.add_middleware(Boundary, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
+    app.add_middleware(AccessLog, telemetry=telemetry)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
+
+
+def _connect_gauges(rooms: Rooms) -> None:
+    """What is read when somebody scrapes, on the scraper's thread."""
+    metrics, gate, lifecycle, card = rooms.telemetry.metrics, rooms.gate, rooms.lifecycle, rooms.engine.model
+    metrics.turns_running.set_function(lambda: gate.running)
+    metrics.turns_waiting.set_function(lambda: gate.waiting)
+    metrics.turns_limit.set_function(lambda: gate.forecast.most_turns)
+    metrics.tpot_bound.set(rooms.settings.tpot_bound_s)
+    metrics.engine_silent.set_function(gate.engine_silent_s)
+    metrics.ready.set_function(lambda: lifecycle.is_ready)
+    for state in State:
+        metrics.state.labels(state).set_function(partial(_is_state, lifecycle, state))
+    metrics.drain_deadline.set_function(lambda: lifecycle.drain_deadline_timestamp_s)
+    metrics.adapters.set_function(lambda: len(rooms.catalogue.adapters))
+    metrics.describe_build(
+        version=__version__, engine=card.engine, model=card.name, revision=card.revision, fingerprint=card.fingerprint
+    )
+
+
+def _is_state(lifecycle: Lifecycle, state: State) -> bool:
+    return lifecycle.state is state
 
 
 async def _as_turn_error(request: Request, error: Exception) -> Any:

@@ -13,7 +13,7 @@ from service.domain import Caller, TenantPolicy
 from service.errors import NotAuthenticated, StartError
 from service.follow import POLL_S, changes
 from service.key_file import KeyEntry, KeyFile, keyed_digest, public_id, read_key_file
-from service.telemetry.metrics import Telemetry
+from service.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger("firstword.keys")
 _MOST_CREDENTIALS = 8

@@ -20,6 +20,7 @@ from service.progress import say, step
 from service.serve import Service, bind, leave, leave_on_signals
 from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
 from service.telemetry.logs import configure_logs
+from service.telemetry.traces import Traces
 from service.turn import Rooms
 
 app = typer.Typer(
@@ -57,8 +58,17 @@ def serve() -> None:
     keys, made_key = _keys(settings)
     sock = bind(settings)
     engine = _engine(settings)
-    application = create_app(settings, engine, keys)
+    traces = Traces.configured(
+        endpoint=settings.otlp_endpoint,
+        protocol=settings.otlp_protocol,
+        sample_ratio=settings.trace_sample_ratio,
+        version=__version__,
+    )
+    application = create_app(settings, engine, keys, traces)
     rooms: Rooms = application.state.rooms
+    if settings.metrics_port is not None:
+        port = rooms.exposition.serve(settings.host, settings.metrics_port)
+        say(f"Metrics at http://{_reachable(settings.host)}:{port}/metrics")
     url = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
 
     async def run() -> int:
@@ -98,11 +108,11 @@ def _engine(settings: Settings) -> Engine:
 
         name = settings.served_model_name or ("scripted" if settings.model == EMBEDDED_MODEL else settings.model)
         return ScriptedEngine(name, {"max_adapters": settings.adapter_places, **settings.engine_args})
-    model, name = settings.model, settings.model
+    model, name, revision = settings.model, settings.model, None
     if model == EMBEDDED_MODEL:
-        from service.engine.embedded import MODEL_NAME, ensure_embedded_model
+        from service.engine.embedded import MODEL_NAME, REVISION, ensure_embedded_model
 
-        model, name = str(ensure_embedded_model(say)), MODEL_NAME
+        model, name, revision = str(ensure_embedded_model(say)), MODEL_NAME, REVISION
     elif Path(model).is_dir():
         model, name = str(Path(model).resolve()), Path(model).resolve().name
     elif model.startswith(("/", ".", "~")):
@@ -120,6 +130,9 @@ def _engine(settings: Settings) -> Engine:
             tool_parser=settings.tool_parser,
             reasoning_parser=settings.reasoning_parser,
             max_adapters=settings.adapter_places,
+            revision=revision,
+            otlp_endpoint=settings.otlp_endpoint,
+            otlp_protocol=settings.otlp_protocol,
         )
 
 

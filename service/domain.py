@@ -6,9 +6,9 @@ sequence of steps, each the events of one engine output.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -41,6 +41,14 @@ class Caller:
     policy: TenantPolicy = TenantPolicy()
 
 
+class Stage(NamedTuple):
+    """A part of a turn's way, in monotonic seconds."""
+
+    name: str
+    begin_s: float
+    end_s: float
+
+
 @dataclass(slots=True)
 class Arrival:
     """A request as it came in. Times are monotonic seconds."""
@@ -48,6 +56,10 @@ class Arrival:
     body: bytes
     at_s: float
     """When its headers were here."""
+    stages: tuple[Stage, ...] = ()
+    """What it has passed until its body was whole."""
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
+    """The caller's trace context (W3C), as far as it sent one."""
     asked_budget: str | None = None
     """Its own time-to-first-token budget, as its header says it."""
     gone_s: float | None = None
@@ -329,6 +341,10 @@ class ModelCard:
     """The longest text one token can stand for: more characters than this times max_model_len cannot fit."""
     fingerprint: str
     """Changes with whatever could change an answer: model, revision, engine, arguments."""
+    engine: str = ""
+    """Whose steps these are, with its version."""
+    revision: str = "local"
+    """Of the model, where it has one."""
     traits: TemplateTraits = TemplateTraits()
 
 

@@ -148,14 +148,15 @@ class UnsupportedMediaType(TurnError):
 
 
 class RateLimited(TurnError):
-    """One of the tenant's own limits; `kind` is what it counts, in OpenAI's words. `retry_after_s` None: never as it is."""
+    """One of the tenant's own limits; `reason` is which. `retry_after_s` None: never as it is."""
 
     status = 429
     code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, kind: Literal["requests", "tokens"], retry_after_s: int | None) -> None:
+    def __init__(self, message: str, *, reason: Literal["turns", "requests", "tokens"], retry_after_s: int | None) -> None:
         super().__init__(message)
-        self.type = kind
+        self.reason = reason
+        self.type = "tokens" if reason == "tokens" else "requests"  # What it counts, in OpenAI's words.
         # Without advice to the contrary an SDK would send what can never fit again and again.
         self.headers |= {"x-should-retry": "false"} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
@@ -172,7 +173,7 @@ class EngineFailed(TurnError):
 
 
 class Overloaded(TurnError):
-    """No room for one more turn. Cheap to say, safe to try elsewhere: nothing was generated. `reason`: one word, for the log."""
+    """No room for one more turn. Cheap to say, safe to try elsewhere: nothing was generated. `reason`: a word of the metrics'."""
 
     status = 503
     type = "server_error"
@@ -190,6 +191,7 @@ class NotReady(TurnError):
     status = 503
     type = "server_error"
     code = "not_ready"
+    reason = "not_ready"
 
     def __init__(self, state: str) -> None:
         super().__init__(f"The service is {state}; try another replica, or again later.")

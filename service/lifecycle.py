@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
@@ -63,6 +64,7 @@ class Lifecycle:
         self._is_lameduck = False
         self._is_cutting_off = False
         self._turns: set[asyncio.Task[Any]] = set()
+        self._drain_deadline_s: float | None = None
 
     @property
     def state(self) -> State:
@@ -72,6 +74,12 @@ class Lifecycle:
     def is_ready(self) -> bool:
         """Proxies may send turns: a real warm-up turn has been answered, and the service is not draining."""
         return self.state is State.READY
+
+    @property
+    def drain_deadline_timestamp_s(self) -> float:
+        """When the drain cuts off what still runs, in seconds since 1970, as the clock now stands; 0 without a drain."""
+        deadline_s = self._drain_deadline_s
+        return 0.0 if deadline_s is None else time.time() + deadline_s - time.monotonic()  # For drain_deadline alone.
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -122,6 +130,7 @@ class Lifecycle:
         True when all turns finished.
         """
         self._state = State.DRAINING
+        self._drain_deadline_s = time.monotonic() + self._lameduck_s + self._drain_timeout_s
         if self._keeping_warm is not None:
             self._keeping_warm.cancel()
         self._is_lameduck = True

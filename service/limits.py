@@ -97,24 +97,26 @@ class _Tenant:
             return RateLimited(
                 f"This turn asks for about {tokens} tokens, messages and max_tokens together; your limit is {most} tokens per "
                 "minute (tokens_per_min), so it can never be admitted. Shorten the messages or lower max_tokens.",
-                kind="tokens",
+                reason="tokens",
                 retry_after_s=None,
             )
-        waits: list[tuple[float, Literal["requests", "tokens"], str]] = []
+        waits: list[tuple[float, Literal["turns", "requests", "tokens"], str]] = []
         if policy.max_turns and self.turns >= policy.max_turns:
             # One of as many turns ends about every so often.
-            waits.append((self.turn_s / self.turns, "requests", f"{policy.max_turns} turns at once (max_turns)"))
+            waits.append((self.turn_s / self.turns, "turns", f"{policy.max_turns} turns at once (max_turns)"))
         if limit := policy.requests_per_min:
             wait_s = self.requests.wait_s(1, limit, now_s)
             waits.append((wait_s, "requests", f"{limit} requests per minute (requests_per_min)"))
         if most:
             asked = f"{most} tokens per minute (tokens_per_min); this turn asks for about {tokens}"
             waits.append((self.tokens.wait_s(tokens, most, now_s), "tokens", asked))
-        wait_s, kind, what = max(waits, default=(0.0, "requests", ""))
+        wait_s, reason, what = max(waits, default=(0.0, "requests", ""))
         if not wait_s:
             return None
         retry_after_s = max(1, math.ceil(wait_s - _ROUNDING))
-        return RateLimited(f"Over your limit of {what}. Try again in {retry_after_s} s.", kind=kind, retry_after_s=retry_after_s)
+        return RateLimited(
+            f"Over your limit of {what}. Try again in {retry_after_s} s.", reason=reason, retry_after_s=retry_after_s
+        )
 
 
 class Charge:

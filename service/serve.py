@@ -29,6 +29,7 @@ _log = structlog.get_logger("firstword.serve")
 _ENGINE_STOP_S = 1.0
 _SERVER_STOP_S = 3.0
 _LOG_CLOSE_S = 1.0
+_TRACES_CLOSE_S = 2.0
 _CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
 _OTHER_FILES = 200
@@ -208,6 +209,7 @@ def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:
     """
     with contextlib.suppress(Exception):
         rooms.engine.stop(_ENGINE_STOP_S)
+    rooms.telemetry.close(_TRACES_CLOSE_S)
     log.close_within(_LOG_CLOSE_S)
     _exit(status)
 

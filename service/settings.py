@@ -180,6 +180,23 @@ class Settings(BaseSettings):
         default_factory=list,
         description="A JSON list of `{system, tools, tenants, model}`: kept in the prefix cache, so that calls begin early.",
     )
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="A port of its own for `/metrics`, on threads of its own; 0 takes a free one."
+    )
+    metrics_on_main_port: bool = Field(default=True, description="Whether the main port answers `/metrics` too, without a key.")
+    metrics_max_tenants: int = Field(
+        default=50, ge=1, description="Tenants with a metrics label of their own; those beyond are counted as `other`."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, min_length=1, description="The OpenTelemetry collector that traces go to; without it there are none."
+    )
+    otlp_protocol: Literal["grpc", "http/protobuf"] = Field(
+        default="grpc",
+        description="How to speak to it; for `http/protobuf`, `/v1/traces` is added where the endpoint has no path.",
+    )
+    trace_sample_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="The part of turns that is traced, of those whose caller sends no trace context."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`json` for machines, `console` for people; `auto`: console on a terminal."
     )

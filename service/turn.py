@@ -9,7 +9,7 @@ from service.admission import Gate, Place
 from service.admission.budget import ttft_budget_s
 from service.auth import KeyRing
 from service.catalogue import Catalogue
-from service.domain import Arrival, Caller, ChatJob, Event, Finished, Step, TextDelta, ToolCallDelta, Usage
+from service.domain import Arrival, Caller, ChatJob, Finished, Step, Usage
 from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
@@ -18,7 +18,9 @@ from service.limits import Charge, Limits, estimate_tokens
 from service.normalize import normalize
 from service.schema.request import parse_request
 from service.settings import Settings
-from service.telemetry.metrics import Telemetry, TurnRecord
+from service.telemetry.exposition import Exposition
+from service.telemetry.record import TurnRecord
+from service.telemetry.telemetry import Telemetry
 from service.warmth import Warmth
 
 
@@ -36,6 +38,7 @@ class Rooms:
     warmth: Warmth
     engine: Engine
     telemetry: Telemetry
+    exposition: Exposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,11 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
         with charged as charge, rooms.catalogue.using(job.adapter), admitted as place:
             async with place.in_time():
                 prepared = await rooms.engine.prepare(job)
+            record.passed("render")
             charge.prepared(prepared)
-            async with place.start(prepared), aclosing(rooms.engine.generate(prepared)) as steps:
+            generating = aclosing(rooms.engine.generate(prepared, trace_headers=record.trace_headers))
+            async with place.start(prepared), generating as steps:
+                record.passed("wait")
                 books = _Books(record, place, charge, rooms.warmth, job)
                 opening = await _opening(steps, books)
                 charge.has_begun = True
@@ -120,18 +126,17 @@ async def _chunks(
     lifecycle: Lifecycle,
 ) -> AsyncGenerator[bytes, None]:
     step = opening
-    is_heard = False
     try:
         with lifecycle.until_cut_off():
             while True:
-                if not is_heard and any(map(_is_heard, step)):
-                    is_heard = True
-                    books.record.first_word()
+                books.record.said(step)
                 if step and isinstance(end := step[-1], Finished):
                     books.finished(end.usage)
+                    books.record.framed()
                     yield encoder.encode(step)
                     return
                 if chunk := encoder.encode(step):
+                    books.record.framed()
                     yield chunk
                 step = await anext(steps)
                 books.stepped()
@@ -140,8 +145,3 @@ async def _chunks(
         if encoder.has_begun:
             yield error_event(error.as_openai())
         raise
-
-
-def _is_heard(event: Event) -> bool:
-    """Text, or a call that something else answers: a thought is shown at most."""
-    return isinstance(event, ToolCallDelta) or (isinstance(event, TextDelta) and bool(event.text))

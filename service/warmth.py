@@ -25,7 +25,7 @@ from service.engine.base import Engine
 from service.errors import ModelNotFound, StartError, TurnError
 from service.normalize import own_job
 from service.settings import SystemPrompt
-from service.telemetry.metrics import Telemetry
+from service.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger("firstword.warmth")
 POLL_S = 1.0
@@ -131,7 +131,7 @@ class Warmth:
         if was_found:
             self._lifetime.was_found(age)
         else:
-            self.telemetry.system_prompt_evictions.inc()
+            self.telemetry.metrics.system_prompt_evictions.inc()
             self._lifetime.was_evicted(age)
         target.used_at = self._computed_tokens
         return was_found
@@ -184,10 +184,10 @@ class Warmth:
             target.expected_tokens = (await self._compute(target.job)).cached_tokens
             target.used_at = self._computed_tokens
             self._targets[key] = target
-            self.telemetry.system_prompt_warmups.labels("computed").inc()
+            self.telemetry.metrics.system_prompt_warmups.labels("computed").inc()
         else:
             was_found = self._seen(target, await self._compute(replace(target.job, turn_id=_turn_id())))
-            self.telemetry.system_prompt_warmups.labels("found" if was_found else "computed").inc()
+            self.telemetry.metrics.system_prompt_warmups.labels("found" if was_found else "computed").inc()
         return target
 
     def _job(self, prompt: SystemPrompt, caller: Caller, *, more_system: str = "") -> ChatJob:

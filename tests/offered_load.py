@@ -50,7 +50,6 @@ class Service:
     max_turns: int = 256
     engine_args: dict[str, Any] = field(default_factory=lambda: dict(CPU_ENGINE))
     told: list[Told] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = ScriptedEngine("m", self.engine_args, clock=now_s)
@@ -58,7 +57,6 @@ class Service:
             max_turns=self.max_turns,
             model=self.engine.model,
             tpot_bound_s=self.tpot_bound_s,
-            on_refusal=self.reasons.append,
             clock=now_s,
         )
         self.engine.watch_steps(self.gate.observe)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,13 @@ class ServiceProcess(ServiceUnderTest):
 
     def wait(self, timeout_s: float = 30) -> int:
         return self.process.wait(timeout_s)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def environment(**settings: str) -> dict[str, str]:

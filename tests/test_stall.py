@@ -17,7 +17,7 @@ from service.cli import main
 from service.engine import scripted
 
 class HangingEngine(scripted.ScriptedEngine):
-    async def generate(self, turn):
+    async def generate(self, turn, *, trace_headers=None):
         if "block" in turn.job.messages[-1].content:
             time.sleep(3600)
         if "hang" in turn.job.messages[-1].content:

@@ -14,7 +14,7 @@ from service.domain import Caller, Finished, Message, TenantPolicy, Usage
 from service.engine.scripted import ScriptedEngine
 from service.errors import StartError
 from service.settings import SystemPrompt
-from service.telemetry.metrics import Telemetry
+from service.telemetry.telemetry import Telemetry
 from service.warmth import Warmth
 from tests.factories import make_job
 from tests.service_under_test import OTHER_KEY, ScriptedService, scripted_service
@@ -102,7 +102,7 @@ class Kit:
         return self.count("firstword_system_prompt_evictions_total")
 
     def count(self, name: str, **labels: str) -> float:
-        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value(name, labels) or 0.0
 
     async def turn(self, system: str, *, tokens: int = 1) -> Usage:
         """A call's first turn, of the first tenant."""

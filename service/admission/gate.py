@@ -54,7 +54,7 @@ class Place:
                 yield
         except TimeoutError:
             if limit.expired():
-                raise self.gate._expired(0.0) from None
+                raise _expired(0.0) from None
             raise
 
     @asynccontextmanager
@@ -86,10 +86,9 @@ class Gate:
         max_turns: int,
         model: ModelCard,
         tpot_bound_s: float,
-        on_refusal: Callable[[str], None] = lambda reason: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`max_turns` bounds the turns in the service whatever the engine's pace; `on_refusal` is told why."""
+        """`max_turns` bounds the turns in the service whatever the engine's pace."""
         self.model = model
         self.estimator = Estimator()
         self.pace = Pace()
@@ -103,11 +102,14 @@ class Gate:
         self._room = Room()
         self.load = Load()
         self._max_turns = max_turns
-        self._on_refusal = on_refusal
         self._clock = clock
         self._places: dict[Waiter, Place] = {}
         self._empty = asyncio.Event()
         self._empty.set()
+
+    def engine_silent_s(self) -> float:
+        """How long the engine has had turns and given no step; 0 while it is idle."""
+        return self.pace.silent_s(self._clock())
 
     @property
     def waiting(self) -> int:
@@ -184,7 +186,7 @@ class Gate:
         """Raises `Overloaded`. An empty service never refuses: what is forecast for it may be wrong, and nobody is before it."""
         others = self.entered - self._behind
         if others >= self._max_turns:
-            raise self._refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
+            raise _refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
         waiter = place.waiter
         limit, overtaken = self._limit(waiter), self._guard.overtaking_share(waiter, now_s)
         ttft = self.forecast.ttft(waiter, self.load, self._room.ahead_of(waiter), limit=limit, overtaken=overtaken)
@@ -199,10 +201,10 @@ class Gate:
                 self.pace.doubt_beyond(self.load.turns, now_s)
             budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
-            raise self._refused("forecast", words, over_s)
+            raise _refused("forecast", words, over_s)
         if not (waiter.continues_call or self._guard.has_room(waiter, now_s)):
             retry_s = self.calls.cycle_s(waiter.tenant) or 1.0
-            raise self._refused("calls", "the calls in progress will take what there is", retry_s)
+            raise _refused("calls", "the calls in progress will take what there is", retry_s)
 
     async def _admit(self, place: Place, turn: PreparedTurn) -> None:
         """Exact tokens take the estimate's place; then wait. Raises `Overloaded`."""
@@ -229,7 +231,7 @@ class Gate:
                 return
             if place.forecast is not None:
                 self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)
-            raise self._expired(needed_s) from None
+            raise _expired(needed_s) from None
 
     def _let_in(self) -> None:
         """All who may go, in the order of the room."""
@@ -299,9 +301,10 @@ class Gate:
         self.pace.leave()
         self._let_in()
 
-    def _expired(self, needed_s: float) -> Overloaded:
-        return self._refused("expired", "the first word can no longer come in time", needed_s)
 
-    def _refused(self, reason: str, words: str, retry_s: float) -> Overloaded:
-        self._on_refusal(reason)
-        return Overloaded(words, reason=reason, retry_after_s=min(_MOST_RETRY_S, max(1, math.ceil(retry_s))))
+def _expired(needed_s: float) -> Overloaded:
+    return _refused("expired", "the first word can no longer come in time", needed_s)
+
+
+def _refused(reason: str, words: str, retry_s: float) -> Overloaded:
+    return Overloaded(words, reason=reason, retry_after_s=min(_MOST_RETRY_S, max(1, math.ceil(retry_s))))

@@ -1,9 +1,12 @@
 """What Kubernetes and Prometheus ask: /livez, /readyz, /metrics. No key: they cost nothing and tell nothing private."""
 
-from fastapi import APIRouter, Request, Response
+import asyncio
+
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from service.lifecycle import State
+from service.telemetry.exposition import CONTENT_TYPE
 from service.turn import Rooms
 
 
@@ -21,9 +24,11 @@ def probe_router(rooms: Rooms) -> APIRouter:
         """200 from when warm-up turns were answered and system prompts computed, until the service drains; else 503."""
         return PlainTextResponse(rooms.lifecycle.state, status_code=200 if rooms.lifecycle.is_ready else 503)
 
-    @router.api_route("/metrics", methods=["GET", "HEAD"])
-    async def metrics(request: Request) -> Response:
-        body, content_type = rooms.telemetry.render(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
+    async def metrics() -> Response:
+        # On a thread: thousands of series must not hold up a token.
+        return Response(await asyncio.to_thread(rooms.exposition.render), headers={"content-type": CONTENT_TYPE})
+
+    if rooms.settings.metrics_on_main_port:
+        router.add_api_route("/metrics", metrics, methods=["GET", "HEAD"])
 
     return router

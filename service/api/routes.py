@@ -9,12 +9,16 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.admission.budget import BUDGET_HEADER
 from service.api.wire import read_body, until_disconnect
-from service.domain import Arrival, Caller
+from service.domain import Arrival, Caller, Stage
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
+
+IS_TURN = "firstword.is_turn"
+"""In a request's scope: it has a log line and metrics of its own."""
+TRACE_HEADERS = ("traceparent", "tracestate")
 
 
 class TurnResponse(Response):
@@ -27,6 +31,7 @@ class TurnResponse(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[IS_TURN] = True
         turn = take_turn(self._rooms, self._caller, secrets.token_hex(12), self._arrival)
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
@@ -85,8 +90,12 @@ def chat_router(rooms: Rooms) -> APIRouter:
         """Answer one turn of a conversation, whole or as a stream of server-sent events."""
         arrived_s = time.monotonic()
         caller = rooms.keys.identify(request.headers.raw)
+        authenticated_s = time.monotonic()
         body = await read_body(request.headers, request.receive, limit=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
-        return TurnResponse(rooms, caller, Arrival(body, arrived_s, request.headers.get(BUDGET_HEADER)))
+        stages = Stage("auth", arrived_s, authenticated_s), Stage("read", authenticated_s, time.monotonic())
+        # A list may be spread over several header fields (W3C Trace Context, 3.3.1).
+        trace_headers = {name: ",".join(values) for name in TRACE_HEADERS if (values := request.headers.getlist(name))}
+        return TurnResponse(rooms, caller, Arrival(body, arrived_s, stages, trace_headers, request.headers.get(BUDGET_HEADER)))
 
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""

@@ -59,8 +59,9 @@ class Engine(Protocol):
         """Render the template and tokenize, off the event loop. Raises `InvalidRequest` (`PromptTooLong`), or `EngineFailed`."""
         ...
 
-    def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
-        """Run a turn; the last event of the last step is `Finished`.
+    def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
+        """Run a turn; the last event of the last step is `Finished`. The engine's own spans, if it makes any, continue the trace
+        of `trace_headers` (W3C); without them the turn is not traced.
 
         The first `anext` raises what the engine's own checks refuse (`InvalidRequest`); any may raise `EngineFailed`.
         Closing the generator, or cancelling the task in it, stops the generation in the engine and frees its memory.

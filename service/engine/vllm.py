@@ -49,8 +49,10 @@ from service.engine.families import HERMES, reasoning_parser_for, tool_parser_fo
 from service.engine.fields import request_fields
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
+from service.engine.tracing import UNTRACED, closing_engine_spans, tracing_args
 from service.engine.traits import probe_traits
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
+from service.telemetry.traces import OtlpProtocol
 
 # They log what a template or a parser tripped over, in its own words: a piece of the conversation. The caller is told.
 for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.reasoning"):
@@ -110,17 +112,23 @@ class VllmEngine:
         tool_parser: str = AUTO,
         reasoning_parser: str = AUTO,
         max_adapters: int = 0,
+        revision: str | None = None,
+        otlp_endpoint: str | None = None,
+        otlp_protocol: OtlpProtocol = "grpc",
     ) -> None:
         """Check the arguments and read the model's configuration; no weights yet. Raises `StartError`.
 
-        The parsers are names of vLLM's, `auto` for the model family's, or `none`.
+        The parsers are names of vLLM's, `auto` for the model family's, or `none`. `revision` is of a folder that says none.
+        Spans of the engine go to `otlp_endpoint`, where one is given.
         """
         defaults = {
             "model": model,
             "served_model_name": served_model_name,
             **default_args(model, is_cpu=current_platform.is_cpu()),
             **adapter_args(max_adapters),
+            **tracing_args(otlp_endpoint, otlp_protocol, os.environ),
         }
+        self._untraced = UNTRACED if otlp_endpoint else None
         args = build_args(AsyncEngineArgs, defaults, engine_args)
         if current_platform.is_cpu() and args.enforce_eager:
             # Samplers would still be compiled at first use: a stall of seconds, and a C++ compiler that may not be there.
@@ -151,6 +159,8 @@ class VllmEngine:
             max_model_len=config.model_config.max_model_len,
             max_chars_per_token=self._tokenizer.max_chars_per_token,
             fingerprint=fingerprint(vllm_version, model, config.model_config.revision, engine_args),
+            engine=f"vllm {vllm_version}",
+            revision=revision or _revision(config.model_config),
             traits=traits,
         )
         self._step_listeners: list[Callable[[EngineStep], None]] = []
@@ -228,7 +238,7 @@ class VllmEngine:
             job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=_Payload(engine_input, params, request)
         )
 
-    async def generate(self, turn: PreparedTurn) -> AsyncGenerator[Step, None]:
+    async def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
         assert self._llm is not None, "start() first"
         payload = turn.payload
         assert isinstance(payload, _Payload)
@@ -237,7 +247,8 @@ class VllmEngine:
         try:
             # Template and tokenizer stay the base model's: an adapter brings weights alone.
             lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
-            outputs = self._llm.generate(payload.engine_input, payload.params, turn.job.turn_id, lora_request=lora, **reasoning)
+            more = {"lora_request": lora, "trace_headers": trace_headers or self._untraced, **reasoning}
+            outputs = self._llm.generate(payload.engine_input, payload.params, turn.job.turn_id, **more)
             async with aclosing(outputs):  # An unclosed generator keeps its KV blocks until garbage collection.
                 async for output in outputs:
                     step = reader.read(output)
@@ -293,13 +304,21 @@ class VllmEngine:
         if self._is_stopped:
             return
         self._is_stopped = True
+        deadline = time.monotonic() + timeout_s
+        sending = closing_engine_spans()  # Beside the rest: a collector that is down must not make the end any later.
         if self._llm is not None:
             self._llm.shutdown(timeout=timeout_s)
         # A thread that loads can't be interrupted, but fails as soon as the processes it waits for are gone.
-        deadline = time.monotonic() + timeout_s
         while self._is_loading.is_set() and time.monotonic() < deadline:
             kill_children(wait_s=0.1)
             time.sleep(0.05)
+        if sending is not None:
+            sending.join(max(0.0, deadline - time.monotonic()))
+
+
+def _revision(model_config: Any) -> str:
+    """As it was asked for, or as the model hub says of what it gave."""
+    return model_config.revision or getattr(model_config.hf_config, "_commit_hash", None) or "local"
 
 
 def _invalid(error: Exception) -> InvalidRequest:

@@ -1,249 +1,190 @@
-"""The metric catalogue: every `firstword_*` metric, and the record of one turn that fills them.
+"""The catalogue: every metric of ours, `firstword_*`, in base units. docs/metrics.md is tested equal to it.
 
-Recorded per turn, never per token. Labels are bounded: tenants come from the configured keys, models from what is
-served, outcomes from `Outcome`.
+Recorded per turn or per step of the engine, never per token. Labels are bounded: tenants by a setting (`Telemetry` names the
+rest `other`), the model by what the process serves, everything else by the sets of words below. `pool` and `release` are no
+labels of ours: the scraper adds them, since a process does not know what it is called from outside.
 """
 
-import asyncio
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import TypeVar
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import REGISTRY
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
 
-from service import __version__
-from service.domain import Arrival, Caller, ChatJob, Outcome, Usage
-from service.errors import ClientGone, NotReady, Overloaded, RateLimited, TurnError
+from service.domain import Outcome
+from service.telemetry.tally import TalliedHistogram
+
+PREFIX = "firstword_"
+M = TypeVar("M", bound=MetricWrapperBase)
+Rows = list[tuple[str, ...]]
 
 # A 300 ms budget needs steps of 50 ms around it; past a second a voice call is in trouble and coarse is enough.
-TTFT_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1, 1.5, 2.5, 5, 10, 30)
-DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+TTFT_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 1, 1.5, 2.5, 5, 10, 30)
+SENTENCE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 5, 10, 30)
+DURATION_BUCKETS_S = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
+TPOT_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1)
+GAP_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1, 2.5)
+STEP_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2.5)
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5)
 ABORT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 FORECAST_ERROR_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
 
-_log = structlog.get_logger("firstword.turn")
+REASONS = ("full", "forecast", "calls", "expired", "engine", "not_ready", "turns", "requests", "tokens")
+"""Why a turn was refused: the first six for want of capacity, the rest by the tenant's own limits."""
+STAGES = ("auth", "read", "normalize", "render", "wait", "prefill")
+"""What a turn passes up to its first token, in this order."""
+STATES = ("starting", "ready", "draining", "failed")
+HEARD = ("nothing", "speech")
+"""What a caller had heard who hung up before the end."""
+REJECTED = ("400", "401", "404", "405", "408", "413", "415")
+"""HTTP statuses of requests that did not become turns."""
+
+# They would double the number of series, and no dashboard here reads them. vLLM's are left out with them.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Telemetry:
-    """The metrics of one service. A registry of its own, so that two services can live in one test process; vLLM's
-    `vllm:*` are in prometheus_client's global one, and `render` shows both.
-    """
+class Metrics:
+    """One service's metrics, in a registry of its own: two services can live in one test process."""
 
-    def __init__(self, *, ttft_budget_s: float, model: str) -> None:
+    def __init__(self, model: str) -> None:
         self.registry = CollectorRegistry()
-        self.ttft_budget_s = ttft_budget_s
         self.model = model
-        labels = ("tenant", "model")
-        self.turns = Counter("firstword_turns", "Turns by how they ended.", (*labels, "outcome"), registry=self.registry)
-        self.ttft = Histogram(
-            "firstword_ttft_seconds",
-            "From the request's arrival to the first non-empty content.",
-            labels,
-            buckets=TTFT_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.duration = Histogram(
-            "firstword_turn_duration_seconds",
-            "From the request's arrival to the end of a turn that was answered.",
-            labels,
-            buckets=DURATION_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.refusals = Counter(
-            "firstword_refusals", "Turns refused for want of room, by reason.", ("reason",), registry=self.registry
-        )
-        for reason in ("full", "forecast", "calls", "expired"):
-            self.refusals.labels(reason)
-        self.forecast_error = Histogram(
-            "firstword_ttft_forecast_error_seconds",
-            "How far the forecast time to the first token was off, by whether the token was early or late.",
-            ("token",),
-            buckets=FORECAST_ERROR_BUCKETS_S,
-            registry=self.registry,
-        )
-        for token in ("early", "late"):
-            self.forecast_error.labels(token)
-        self.prompt_tokens = Counter(
-            "firstword_prompt_tokens", "Prompt tokens of finished turns.", labels, registry=self.registry
-        )
-        self.cached_tokens = Counter(
-            "firstword_cached_tokens",
-            "Prompt tokens of finished turns found in the prefix cache.",
-            labels,
-            registry=self.registry,
-        )
-        self.completion_tokens = Counter(
-            "firstword_completion_tokens", "Completion tokens of finished turns.", labels, registry=self.registry
-        )
-        self.wasted_tokens = Counter(
-            "firstword_wasted_tokens",
-            "Completion tokens generated for turns whose caller hung up.",
-            labels,
-            registry=self.registry,
-        )
-        self._token_counters = (self.prompt_tokens, self.cached_tokens, self.completion_tokens, self.wasted_tokens)
-        self.abort = Histogram(
-            "firstword_abort_seconds",
-            "From a caller's hang-up to the turn's abort in the engine.",
-            buckets=ABORT_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.system_prompt_warmups = Counter(
-            "firstword_system_prompt_warmups",
-            "Configured system prompts run ahead of calls, by whether the prefix cache had them.",
-            ("result",),
-            registry=self.registry,
-        )
-        for result in ("computed", "found"):
-            self.system_prompt_warmups.labels(result)
-        self.system_prompt_evictions = Counter(
-            "firstword_system_prompt_evictions",
-            "Times that a configured system prompt was no longer whole in the prefix cache.",
-            registry=self.registry,
-        )
-        self.adapter_loads = Counter(
-            "firstword_adapter_loads", "LoRA adapters by what became of loading them.", ("result",), registry=self.registry
-        )
-        for result in ("loaded", "refused", "file_unreadable"):
-            self.adapter_loads.labels(result)
-        self._key_file_reloads = Counter(
-            "firstword_key_file_reloads", "Changes of the key file by what became of them.", ("result",), registry=self.registry
-        )
-        for result in ("loaded", "refused"):
-            self._key_file_reloads.labels(result)
-        self._key_file_ok = Gauge(
-            "firstword_key_file_ok",
-            "0 while the key file cannot be used and the last good keys are.",
-            registry=self.registry,
-        )
-        self._key_file_ok.set(1)
-        info = Gauge(
-            "firstword_build_info", "Always 1; what runs is in the labels.", ("version", "model"), registry=self.registry
-        )
-        info.labels(__version__, model).set(1)
+        self._of_tenants: list[tuple[MetricWrapperBase, Rows]] = []
+        self._count_turns()
+        self._time_turns()
+        self._count_tokens()
+        self._time_stages()
+        self._count_around_turns()
+        self._gauges()
 
-    def expose(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """A gauge read when scraped."""
-        Gauge(name, help_text, registry=self.registry).set_function(read)
-
-    def key_file_reloaded(self, *, is_ok: bool) -> None:
-        """The key file has changed, and its keys were taken or refused."""
-        self._key_file_reloads.labels("loaded" if is_ok else "refused").inc()
-        self._key_file_ok.set(is_ok)
-
-    def add_tenant(self, tenant: str) -> None:
+    def add_tenant(self, label: str) -> None:
         """Make every series of a tenant exist at 0: a rate over a series that appears at 1 misses its first turn."""
-        for outcome in Outcome:
-            self.turns.labels(tenant, self.model, outcome)
-        for metric in (self.ttft, self.duration, *self._token_counters):
-            metric.labels(tenant, self.model)
+        for metric, rows in self._of_tenants:
+            for row in rows:
+                metric.labels(label, self.model, *row)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Both registries in the format that fits the scraper's Accept header: the body and its content type."""
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # prometheus_client trips over a version that is none.
-            encode, content_type = choose_encoder("")
-        ours, engine = encode(self.registry), encode(REGISTRY)
-        # OpenMetrics ends a document with # EOF; two documents in one must have one end.
-        return ours.removesuffix(b"# EOF\n") + engine, content_type
-
-    @contextmanager
-    def turn(self, turn_id: str, caller: Caller, arrival: Arrival) -> Iterator["TurnRecord"]:
-        """Record one turn, however it ends. Errors pass through."""
-        record = TurnRecord(self, turn_id, caller.tenant, arrival, self.ttft_budget_s)
-        try:
-            yield record
-        except BaseException as error:
-            record.close(error)
-            raise
-        record.close(None)
-
-
-class TurnRecord:
-    """What is measured of one turn. Times are monotonic seconds."""
-
-    def __init__(self, telemetry: Telemetry, turn_id: str, tenant: str, arrival: Arrival, budget_s: float) -> None:
-        self.budget_s = budget_s
-        """Time to first token that this turn may take."""
-        self._telemetry = telemetry
-        self._turn_id = turn_id
-        self._tenant = tenant
-        self._arrival = arrival
-        self._steps = 0
-        self._ttft_s: float | None = None
-        self._usage: Usage | None = None
-        self._rules: tuple[str, ...] = ()
-
-    def normalized(self, job: ChatJob) -> None:
-        """What the turn means is known: which of its rules changed something goes into the log, never what."""
-        self._rules = job.rules
-
-    def begun(self, forecast_error_s: float) -> None:
-        """The first token exists: so much later was it forecast, or earlier where this is below 0."""
-        self._telemetry.forecast_error.labels("late" if forecast_error_s < 0 else "early").observe(abs(forecast_error_s))
-
-    def first_word(self) -> None:
-        """The first non-empty content exists."""
-        self._ttft_s = time.monotonic() - self._arrival.at_s
-
-    def stepped(self) -> None:
-        """The engine has given a step, about one token. Called for each: it only counts."""
-        self._steps += 1
-
-    def finished(self, usage: Usage) -> None:
-        """The engine has said all."""
-        self._usage = usage
-
-    def close(self, error: BaseException | None) -> None:
-        now_s = time.monotonic()
-        duration_s = now_s - self._arrival.at_s
-        outcome = self._outcome(error, duration_s)
-        labels = (self._tenant, self._telemetry.model)
-        self._telemetry.turns.labels(*labels, outcome).inc()
-        if self._ttft_s is not None:
-            self._telemetry.ttft.labels(*labels).observe(self._ttft_s)
-        if error is None:
-            self._telemetry.duration.labels(*labels).observe(duration_s)
-        if self._usage is not None:
-            self._telemetry.prompt_tokens.labels(*labels).inc(self._usage.prompt_tokens)
-            self._telemetry.cached_tokens.labels(*labels).inc(self._usage.cached_tokens)
-            self._telemetry.completion_tokens.labels(*labels).inc(self._usage.completion_tokens)
-        abort_s = None
-        if error is not None and self._arrival.gone_s is not None:
-            abort_s = now_s - self._arrival.gone_s
-            self._telemetry.abort.observe(abort_s)
-            self._telemetry.wasted_tokens.labels(*labels).inc(self._steps)
-        _log.info(
-            "turn",
-            turn_id=self._turn_id,
-            tenant=self._tenant,
-            model=self._telemetry.model,
-            outcome=str(outcome),
-            ttft_s=None if self._ttft_s is None else round(self._ttft_s, 4),
-            duration_s=round(duration_s, 4),
-            abort_s=abort_s and round(abort_s, 4),
-            prompt_tokens=self._usage and self._usage.prompt_tokens,
-            completion_tokens=self._usage and self._usage.completion_tokens,
-            rules=list(self._rules),
-            error=error.code if isinstance(error, TurnError) else error and type(error).__name__,
-            refusal=error.reason if isinstance(error, Overloaded) else None,
+    def _count_turns(self) -> None:
+        self.turns = self._tenants(Counter, "turns", "Turns by how they ended.", outcome=Outcome)
+        self.offered = self._tenants(Counter, "turns_offered", "Valid turns as they arrive, those then refused included.")
+        self.refusals = self._tenants(Counter, "refusals", "Turns refused, by reason.", reason=REASONS)
+        self.barge_ins = self._tenants(
+            Counter, "barge_ins", "Turns whose caller hung up before the end, by what was heard until then.", heard=HEARD
         )
 
-    def _outcome(self, error: BaseException | None, duration_s: float) -> Outcome:
-        # A caller who gave up after the budget gave up because of us.
-        is_late = (duration_s if self._ttft_s is None else self._ttft_s) > self.budget_s
-        if error is None:
-            return Outcome.LATE if is_late else Outcome.ON_TIME
-        if isinstance(error, asyncio.CancelledError | GeneratorExit | ClientGone):
-            return Outcome.LATE if is_late else Outcome.CANCELLED
-        if isinstance(error, Overloaded | NotReady):
-            return Outcome.REFUSED_CAPACITY
-        if isinstance(error, RateLimited):
-            return Outcome.REFUSED_LIMIT
-        if isinstance(error, TurnError) and error.status < 500:
-            return Outcome.CLIENT_ERROR
-        return Outcome.FAILED
+    def _time_turns(self) -> None:
+        self.ttft = self._tenants(
+            _in(TTFT_BUCKETS_S), "ttft_seconds", "From the request's arrival to the first non-empty content or tool call."
+        )
+        self.first_sentence = self._tenants(
+            _in(SENTENCE_BUCKETS_S),
+            "first_sentence_seconds",
+            "From the request's arrival to the end of the first sentence, when a voice can start to speak.",
+        )
+        self.duration = self._tenants(
+            _in(DURATION_BUCKETS_S),
+            "turn_duration_seconds",
+            "From the request's arrival to the end of a turn that was answered.",
+        )
+
+    def _count_tokens(self) -> None:
+        self.prompt_tokens = self._tenants(Counter, "prompt_tokens", "Prompt tokens of finished turns.")
+        self.cached_tokens = self._tenants(Counter, "cached_tokens", "Prompt tokens of finished turns found in the prefix cache.")
+        self.completion_tokens = self._tenants(Counter, "completion_tokens", "Completion tokens of finished turns.")
+        self.wasted_tokens = self._tenants(
+            Counter, "wasted_tokens", "Completion tokens generated for turns whose caller hung up."
+        )
+
+    def _time_stages(self) -> None:
+        self.stage = self._one(
+            _in(STAGE_BUCKETS_S), "stage_seconds", "What a turn spent in each stage up to its first token.", stage=STAGES
+        )
+        self.tpot = self._one(_in(TPOT_BUCKETS_S), "tpot_seconds", "Time per output token of finished turns, after the first.")
+        self.frame_gap = TalliedHistogram(
+            f"{PREFIX}frame_gap_seconds", "Between one frame of a stream and the next.", GAP_BUCKETS_S, self.registry
+        )
+        self.engine_step = self._one(
+            _in(STEP_BUCKETS_S), "engine_step_seconds", "Time of one step of the engine, while it has work."
+        )
+        self.forecast_error = self._one(
+            _in(FORECAST_ERROR_BUCKETS_S),
+            "ttft_forecast_error_seconds",
+            "How far the forecast time to the first token was off, by whether the token was early or late.",
+            token=("early", "late"),
+        )
+        self.abort = self._one(
+            _in(ABORT_BUCKETS_S), "abort_seconds", "From a caller's hang-up to the turn's abort in the engine."
+        )
+
+    def _count_around_turns(self) -> None:
+        self.rejected = self._one(
+            Counter, "rejected_requests", "Requests refused before they became turns, by HTTP status.", status=REJECTED
+        )
+        self.system_prompt_warmups = self._one(
+            Counter,
+            "system_prompt_warmups",
+            "Configured system prompts run ahead of calls, by whether the prefix cache had them.",
+            result=("computed", "found"),
+        )
+        self.system_prompt_evictions = self._one(
+            Counter, "system_prompt_evictions", "Times that a configured system prompt was no longer whole in the prefix cache."
+        )
+        self.adapter_loads = self._one(
+            Counter,
+            "adapter_loads",
+            "LoRA adapters by what became of loading them.",
+            result=("loaded", "refused", "file_unreadable"),
+        )
+        self.key_file_reloads = self._one(
+            Counter, "key_file_reloads", "Changes of the key file by what became of them.", result=("loaded", "refused")
+        )
+
+    def _gauges(self) -> None:
+        """Those that others know are read when scraped, on the scraper's thread: `set_function` says from where."""
+        self.turns_running = self._gauge("turns_running", "Turns in the engine.")
+        self.turns_waiting = self._gauge("turns_waiting", "Turns being tokenized, or waiting for the engine.")
+        self.turns_limit = self._gauge("turns_limit", "Turns that may run at once, as measured steps allow.")
+        self.ttft_budget = self._gauge(
+            "ttft_budget_seconds", "Time to first token that a turn may take, where nothing else is said."
+        )
+        self.tpot_bound = self._gauge("tpot_bound_seconds", "Time per output token that running turns are to keep to.")
+        self.ready = self._gauge("ready", "1 while /readyz says ready.")
+        self.state = self._gauge("state", "1 for the state that the service is in, 0 for the others.", state=STATES)
+        self.drain_deadline = self._gauge(
+            "drain_deadline_timestamp_seconds", "When the present drain cuts off what still runs; 0 without a drain."
+        )
+        self.engine_silent = self._gauge(
+            "engine_silent_seconds", "How long the engine has had work and given no step; 0 while it is idle."
+        )
+        self.adapters = self._gauge("adapters", "LoRA adapters that `model` may name.")
+        self.key_file_ok = self._gauge("key_file_ok", "0 while the key file cannot be used and the last good keys are.")
+        self.key_file_ok.set(1)
+
+    def describe_build(self, **labels: str) -> None:
+        """What runs, as labels of a metric that is always 1."""
+        help_text = "Always 1; what runs is in the labels."
+        Gauge(f"{PREFIX}build_info", help_text, tuple(labels), registry=self.registry).labels(**labels).set(1)
+
+    def _tenants(self, kind: Callable[..., M], name: str, help_text: str, **rest: Iterable[str]) -> M:
+        metric = kind(f"{PREFIX}{name}", help_text, ("tenant", "model", *rest), registry=self.registry)
+        self._of_tenants.append((metric, _rows(rest)))
+        return metric
+
+    def _one(self, kind: Callable[..., M], name: str, help_text: str, **rest: Iterable[str]) -> M:
+        metric = kind(f"{PREFIX}{name}", help_text, tuple(rest), registry=self.registry)
+        for row in _rows(rest) if rest else ():
+            metric.labels(*row)
+        return metric
+
+    def _gauge(self, name: str, help_text: str, **rest: Iterable[str]) -> Gauge:
+        return self._one(Gauge, name, help_text, **rest)
+
+
+def _in(bounds: Sequence[float]) -> Callable[..., Histogram]:
+    return partial(Histogram, buckets=bounds)
+
+
+def _rows(rest: Mapping[str, Iterable[str]]) -> Rows:
+    """Every combination of the labels beyond tenant and model."""
+    return [tuple(map(str, row)) for row in product(*rest.values())]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.documents import document_text
+from tests.process import free_port
 
 _PATH = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SERVERS = ("a", "b")
@@ -39,13 +40,6 @@ class HaProxy:
         while not all(self.is_up(server) for server in servers):
             assert time.monotonic() < deadline, f"HAProxy does not see {servers} up"
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ServiceProcess, service_process
-from tests.slow.haproxy import SERVERS, free_port, haproxy
+from tests.process import ServiceProcess, free_port, service_process
+from tests.slow.haproxy import SERVERS, haproxy
 from tests.slow.open_loop import ANSWERED, Load, open_loop
 
 RESTARTS = 4

@@ -1,0 +1,42 @@
+"""One log line for each request that is no turn and no probe: a turn has a line of its own, and probes come every second."""
+
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.routes import IS_TURN
+from service.telemetry.telemetry import Telemetry
+
+_log = structlog.get_logger("firstword.access")
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class AccessLog:
+    """Pure ASGI, around everything else. Of what was asked it tells the route alone: a path can hold anything."""
+
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began_s = time.monotonic()
+        status = 0
+
+        async def pass_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive, pass_on)
+        route = getattr(scope.get("route"), "path", "unknown")
+        if status and IS_TURN not in scope and route not in _PROBES:
+            duration_s = round(time.monotonic() - began_s, 4)
+            self._telemetry.rejected(status)
+            _log.info("request", method=_method(scope), route=route, status=status, duration_s=duration_s)
+
+
+def _method(scope: Scope) -> str:
+    method = str(scope["method"])
+    return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"

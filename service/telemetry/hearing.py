@@ -1,0 +1,48 @@
+"""What a caller's ear gets: the first word, and the first sentence, with which a voice can start to speak."""
+
+import re
+import time
+
+from service.domain import Finished, Step, TextDelta, ToolCallDelta
+
+# A sign that ends a sentence and space after it, or a sign that needs none, or a new line. Not after a title, nor a bare number,
+# which begins a list. What a voice platform takes for a sentence is its own affair; this is near enough to tell how early it can.
+_END = re.compile(r"""(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!^\d)[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡]|\S\s*\n""")
+_LONGEST = 1000
+"""Characters without an end of a sentence: by then a voice speaks all the same."""
+
+
+class Hearing:
+    """Listens to one turn's steps until its first sentence is whole. Times are monotonic seconds; None: not yet."""
+
+    __slots__ = ("_text", "first_sentence_s", "first_word_s", "is_done")
+
+    def __init__(self) -> None:
+        self.first_word_s: float | None = None
+        self.first_sentence_s: float | None = None
+        self.is_done = False
+        """Nothing more is to be heard: steps need no longer be shown."""
+        self._text = ""
+
+    def hear(self, step: Step) -> None:
+        """Text counts, and a call that something else answers: a thought is shown at most. Sentences are the first choice's."""
+        for event in step:
+            if isinstance(event, TextDelta) and event.text:
+                self.first_word_s = self.first_word_s or time.monotonic()
+                if event.index == 0:
+                    self._text += event.text
+            elif isinstance(event, ToolCallDelta):
+                self.first_word_s = self.first_word_s or time.monotonic()
+                return self._end()
+            elif isinstance(event, Finished):
+                return self._end()
+        if len(self._text) > _LONGEST or _END.search(self._text.lstrip()):
+            self._end()
+        return None
+
+    def _end(self) -> None:
+        """What has been said until now is all that a voice gets to begin with."""
+        self.is_done = True
+        if self._text.strip():
+            self.first_sentence_s = time.monotonic()
+        self._text = ""

@@ -1,0 +1,56 @@
+"""A histogram whose observations are counted where they are made, and merged once: for what happens with every token."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+
+class Tally:
+    """Gaps between the frames of one turn, in seconds. Of one thread; a tick costs a search of some bounds."""
+
+    __slots__ = ("_bounds", "_last_s", "counts", "sum_s")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._last_s: float | None = None
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum_s = 0.0
+
+    def tick(self, now_s: float) -> None:
+        """A frame leaves, at this time of a monotonic clock."""
+        if self._last_s is not None:
+            gap_s = now_s - self._last_s
+            self.counts[bisect_left(self._bounds, gap_s)] += 1
+            self.sum_s += gap_s
+        self._last_s = now_s
+
+
+class TalliedHistogram(Collector):
+    """A Prometheus histogram without labels that takes whole tallies."""
+
+    def __init__(self, name: str, help_text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
+        self._name = name
+        self._help_text = help_text
+        self._bounds = tuple(bounds)
+        # Replaced as one, never changed: the scraper's thread reads a whole.
+        self._merged: tuple[tuple[int, ...], float] = ((0,) * (len(bounds) + 1), 0.0)
+        registry.register(self)
+
+    def start(self) -> Tally:
+        return Tally(self._bounds)
+
+    def merge(self, tally: Tally) -> None:
+        """Add what one turn has counted. On one thread only."""
+        counts, sum_s = self._merged
+        self._merged = tuple(old + new for old, new in zip(counts, tally.counts, strict=True)), sum_s + tally.sum_s
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        counts, sum_s = self._merged
+        bounds = [str(float(bound)) for bound in self._bounds] + ["+Inf"]
+        yield HistogramMetricFamily(
+            self._name, self._help_text, buckets=list(zip(bounds, accumulate(counts), strict=True)), sum_value=sum_s
+        )

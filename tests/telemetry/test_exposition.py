@@ -1,0 +1,84 @@
+"""/metrics as scrapers get it: on the main port, on one of its own, in the form they ask for."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.errors import StartError
+from service.telemetry.exposition import Exposition
+from tests.process import service_process
+from tests.service_under_test import scripted_service, until
+
+# What Prometheus 2.42 and 3 send, what a browser sends, and what is none.
+ACCEPTS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5",
+    "text/html",
+    "application/openmetrics-text;version=abc",
+)
+
+
+def make_exposition(tenant: str) -> Exposition:
+    registry = CollectorRegistry()
+    Counter("firstword_turns", "Turns.", ("tenant",), registry=registry).labels(tenant).inc()
+    return Exposition(registry)
+
+
+@pytest.fixture
+def engine_gauge() -> Iterator[None]:
+    """As vLLM names and registers its metrics."""
+    gauge = Gauge("vllm:num_requests_running", "Running.")
+    yield
+    REGISTRY.unregister(gauge)
+
+
+@pytest.mark.usefixtures("engine_gauge")
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_a_scraper_gets_both_registries_in_one_document_whatever_it_asks_for(accept: str) -> None:
+    exposition = make_exposition('we"ird\\ten\nant')
+    answer = httpx.get(f"http://127.0.0.1:{exposition.serve('127.0.0.1', 0)}/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    told = [sample for metric in text_string_to_metric_families(answer.text) for sample in metric.samples]
+    samples = {(sample.name, sample.labels.get("tenant")): sample.value for sample in told}
+    assert samples["firstword_turns_total", 'we"ird\\ten\nant'] == 1
+    assert samples["vllm:num_requests_running", None] == 0
+    assert ("python_info", None) in samples
+
+
+def test_the_main_port_answers_unless_told_not_to() -> None:
+    with scripted_service() as running:
+        assert "firstword_ready 1.0" in running.get("/metrics").text
+        assert running.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert httpx.head(f"{running.url}/metrics").status_code == 200
+    with scripted_service(metrics_on_main_port=False) as running:
+        assert running.get("/metrics").status_code == 404
+
+
+def test_a_port_of_its_own_answers_while_the_event_loop_is_blocked() -> None:
+    with scripted_service() as running:
+        port = running.rooms.exposition.serve("127.0.0.1", 0)
+        answers: list[str] = []
+        # On the event loop itself: whatever needed the loop could not answer.
+        running.loop.call_soon_threadsafe(lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text))
+        until(lambda: bool(answers))
+        assert "firstword_turns_running 0.0" in answers[0]
+
+
+def test_a_service_has_both_ports(tmp_path: Path) -> None:
+    settings = {"engine": "scripted", "metrics_port": "0", "metrics_on_main_port": "false"}
+    with service_process(tmp_path / "log", within_s=20, **settings) as running:
+        address = re.search(r"Metrics at (http\S+)", running.output)
+        assert address and "firstword_ready 1.0" in httpx.get(address[1]).text
+        assert running.get("/metrics").status_code == 404
+
+
+def test_a_port_that_is_taken_is_said_with_its_setting() -> None:
+    exposition = make_exposition("acme")
+    port = exposition.serve("127.0.0.1", 0)
+    with pytest.raises(StartError, match=f"Cannot bind 127.0.0.1:{port}: .*FIRSTWORD_METRICS_PORT"):
+        exposition.serve("127.0.0.1", port)
