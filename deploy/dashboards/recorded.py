@@ -1,0 +1,46 @@
+"""What Prometheus answered to every query of the dashboards over some time: the file that the pictures are drawn from.
+
+{"start": 1753600000.0, "end": 1753600600.0, "step": 5.0,                        unix seconds, seconds
+ "panels": [{"dashboard": "firstword-engine", "panel": "Tokens", "ref_id": "A", "expr": "sum by (pool) (rate(...",
+             "result": [{"metric": {"pool": "l4"}, "values": [[1753600000.0, "12.5"], ...]}]}]}
+
+`result` is the matrix as Prometheus' HTTP API gives it (`query_range`), values as text.
+"""
+
+from typing import TypedDict
+
+import httpx
+
+from deploy.dashboards.queries import all_queries
+
+
+class Series(TypedDict):
+    metric: dict[str, str]
+    values: list[tuple[float, str]]
+
+
+class PanelResult(TypedDict):
+    dashboard: str
+    panel: str
+    ref_id: str
+    expr: str
+    result: list[Series]
+
+
+class Recording(TypedDict):
+    start: float
+    end: float
+    step: float
+    panels: list[PanelResult]
+
+
+def record(prometheus_url: str, start: float, end: float, step: float, rate_interval: str = "1m") -> Recording:
+    """Ask Prometheus everything that Grafana would. Raises `httpx.HTTPError`, also where Prometheus does not take a query."""
+    answers: list[PanelResult] = []
+    with httpx.Client(base_url=prometheus_url, timeout=30) as client:
+        for query in all_queries(rate_interval):
+            when = {"start": start, "end": end, "step": step}
+            answer = client.post("/api/v1/query_range", data={"query": query.expr, **when})
+            answer.raise_for_status()
+            answers.append({**query._asdict(), "result": answer.json()["data"]["result"]})  # type: ignore[typeddict-item]
+    return {"start": start, "end": end, "step": step, "panels": answers}
