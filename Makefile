@@ -15,7 +15,7 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow faketime haproxy bench-overload bench-warmup lint format lock install clean
+.PHONY: help serve test test-fast test-slow faketime haproxy prometheus dashboards pictures bench-overload bench-warmup lint format lock install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,11 +25,11 @@ serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings ar
 	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
 	  exec $(BIN)/firstword serve
 
-test: $(DEV) faketime ## Set up and run every test: units on the scripted engine, then the real service on the real engine
+test: $(DEV) faketime prometheus ## Set up and run every test: units on the scripted engine, then the real service on the real engine
 	$(UNITS)
 	$(BIN)/pytest tests/live
 
-test-fast: $(DEV) ## The unit tests alone, without fuzzing (under a minute)
+test-fast: $(DEV) prometheus ## The unit tests alone, without fuzzing (under a minute)
 	$(UNITS) --ignore=tests/test_fuzz.py
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
@@ -45,6 +45,19 @@ haproxy: ## Install HAProxy where it is missing (as root, on Debian and Ubuntu),
 	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
 	  echo "Installing the Debian package haproxy"; apt-get update -qq && apt-get install -qq --no-install-recommends haproxy; \
 	} || { echo "HAProxy is missing and could not be installed: install haproxy 2.6 or newer, then again." >&2; exit 1; }
+
+prometheus: ## Install Prometheus and promtool where they are missing (as root, on Debian and Ubuntu), for `make test`
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { \
+	  echo "Installing the Debian package prometheus"; apt-get update -qq && \
+	  RUNLEVEL=1 apt-get install -qq --no-install-recommends prometheus >/dev/null; \
+	} || { echo "Prometheus is missing and could not be installed: install prometheus and promtool 2.42 or newer, then again." >&2; exit 1; }
+
+dashboards: $(DEV) ## Write the dashboards' JSON from deploy/dashboards
+	@$(BIN)/python -m deploy.dashboards
+
+pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw docs/dashboards/*.png from it
+	RECORD=reports/recorded.json $(BIN)/pytest -q tests/live/test_monitoring.py
+	@$(BIN)/python -m deploy.dashboards.pictures reports/recorded.json docs/dashboards
 
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
