@@ -56,7 +56,7 @@ dashboards: $(DEV) ## Write the dashboards' JSON from deploy/dashboards
 	@$(BIN)/python -m deploy.dashboards
 
 pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw docs/dashboards/*.png from it
-	RECORD=reports/recorded.json $(BIN)/pytest -q tests/live/test_monitoring.py
+	RECORD=reports/recorded.json $(BIN)/pytest -q --timeout=1800 tests/live/test_monitoring.py
 	@$(BIN)/python -m deploy.dashboards.pictures reports/recorded.json docs/dashboards
 
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)

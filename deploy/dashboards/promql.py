@@ -32,6 +32,11 @@ def known(expr: str) -> str:
     return f"{expr} >= 0"
 
 
+def some(expr: str) -> str:
+    """Without those that have none of it: fifty idle tenants are no legend to read."""
+    return f"{expr} > 0"
+
+
 def gauge(metric: str, labels: str, *by: str, of: str = "sum") -> str:
     return f"{of} by ({', '.join(by)}) ({metric}{{{labels}}})" if by else f"{of} ({metric}{{{labels}}})"
 

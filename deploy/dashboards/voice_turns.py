@@ -109,13 +109,14 @@ def _stages() -> list[Builder[Panel]]:
 def _tokens() -> list[Builder[Panel]]:
     cached = promql.per_second("firstword_cached_tokens_total", TENANT, "tenant")
     prompt = promql.per_second("firstword_prompt_tokens_total", TENANT, "tenant")
+    completion = promql.per_second("firstword_completion_tokens_total", TENANT, "tenant")
     return [
         chart(
             "Tokens wasted",
             "suffix: tokens/s",
             "Generated for callers who had hung up. More than a few per hang-up: a proxy keeps the hang-up from us "
             "(docs/operations.md, When the caller speaks over the agent).",
-            Query(promql.per_second("firstword_wasted_tokens_total", TENANT, "tenant"), "{{tenant}}"),
+            Query(promql.some(promql.per_second("firstword_wasted_tokens_total", TENANT, "tenant")), "{{tenant}}"),
         ),
         chart(
             "Prompt found in the cache",
@@ -129,7 +130,7 @@ def _tokens() -> list[Builder[Panel]]:
             "suffix: tokens/s",
             "What each tenant uses, of finished turns. One that grows alone explains the others' waiting: see its weight and "
             "limits.",
-            Query(prompt, "{{tenant}} prompt"),
-            Query(promql.per_second("firstword_completion_tokens_total", TENANT, "tenant"), "{{tenant}} completion"),
+            Query(promql.some(prompt), "{{tenant}} prompt"),
+            Query(promql.some(completion), "{{tenant}} completion"),
         ),
     ]
