@@ -4,8 +4,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import promql_parser
 import pytest
@@ -13,10 +14,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from promql_parser import Call, Expr, MatrixSelector, VectorSelector
 
-from deploy.dashboards.names import OBJECTIVE, VLLM_METRICS
+from deploy.dashboards.names import AVAILABILITY_OBJECTIVE, OBJECTIVE, VLLM_METRICS
 from deploy.dashboards.promql import VALID
+from deploy.dashboards.queries import all_queries
 from service.telemetry.metrics import Metrics
-from tests.documents import document_lines, table_rows_under
+from tests.documents import document_lines, document_text, table_rows_under
 from tests.prometheus import RULES
 
 TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
@@ -44,7 +46,14 @@ def catalogue() -> dict[str, list[dict[str, str]]]:
     return found
 
 
-class Rule(NamedTuple):
+def exporters() -> set[str]:
+    """What others tell, by name."""
+    read = [text_string_to_metric_families(file.read_text()) for file in EXPOSITION.glob("*.prom")]
+    return {sample.name for families in read for family in families for sample in family.samples}
+
+
+@dataclass(frozen=True)
+class Rule:
     document: dict[str, Any]
 
     @property
@@ -69,6 +78,7 @@ def read_cases() -> Iterator[dict[str, Any]]:
 
 
 OURS = catalogue()
+OTHERS = exporters() | {"up", *VLLM_METRICS}
 ALL = list(read_rules())
 ALERTS = {rule.name: rule for rule in ALL if "alert" in rule.document}
 RECORDS = {rule.name: rule for rule in ALL if "record" in rule.document}
@@ -171,12 +181,17 @@ def test_runbooks_are_of_the_alerts_that_there_are() -> None:
     assert sorted(told) == sorted(linked)
 
 
+def test_runbooks_name_panels_that_there_are() -> None:
+    runbooks = document_text("operations.md").split("\n## Alerts\n")[1]
+    named = {" ".join(name.split()) for name in re.findall(r"(?<![*\w`])\*([^*`]+)\*(?![*\w`])", runbooks)}
+    assert len(named) > 10
+    assert named <= {query.panel for query in all_queries()}
+
+
 @each_rule
 def test_all_that_a_rule_names_exists(rule: Rule) -> None:
-    exporters = [text_string_to_metric_families(file.read_text()) for file in EXPOSITION.glob("*.prom")]
-    others = {sample.name for exporter in exporters for family in exporter for sample in family.samples} | {"up", *VLLM_METRICS}
     for name in {str(selector.name) for selector in selectors(rule.expr)}:
-        assert name in OURS or name in RECORDS or name in others, f"nobody tells {name}"
+        assert name in OURS or name in RECORDS or name in OTHERS, f"nobody tells {name}"
 
 
 @each_rule
@@ -242,5 +257,5 @@ def test_burn_rate_alerts_have_the_objectives_and_a_least_volume() -> None:
     burns = {name: rule.expr for name, rule in ALERTS.items() if "ratio_rate" in rule.expr}
     assert len(burns) == 7
     for name, expr in burns.items():
-        assert f"1 - {OBJECTIVE if 'goodput' in expr else 0.995}" in expr, name
+        assert f"1 - {OBJECTIVE if 'goodput' in expr else AVAILABILITY_OBJECTIVE}" in expr, name
         assert re.search(r"firstword_turns_valid:rate\w+ \* \d+ >= 50", expr), name
