@@ -3,16 +3,16 @@
 import re
 from pathlib import Path
 
-import promql_parser
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from promql_parser import Call, Expr, MatrixSelector, VectorSelector
+from promql_parser import Call, MatrixSelector, VectorSelector
 
 from deploy.dashboards import filters, queries
 from deploy.dashboards.files import documents
 from deploy.dashboards.names import VLLM_METRICS
 from service.telemetry.metrics import Metrics
+from tests.promql import matched, nodes, selectors
 
 EXPOSITION = Path(__file__).parent / "exposition"
 QUERIES = queries.all_queries()
@@ -34,20 +34,6 @@ SAMPLES = [sample for family in CATALOGUE for sample in family.samples]
 COUNTERS = {sample.name for family in CATALOGUE for sample in family.samples if family.type in ("counter", "histogram")} | {
     name for name in VLLM_METRICS if name.endswith("_total")
 }
-
-
-def nodes(expr: str) -> list[Expr]:
-    found: list[Expr] = []
-    promql_parser.walk(promql_parser.parse(expr), found.append)
-    return found
-
-
-def selectors(expr: str) -> list[VectorSelector]:
-    return [node for node in nodes(expr) if isinstance(node, VectorSelector)]
-
-
-def matched(selector: VectorSelector) -> dict[str, str]:
-    return {matcher.name: matcher.value for matcher in selector.matchers.matchers}
 
 
 @each_query

@@ -1,29 +1,23 @@
-"""Alerts and recording rules: promtool's own tests, what they may name, and a runbook for each alert."""
+"""Alerts and recording rules: promtool's own tests, and what they may name. What alerts say is in test_alerts.py."""
 
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from promql_parser import Call, Expr, MatrixSelector, VectorSelector
+from promql_parser import Call, MatrixSelector
 
-from deploy.dashboards.names import AVAILABILITY_OBJECTIVE, OBJECTIVE, VLLM_METRICS
+from deploy.dashboards.names import VLLM_METRICS
 from deploy.dashboards.promql import VALID
-from deploy.dashboards.queries import all_queries
 from service.telemetry.metrics import Metrics
-from tests.documents import document_lines, document_text, table_rows_under
+from tests.deploy.rule_files import ALERTS, ALL, RECORDS, TESTS, Rule
 from tests.prometheus import RULES
+from tests.promql import matched, nodes, selectors
 
-TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 EXPOSITION = Path(__file__).parent / "exposition"
-RUNBOOKS = "https://github.com/firstword/firstword/blob/main/docs/operations.md#"
 SCRAPED = {"job", "instance", "namespace", "pod", "release", "pool"}
 """Labels that the scraper adds to ours."""
 LEVELS = {
@@ -52,39 +46,9 @@ def exporters() -> set[str]:
     return {sample.name for families in read for family in families for sample in family.samples}
 
 
-@dataclass(frozen=True)
-class Rule:
-    document: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        return str(self.document.get("alert") or self.document["record"])
-
-    @property
-    def expr(self) -> str:
-        return str(self.document["expr"])
-
-
-def read_rules() -> Iterator[Rule]:
-    for file in RULES:
-        for group in yaml.safe_load(file.read_text())["groups"]:
-            yield from (Rule(document) for document in group["rules"])
-
-
-def read_cases() -> Iterator[dict[str, Any]]:
-    for file in TESTS:
-        for test in yaml.safe_load(file.read_text())["tests"]:
-            yield from test.get("alert_rule_test", ())
-
-
 OURS = catalogue()
 OTHERS = exporters() | {"up", *VLLM_METRICS}
-ALL = list(read_rules())
-ALERTS = {rule.name: rule for rule in ALL if "alert" in rule.document}
-RECORDS = {rule.name: rule for rule in ALL if "record" in rule.document}
-CASES = list(read_cases())
 each_rule = pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.name)
-each_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=lambda rule: rule.name)
 each_record = pytest.mark.parametrize("rule", RECORDS.values(), ids=lambda rule: rule.name)
 
 
@@ -93,21 +57,6 @@ def promtool(*arguments: str) -> None:
     assert program, "promtool is not installed: make prometheus"
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def nodes(expr: str) -> list[Expr]:
-    """Of the parsed expression. Raises where it is no PromQL."""
-    found: list[Expr] = []
-    promql_parser.walk(promql_parser.parse(expr), found.append)
-    return found
-
-
-def selectors(expr: str) -> list[VectorSelector]:
-    return [node for node in nodes(expr) if isinstance(node, VectorSelector)]
-
-
-def matched(selector: VectorSelector) -> dict[str, str]:
-    return {matcher.name: matcher.value for matcher in selector.matchers.matchers}
 
 
 def test_there_is_something_to_check() -> None:
@@ -132,24 +81,6 @@ def test_groups_are_evaluated_in_the_order_of_what_they_build_on(file: Path) -> 
     assert document["group_eval_order"] == [group["name"] for rules in read for group in rules["groups"]]
 
 
-@each_alert
-def test_each_alert_is_tested_firing_and_quiet(rule: Rule) -> None:
-    told = [bool(case["exp_alerts"]) for case in CASES if case["alertname"] == rule.name]
-    assert any(told) and not all(told)
-
-
-@each_alert
-def test_a_firing_alert_tells_where(rule: Rule) -> None:
-    names = {str(one.name) for one in selectors(rule.expr)}
-    where = {"namespace"} if any(name.startswith("certmanager_") for name in names) else {"namespace", "pool"}
-    if not any(name.startswith(("kube_", "keda_", "DCGM_", "certmanager_")) for name in names):
-        where.add("release")
-    for case in CASES:
-        if case["alertname"] == rule.name:
-            for alert in case["exp_alerts"]:
-                assert where <= set(alert["exp_labels"])
-
-
 def test_the_name_comes_first() -> None:
     assert {next(iter(rule.document)) for rule in ALL} == {"alert", "record"}
     assert len(ALERTS) + len(RECORDS) == len(ALL)
@@ -160,32 +91,6 @@ def test_nothing_waits_for_helm() -> None:
         bare = {key: value for key, value in rule.document.items() if key != "annotations"}
         assert "{{" not in yaml.safe_dump(bare), rule.name
         assert ".Values" not in str(rule.document)
-
-
-@each_alert
-def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: Rule) -> None:
-    severity, notes = rule.document["labels"]["severity"], rule.document["annotations"]
-    assert set(notes) == {"summary", "description", "runbook_url"}
-    assert all(notes.values())
-    assert severity in {"page", "ticket"}
-    anchor = f"alert-{rule.name.lower()}"
-    assert notes["runbook_url"] == RUNBOOKS + anchor
-    assert f"### Alert: {rule.name}" in document_lines("operations.md")
-
-
-def test_runbooks_are_of_the_alerts_that_there_are() -> None:
-    headings = [line.removeprefix("### Alert: ") for line in document_lines("operations.md") if line.startswith("### Alert: ")]
-    told = [(alert, severity) for alert, severity, _ in table_rows_under("operations.md", "## Alerts")]
-    assert sorted(headings) == sorted(ALERTS)
-    linked = [(f"[{name}](#alert-{name.lower()})", rule.document["labels"]["severity"]) for name, rule in ALERTS.items()]
-    assert sorted(told) == sorted(linked)
-
-
-def test_runbooks_name_panels_that_there_are() -> None:
-    runbooks = document_text("operations.md").split("\n## Alerts\n")[1]
-    named = {" ".join(name.split()) for name in re.findall(r"(?<![*\w`])\*([^*`]+)\*(?![*\w`])", runbooks)}
-    assert len(named) > 10
-    assert named <= {query.panel for query in all_queries()}
 
 
 @each_rule
@@ -251,11 +156,3 @@ def outcomes(record: str) -> list[str]:
         name = str(selector.name)
         found += outcomes(name) if name in RECORDS else [matched(selector)["outcome"]]
     return found
-
-
-def test_burn_rate_alerts_have_the_objectives_and_a_least_volume() -> None:
-    burns = {name: rule.expr for name, rule in ALERTS.items() if "ratio_rate" in rule.expr}
-    assert len(burns) == 7
-    for name, expr in burns.items():
-        assert f"1 - {OBJECTIVE if 'goodput' in expr else AVAILABILITY_OBJECTIVE}" in expr, name
-        assert re.search(r"firstword_turns_valid:rate\w+ \* \d+ >= 50", expr), name
