@@ -13,7 +13,7 @@ SAID = "canary-5aid"
 KEY_PART = "canary-53cret"
 """Stands in keys, valid and not."""
 _TOOL = {"type": "function", "function": {"name": f"look_{SAID}", "description": SAID, "parameters": {"type": "object"}}}
-_SCHEMA = {"type": "object", "properties": {SAID: {"type": SAID}}}
+_SCHEMA = {"type": "object", "properties": {SAID: {"type": "nonsense", "description": SAID}}}
 
 
 def _bodies(service: ServiceUnderTest) -> Iterator[Any]:
