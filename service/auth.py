@@ -61,9 +61,9 @@ class KeyRing:
         return len(self._plain) + len(self._index.content.keys)
 
     @property
-    def tenants(self) -> set[str]:
-        """Who has a key."""
-        return {*self._plain.values(), *(entry.tenant for entry in self._index.content.keys)}
+    def tenants(self) -> list[str]:
+        """Who has a key, in the order of the configuration."""
+        return list(dict.fromkeys([*self._plain.values(), *(entry.tenant for entry in self._index.content.keys)]))
 
     @property
     def key_file(self) -> KeyFile:

@@ -30,7 +30,8 @@ from service.errors import StartError
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 _MOST = 10**12
 
-TenantName = Annotated[str, Field(min_length=1)]
+# It is a label of metrics, and stands in log lines.
+TenantName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
 class KeyEntry(BaseModel):

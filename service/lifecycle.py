@@ -63,12 +63,14 @@ class Lifecycle:
         self._state = State.STARTING
         self._is_lameduck = False
         self._is_cutting_off = False
+        self._has_drained = False
         self._turns: set[asyncio.Task[Any]] = set()
         self._drain_deadline_s: float | None = None
 
     @property
     def state(self) -> State:
-        return self._state if self._engine.is_healthy else State.FAILED
+        # At the end of a drain we stop the engine ourselves: that is no failure.
+        return self._state if self._engine.is_healthy or self._has_drained else State.FAILED
 
     @property
     def is_ready(self) -> bool:
@@ -79,7 +81,7 @@ class Lifecycle:
     def drain_deadline_timestamp_s(self) -> float:
         """When the drain cuts off what still runs, in seconds since 1970, as the clock now stands; 0 without a drain."""
         deadline_s = self._drain_deadline_s
-        return 0.0 if deadline_s is None else time.time() + deadline_s - time.monotonic()  # For drain_deadline alone.
+        return 0.0 if deadline_s is None else round(time.time() + deadline_s - time.monotonic(), 1)  # For drain_deadline alone.
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -136,13 +138,14 @@ class Lifecycle:
         self._is_lameduck = True
         await asyncio.sleep(self._lameduck_s)
         self._is_lameduck = False
-        if await self._finish(within_s=self._drain_timeout_s):
-            return True
-        self._is_cutting_off = True
-        for task in self._turns:
-            task.cancel()
-        await self._finish(within_s=_FAREWELL_S)
-        return False
+        is_finished = await self._finish(within_s=self._drain_timeout_s)
+        if not is_finished:
+            self._is_cutting_off = True
+            for task in self._turns:
+                task.cancel()
+            await self._finish(within_s=_FAREWELL_S)
+        self._has_drained = True
+        return is_finished
 
     async def _finish(self, *, within_s: float) -> bool:
         try:

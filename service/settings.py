@@ -201,6 +201,28 @@ class Settings(BaseSettings):
         default="auto", description="`json` for machines, `console` for people; `auto`: console on a terminal."
     )
 
+    @field_validator("otlp_endpoint", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, endpoint: Any) -> Any:
+        """Templates of manifests write an empty value for one that is not given."""
+        return endpoint or None
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _metrics_port_is_free(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise PydanticCustomError(
+                "port_taken", "it must differ from FIRSTWORD_PORT, which answers /metrics without it, too", {}
+            )
+        return port
+
+    @field_validator("metrics_on_main_port")
+    @classmethod
+    def _metrics_are_somewhere(cls, is_on: bool, info: ValidationInfo) -> bool:
+        if not is_on and info.data.get("metrics_port") is None:
+            raise PydanticCustomError("no_metrics", "nobody could read the metrics: FIRSTWORD_METRICS_PORT is not set", {})
+        return is_on
+
     @property
     def adapter_places(self) -> int:
         """How many adapters the engine is made for."""

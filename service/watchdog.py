@@ -17,12 +17,16 @@ from service.domain import EngineStep
 
 _TICKS_PER_STALL = 10
 _LONGEST_TICK_S = 1.0
+_MOST_STALLS = 10.0
+"""However long a step is expected to take: a wrong expectation must not hide a hang for ever."""
 _DEARER = 2.0
 """A long prompt's tokens cost more each than those of the prompts measured: attention grows with the square of the length."""
 _LEAST_MEASURED_TOKENS = 256
 """In a step that prefills less, other work is too much of its time."""
 _REMEMBERED_STEPS = 32
 """Of those measured: one in which the machine was paused is forgotten in the end."""
+_STEPS_TO_COMPUTE_AGAIN = 32
+"""As many pieces may a turn take that the engine threw out for want of KV blocks, once it no longer waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Watchdog:
     """Calls `on_stall` once, on its own thread.
 
     The engine stalls where it has unfinished work and gives no step for `stall_s` on top of what its present step may take
-    (`expected_step_s`: a long prefill is no hang); the event loop where it runs nothing for `stall_s`.
+    (`expected_step_s`: a long prefill is no hang; ten times `stall_s` at most). The event loop stalls where it runs nothing for
+    `stall_s`.
     """
 
     def __init__(
@@ -78,14 +83,13 @@ class Watchdog:
         engine, event_loop = _Silence(), _Silence()
         while not self._has_stopped.wait(self._tick_s):
             is_looping = event_loop.tick(self._loops, self._tick_s)
-            # Steps reach us by the loop: while it is blocked, the engine is not known to be silent.
-            if not self._unfinished():
-                engine.s = 0.0
-            elif is_looping:
-                engine.tick(self._steps, self._tick_s)
+            # Steps reach us by the loop: while it is blocked, the engine is not known to be silent. While it has nothing to do it
+            # need not speak, but only a step ends a silence: callers who give up on a hung engine and come again don't.
+            if is_looping:
+                engine.tick(self._steps, self._tick_s if self._unfinished() else 0.0)
             if event_loop.s > self._stall_s:
                 return self._fire("event loop", event_loop.s, self._stall_s)
-            if engine.s > (allowed_s := self._stall_s + self._expected_step_s()):
+            if engine.s > (allowed_s := self._stall_s + min(self._expected_step_s(), _MOST_STALLS * self._stall_s)):
                 return self._fire("engine", engine.s, allowed_s)
             with contextlib.suppress(RuntimeError):  # The loop has been closed: the process ends.
                 loop.call_soon_threadsafe(self._on_loop)
@@ -126,10 +130,13 @@ class LongestPrefill:
         self._done = 0
         """Prompts, by the last step. One that was given up since may still be in the present step."""
         self._last: EngineStep | None = None
+        self._computing_again = 0
+        """For so many steps more may a turn that was thrown out be computed again."""
 
     def on_step(self, step: EngineStep) -> None:
         """Listens to the engine. Only a step that follows another at once shows how long it took."""
         last, self._last, self._done = self._last, step, self._load.prompts_done
+        self._computing_again = _STEPS_TO_COMPUTE_AGAIN if step.waiting else max(0, self._computing_again - 1)
         if last and last.running + last.waiting and step.prefilled_tokens >= _LEAST_MEASURED_TOKENS:
             self._s_per_token.append((step.at_s - last.at_s) / step.prefilled_tokens)
             self._slowest_s = max(self._s_per_token)
@@ -139,7 +146,4 @@ class LongestPrefill:
         return _DEARER * self._slowest_s * self._max_model_len if self._may_prefill() else 0.0
 
     def _may_prefill(self) -> bool:
-        # A turn that the engine threw out for want of KV blocks waits, and then has its whole text computed again, in pieces.
-        last = self._last
-        is_computed_again = last is not None and (last.waiting > 0 or last.generated_tokens < last.running)
-        return is_computed_again or self._load.prompts_given > self._done
+        return self._computing_again > 0 or self._load.prompts_given > self._done

@@ -142,6 +142,14 @@ def test_a_turn_begun_in_the_lameduck_is_finished(process: ServiceProcess) -> No
     assert process.wait() == 0
 
 
+def test_an_engine_that_is_stopped_after_a_drain_has_not_failed() -> None:
+    with scripted_service(drain_timeout_s=0.1) as running:
+        assert running.drain().result(10) is True
+        running.engine.is_healthy = False
+        assert running.metric('firstword_state{state="draining"}') == 1
+        assert running.metric('firstword_state{state="failed"}') == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_the_drain_at_once(tmp_path: Path, number: signal.Signals) -> None:
     with service_process(tmp_path / "log", within_s=20, engine="scripted", lameduck_s="600") as running:

@@ -211,3 +211,23 @@ def test_the_document_lists_every_setting_as_the_code_has_it() -> None:
         shown = default if isinstance(default, str) else json.dumps(default)
         expected.append((f"`FIRSTWORD_{name.upper()}`", "none" if default is None else f"`{shown}`", field.description))
     assert table_rows("settings.md") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({"PORT": "9000", "METRICS_PORT": "9000"}, "FIRSTWORD_METRICS_PORT: it must differ from FIRSTWORD_PORT, which answers"),
+        ({"METRICS_ON_MAIN_PORT": "false"}, "FIRSTWORD_METRICS_ON_MAIN_PORT: nobody could read the metrics"),
+    ],
+)
+def test_metrics_that_nobody_could_read_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], advice: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"FIRSTWORD_{name}", value)
+    assert refusal().startswith(advice)
+
+
+def test_an_empty_collector_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTWORD_OTLP_ENDPOINT", "")
+    assert load_settings().otlp_endpoint is None

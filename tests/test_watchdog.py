@@ -147,11 +147,34 @@ def test_nothing_is_expected_where_no_prompt_is_to_be_computed() -> None:
     assert longest.expected_step_s() == 0
 
 
-@pytest.mark.parametrize("step", [a_step(at_s=2.0, waiting=1), a_step(at_s=2.0, running=2)])
-def test_a_turn_that_the_engine_threw_out_is_computed_again(step: EngineStep) -> None:
+def test_a_turn_that_the_engine_threw_out_is_computed_again() -> None:
     longest = measured(Load())
-    longest.on_step(step)
-    assert longest.expected_step_s() == pytest.approx(2)
+    longest.on_step(a_step(at_s=2.0, waiting=1))
+    longest.on_step(a_step(at_s=2.5))
+    assert longest.expected_step_s() == pytest.approx(2), "in pieces, after it has waited"
+    for number in range(40):
+        longest.on_step(a_step(at_s=3.0 + number / 2))
+    assert longest.expected_step_s() == 0
+
+
+def test_callers_who_give_up_on_a_hung_engine_do_not_hide_it(watched: Watched) -> None:
+    watched.step()
+    for _ in range(20):
+        watched.unfinished = 1
+        time.sleep(STALL_S / 4)
+        watched.unfinished = 0
+        time.sleep(STALL_S / 20)
+        if watched.stalls:
+            break
+    assert watched.stalls and watched.stalls[0].what == "engine"
+
+
+def test_a_wrong_expectation_does_not_hide_a_hang() -> None:
+    engine = Watched(expected_step_s=lambda: 3600.0)
+    engine.unfinished = 1
+    until(lambda: bool(engine.stalls))
+    assert engine.stalls[0].allowed_s == pytest.approx(11 * STALL_S)
+    engine.close()
 
 
 def test_a_pause_of_the_machine_is_forgotten() -> None:

@@ -18,6 +18,7 @@ from service.admission.guard import Guard
 from service.admission.load import Load
 from service.admission.pace import Pace
 from service.admission.room import Room, Waiter
+from service.admission.silence import Silence
 from service.domain import ChatJob, EngineStep, ModelCard, PreparedTurn, TenantPolicy, Usage
 from service.errors import Overloaded, PromptTooLong
 
@@ -92,6 +93,7 @@ class Gate:
         self.model = model
         self.estimator = Estimator()
         self.pace = Pace()
+        self._silence = Silence()
         self.calls = Calls()
         self.forecast = Forecast(self.pace, tpot_bound_s=tpot_bound_s, max_turns=max_turns)
         self._guard = Guard(self.calls, self.forecast, self.estimator)
@@ -108,8 +110,8 @@ class Gate:
         self._empty.set()
 
     def engine_silent_s(self) -> float:
-        """How long the engine has had turns and given no step; 0 while it is idle."""
-        return self.pace.silent_s(self._clock())
+        """How long the engine has had turns since its last step."""
+        return self._silence.lasts_s(self._clock())
 
     @property
     def waiting(self) -> int:
@@ -155,6 +157,7 @@ class Gate:
     def observe(self, step: EngineStep) -> None:
         """Learn from a step of the engine, and let in who may now go."""
         self.pace.observe(step)
+        self._silence.stepped(step.at_s)
         self._let_in()
 
     def _place(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Place:
@@ -242,6 +245,8 @@ class Gate:
         self._room.take(waiter)
         place = self._places.pop(waiter)
         self.running += 1
+        if self.running == 1:
+            self._silence.busy(self._clock())
         self.load.add(waiter)
         self.pace.enter(self._clock())
         if place.go is not None and not place.go.done():
@@ -297,6 +302,8 @@ class Gate:
         if place.waiter in self._places:
             return  # It has not come as far as the engine.
         self.running -= 1
+        if not self.running:
+            self._silence.idle(self._clock())
         self.load.remove(place.waiter, has_begun=place.has_begun)
         self.pace.leave()
         self._let_in()

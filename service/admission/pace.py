@@ -98,10 +98,6 @@ class Pace:
                 del self._points[place]
             self._draw_curve()
 
-    def silent_s(self, now_s: float) -> float:
-        """How long the engine has had turns and given no step; 0 while it is idle."""
-        return now_s - self._last_at_s if self._in_engine and self._last_at_s is not None else 0.0
-
     def enter(self, now_s: float) -> None:
         """A turn goes into the engine: time counts from here where it was idle."""
         if self._in_engine == 0:

@@ -26,7 +26,9 @@ def probe_router(rooms: Rooms) -> APIRouter:
 
     async def metrics() -> Response:
         # On a thread: thousands of series must not hold up a token.
-        return Response(await asyncio.to_thread(rooms.exposition.render), headers={"content-type": CONTENT_TYPE})
+        loop, exposition = asyncio.get_running_loop(), rooms.exposition
+        body = await loop.run_in_executor(exposition.executor, exposition.render)
+        return Response(body, headers={"content-type": CONTENT_TYPE})
 
     if rooms.settings.metrics_on_main_port:
         router.add_api_route("/metrics", metrics, methods=["GET", "HEAD"])

@@ -3,11 +3,14 @@
 import re
 import time
 
-from service.domain import Finished, Step, TextDelta, ToolCallDelta
+from service.domain import ChoiceFinished, Finished, Step, TextDelta, ToolCallDelta
 
-# A sign that ends a sentence and space after it, or a sign that needs none, or a new line. Not after a title, nor a bare number,
-# which begins a list. What a voice platform takes for a sentence is its own affair; this is near enough to tell how early it can.
-_END = re.compile(r"""(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!^\d)[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡]|\S\s*\n""")
+# A sign that ends a sentence and space after it, or a sign that needs none, or a new line. Not after a title, a single letter
+# (e.g., p.m.), nor a bare number, which begins a list; and not before there is a word. What a voice platform takes for a sentence
+# is its own affair; this is near enough to tell how early it can.
+_NO_END = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\b[A-Za-z])(?<!^\d)(?<!^\d\d)"
+_END = re.compile(_NO_END + r"""[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡]|\S\s*\n""")
+_WORD = re.compile(r"\w")
 _LONGEST = 1000
 """Characters without an end of a sentence: by then a voice speaks all the same."""
 
@@ -34,11 +37,19 @@ class Hearing:
             elif isinstance(event, ToolCallDelta):
                 self.first_word_s = self.first_word_s or time.monotonic()
                 return self._end()
-            elif isinstance(event, Finished):
+            elif isinstance(event, Finished) or (isinstance(event, ChoiceFinished) and event.index == 0 and self._text.strip()):
                 return self._end()
-        if len(self._text) > _LONGEST or _END.search(self._text.lstrip()):
+        text = self._text.lstrip()
+        word = _WORD.search(text)
+        if len(text) > _LONGEST or (word and _END.search(text, word.start())):
             self._end()
         return None
+
+    def hear_now(self) -> None:
+        """All that there was to hear is heard only now."""
+        now_s = time.monotonic()
+        self.first_word_s = self.first_word_s and now_s
+        self.first_sentence_s = self.first_sentence_s and now_s
 
     def _end(self) -> None:
         """What has been said until now is all that a voice gets to begin with."""

@@ -154,9 +154,7 @@ class Metrics:
         self.drain_deadline = self._gauge(
             "drain_deadline_timestamp_seconds", "When the present drain cuts off what still runs; 0 without a drain."
         )
-        self.engine_silent = self._gauge(
-            "engine_silent_seconds", "How long the engine has had work and given no step; 0 while it is idle."
-        )
+        self.engine_silent = self._gauge("engine_silent_seconds", "How long the engine has had turns since its last step.")
         self.adapters = self._gauge("adapters", "LoRA adapters that `model` may name.")
         self.key_file_ok = self._gauge("key_file_ok", "0 while the key file cannot be used and the last good keys are.")
         self.key_file_ok.set(1)

@@ -28,6 +28,8 @@ from service.telemetry.traces import OtlpProtocol, Traces, TurnSpan
 
 _log = structlog.get_logger("firstword.traces")
 _WARN_EVERY_S = 60.0
+_LONGEST_WORDS = 300
+"""Of another's logger, which may quote a collector's whole answer."""
 
 # OpenTelemetry's names, where it has one; any other fact is `firstword.*`.
 _NAMES = {
@@ -45,8 +47,11 @@ def collector_url(endpoint: str, protocol: OtlpProtocol) -> str:
     try:
         url = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
         is_one = url.scheme in schemes and bool(url.hostname) and url.port != 0
+        has_secret = bool(url.username or url.password or url.query)
     except ValueError:  # A port that is no number, a bracket that does not close.
-        is_one = False
+        is_one = has_secret = False
+    if has_secret:  # Exporters quote the address in what they log.
+        raise StartError("FIRSTWORD_OTLP_ENDPOINT is an address alone: a key goes into OTEL_EXPORTER_OTLP_HEADERS.")
     if not is_one:
         raise StartError("FIRSTWORD_OTLP_ENDPOINT must be http://HOST:PORT or https://HOST:PORT.")
     return f"{endpoint.rstrip('/')}/v1/traces" if protocol == "http/protobuf" and url.path in ("", "/") else endpoint
@@ -141,7 +146,7 @@ class _Warner(logging.Handler):
         self._silent_until_s = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.warn(said=record.getMessage())
+        self.warn(said=record.getMessage()[:_LONGEST_WORDS])
 
     def warn(self, **facts: Any) -> None:
         if (now_s := time.monotonic()) >= self._silent_until_s:

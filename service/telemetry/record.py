@@ -41,6 +41,7 @@ class TurnRecord:
         self._since_s = self._stages[-1].end_s if self._stages else arrival.at_s
         self._steps = 0
         self._hearing = Hearing()
+        self._is_stream = True
         self._has_answered = False
         self._gaps = metrics.frame_gap.start()
         self._begun_s: float | None = None
@@ -65,7 +66,7 @@ class TurnRecord:
         self.passed("normalize")
         self._metrics.offered.labels(*self._labels).inc()
         self._rules = job.rules
-        self._choices = job.sampling.n
+        self._choices, self._is_stream = job.sampling.n, job.is_stream
 
     def begun(self, forecast_error_s: float) -> None:
         """The first token exists: so much later was it forecast, or earlier where this is below 0."""
@@ -84,6 +85,8 @@ class TurnRecord:
 
     def framed(self) -> None:
         """A piece of the answer leaves."""
+        if not (self._is_stream or self._has_answered):  # Nothing of a whole answer is heard before it leaves.
+            self._hearing.hear_now()
         self._has_answered = True
         self._gaps.tick(time.monotonic())
 
@@ -100,9 +103,11 @@ class TurnRecord:
         abort_s = now_s - self._arrival.gone_s if error is not None and self._arrival.gone_s is not None else None
         self._fill_metrics(outcome, error, now_s, abort_s)
         facts = self._facts(outcome, error, now_s)
+        is_dropped = abort_s is not None
+        dropped = {"abort_s": _rounded(abort_s), "wasted_tokens": self._steps if is_dropped else None}
         stages = {stage.name: round(stage.end_s - stage.begin_s, 5) for stage in self._stages}
         trace_id = self._span.trace_id if self._span else None
-        _log.info("turn", **facts, abort_s=_rounded(abort_s), stages_s=stages, rules=list(self._rules), trace_id=trace_id)
+        _log.info("turn", **facts, **dropped, stages_s=stages, rules=list(self._rules), trace_id=trace_id)
         if self._span is not None:
             last = "answer" if self._begun_s is not None else "unfinished"
             self._span.end([*self._stages, Stage(last, self._since_s, now_s)], _known(facts), _code(error))
@@ -117,8 +122,8 @@ class TurnRecord:
             "model": self._metrics.model,
             "outcome": str(outcome),
             "status": self._status(error),
-            "ttft_s": _rounded(self._since_arrival(self._hearing.first_word_s)),
-            "first_sentence_s": _rounded(self._since_arrival(self._hearing.first_sentence_s)),
+            "ttft_s": _rounded(self._since_arrival(self._first_word_s)),
+            "first_sentence_s": _rounded(self._since_arrival(self._first_sentence_s)),
             "tpot_s": _rounded(self._tpot_s),
             "duration_s": _rounded(now_s - self._arrival.at_s),
             "prompt_tokens": tokens[0],
@@ -137,9 +142,9 @@ class TurnRecord:
             metrics.refusals.labels(*labels, error.reason).inc()
         for stage in self._stages:
             metrics.stage.labels(stage.name).observe(stage.end_s - stage.begin_s)
-        if (ttft_s := self._since_arrival(self._hearing.first_word_s)) is not None:
+        if (ttft_s := self._since_arrival(self._first_word_s)) is not None:
             metrics.ttft.labels(*labels).observe(ttft_s)
-        if (sentence_s := self._since_arrival(self._hearing.first_sentence_s)) is not None:
+        if (sentence_s := self._since_arrival(self._first_sentence_s)) is not None:
             metrics.first_sentence.labels(*labels).observe(sentence_s)
         metrics.frame_gap.merge(self._gaps)
         if error is None:
@@ -153,7 +158,7 @@ class TurnRecord:
         if abort_s is not None:
             metrics.abort.observe(abort_s)
             metrics.wasted_tokens.labels(*labels).inc(self._steps)
-            metrics.barge_ins.labels(*labels, "nothing" if self._hearing.first_word_s is None else "speech").inc()
+            metrics.barge_ins.labels(*labels, "nothing" if self._first_word_s is None else "speech").inc()
 
     def _status(self, error: BaseException | None) -> int | None:
         """The HTTP status of the answer; None where there was none."""
@@ -161,12 +166,20 @@ class TurnRecord:
             return 200
         return error.status if isinstance(error, TurnError) else None
 
+    @property
+    def _first_word_s(self) -> float | None:
+        return self._hearing.first_word_s if self._is_stream or self._has_answered else None
+
+    @property
+    def _first_sentence_s(self) -> float | None:
+        return None if self._first_word_s is None else self._hearing.first_sentence_s
+
     def _since_arrival(self, at_s: float | None) -> float | None:
         return None if at_s is None else at_s - self._arrival.at_s
 
     def _outcome(self, error: BaseException | None, now_s: float) -> Outcome:
         # A caller who gave up after the budget gave up because of us.
-        is_late = (self._hearing.first_word_s or now_s) - self._arrival.at_s > self.budget_s
+        is_late = (self._first_word_s or now_s) - self._arrival.at_s > self.budget_s
         if error is None:
             return Outcome.LATE if is_late else Outcome.ON_TIME
         if isinstance(error, asyncio.CancelledError | GeneratorExit | ClientGone):

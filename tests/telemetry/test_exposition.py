@@ -1,12 +1,17 @@
 """/metrics as scrapers get it: on the main port, on one of its own, in the form they ask for."""
 
 import re
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import StartError
@@ -55,7 +60,7 @@ def test_the_main_port_answers_unless_told_not_to() -> None:
         assert "firstword_ready 1.0" in running.get("/metrics").text
         assert running.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
         assert httpx.head(f"{running.url}/metrics").status_code == 200
-    with scripted_service(metrics_on_main_port=False) as running:
+    with scripted_service(metrics_port=1, metrics_on_main_port=False) as running:
         assert running.get("/metrics").status_code == 404
 
 
@@ -77,8 +82,51 @@ def test_a_service_has_both_ports(tmp_path: Path) -> None:
         assert running.get("/metrics").status_code == 404
 
 
+def test_a_port_of_its_own_has_nothing_else() -> None:
+    url = f"http://127.0.0.1:{make_exposition('acme').serve('127.0.0.1', 0)}"
+    assert [httpx.get(f"{url}{path}").status_code for path in ("/metrics", "/", "/readyz", "/metrics/")] == [200, 404, 404, 404]
+
+
 def test_a_port_that_is_taken_is_said_with_its_setting() -> None:
     exposition = make_exposition("acme")
     port = exposition.serve("127.0.0.1", 0)
     with pytest.raises(StartError, match=f"Cannot bind 127.0.0.1:{port}: .*FIRSTWORD_METRICS_PORT"):
         exposition.serve("127.0.0.1", port)
+
+
+def test_scrapers_that_say_nothing_cost_the_service_a_few_threads_at_most() -> None:
+    exposition = make_exposition("acme")
+    port, before = exposition.serve("127.0.0.1", 0), threading.active_count()
+    with ExitStack() as held:
+        silent = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(100)]
+        for each in silent:
+            each.settimeout(10)
+        # Those beyond the bound are closed at once, and the rest before long.
+        assert [each.recv(1) for each in silent[-50:]] == [b""] * 50
+        assert threading.active_count() - before <= 20
+    until(lambda: threading.active_count() == before, within_s=20)
+    assert "firstword_turns_total" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+
+def test_scrapers_together_are_one_work_and_each_gets_what_is_newer_than_its_question() -> None:
+    registry = CollectorRegistry()
+    renders = Counter("firstword_renders", "Renders.", registry=registry)
+    exposition = Exposition(registry)
+
+    class Slow:
+        def collect(self) -> Iterator[Metric]:
+            renders.inc()
+            time.sleep(0.05)
+            yield from ()
+
+    registry.register(Slow())
+    began = registry.get_sample_value("firstword_renders_total") or 0
+    with ThreadPoolExecutor(20) as scrapers:
+        documents = list(scrapers.map(lambda _: exposition.render(), range(20)))
+    assert all(b"firstword_renders_total" in document for document in documents)
+    assert (registry.get_sample_value("firstword_renders_total") or 0) - began <= 6
+
+
+def test_an_address_of_version_6_is_one() -> None:
+    port = make_exposition("acme").serve("::1", 0)
+    assert httpx.get(f"http://[::1]:{port}/metrics").status_code == 200

@@ -31,6 +31,9 @@ def spoken(*texts: str) -> list[bool]:
         ("您好", "", "。"),
         ("आप कैसे", " हैं", "। अच्छा"),
         ("هل أنت", " هنا", "؟ نعم"),
+        ("At 5 p.m", ". we", " close. Then"),
+        ("…", " well", ". So"),
+        ("12", ".", " Take the next. Then"),
         ("1", ".", " Take the first train. Then"),
         ("word " * 100, "word " * 90, "word " * 20),
     ],
@@ -48,7 +51,7 @@ def events(*given: Event) -> Hearing:
 
 
 def test_an_answer_without_an_end_of_a_sentence_is_one_when_it_ends() -> None:
-    hearing = events(TextDelta(0, "Yes"), ChoiceFinished(0, "stop"), END)
+    hearing = events(TextDelta(0, "Yes"), END)
     assert hearing.is_done
     assert hearing.first_word_s is not None and hearing.first_sentence_s is not None
     assert hearing.first_word_s <= hearing.first_sentence_s
@@ -68,6 +71,11 @@ def test_a_tool_call_is_a_first_word_but_nothing_that_a_voice_could_say() -> Non
 def test_what_is_said_before_a_tool_call_is_a_sentence() -> None:
     hearing = events(TextDelta(0, "One moment"), ToolCallDelta(0, 0, "", "call_1", "f"))
     assert hearing.first_sentence_s is not None
+
+
+def test_the_first_choice_can_end_before_the_turn_does() -> None:
+    hearing = events(TextDelta(0, "Yes"), ChoiceFinished(0, "stop"))
+    assert hearing.is_done and hearing.first_sentence_s is not None
 
 
 def test_sentences_are_those_of_the_first_choice() -> None:

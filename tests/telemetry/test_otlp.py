@@ -115,3 +115,11 @@ def test_a_wrong_variable_of_opentelemetrys_is_refused_at_the_start(monkeypatch:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
     with pytest.raises(StartError, match="OTEL_"):
         Traces.configured(endpoint="http://127.0.0.1:1", protocol="grpc", sample_ratio=1.0, version="1")
+
+
+@pytest.mark.parametrize("endpoint", ["http://user:canary@collector:4318", "http://collector:4318/v1/traces?token=canary"])
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_secret_in_the_address_is_refused_without_being_told(endpoint: str, protocol: OtlpProtocol) -> None:
+    with pytest.raises(StartError, match="OTEL_EXPORTER_OTLP_HEADERS") as caught:
+        collector_url(endpoint, protocol)
+    assert "canary" not in str(caught.value)

@@ -48,6 +48,27 @@ def arrive(*, gone: bool = False) -> Arrival:
     return arrival
 
 
+def test_nothing_of_a_whole_answer_is_heard_before_it_leaves() -> None:
+    telemetry = make_telemetry(0.05)
+    with pytest.raises(ClientGone), telemetry.turn("turn-1", Caller("acme"), arrive(gone=True)) as record:
+        record.normalized(make_job(is_stream=False))
+        record.said((TextDelta(0, "Hello there. And"),))
+        time.sleep(0.06)
+        raise ClientGone
+    assert outcomes(telemetry) == {"late": 1}
+    assert value(telemetry, "barge_ins_total", heard="nothing") == 1
+    assert value(telemetry, "ttft_seconds_count") == 0
+    with telemetry.turn("turn-2", Caller("acme"), arrive()) as record:
+        record.normalized(make_job(is_stream=False))
+        record.said((TextDelta(0, "Hello there. And"),))
+        time.sleep(0.06)
+        record.framed()
+    assert outcomes(telemetry) == {"late": 2}
+    for name in ("ttft_seconds_sum", "first_sentence_seconds_sum"):
+        told_s = value(telemetry, name)
+        assert told_s is not None and told_s > 0.06
+
+
 def take_turn(telemetry: Telemetry, *, error: BaseException | None = None, has_spoken: bool = True, gone: bool = False) -> None:
     with telemetry.turn("turn-1", Caller("acme"), arrive(gone=gone)) as record:
         record.normalized(make_job())

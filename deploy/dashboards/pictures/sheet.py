@@ -15,7 +15,10 @@ from deploy.dashboards.pictures import kinds, theme
 from deploy.dashboards.pictures.series import Line, lines
 from deploy.dashboards.recorded import Recording
 
-NOTE = "Drawn from recorded data with matplotlib; Grafana draws it alike, not the same."
+NOTE = (
+    "Drawn from recorded data with matplotlib; Grafana draws it alike, not the same. The embedded model on two processor cores, "
+    "overloaded on purpose.\nKubernetes, autoscaler and GPUs: made up, in the formats of their exporters."
+)
 COLUMN_IN, ROW_IN, GAP_IN = 0.64, 0.36, 0.07
 HEADER_IN, TITLE_IN, LEGEND_ROW_IN = 0.62, 0.3, 0.17
 MOST_LEGEND_ROWS = 3
