@@ -29,7 +29,7 @@ test: $(DEV) faketime prometheus ## Set up and run every test: units on the scri
 	$(UNITS)
 	$(BIN)/pytest tests/live
 
-test-fast: $(DEV) prometheus ## The unit tests alone, without fuzzing (under a minute)
+test-fast: $(DEV) prometheus ## The unit tests alone, without fuzzing (some minutes)
 	$(UNITS) --ignore=tests/test_fuzz.py
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy

@@ -1,4 +1,4 @@
-"""The command `firstword`: `serve`, and `keys …`."""
+"""The command `firstword`: `serve`, `check`, and `keys …`."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 import uvloop
 
-from service import __version__, keys_command
+from service import __version__, check_command, keys_command
 from service.app import create_app
 from service.auth import KeyRing, make_plain_key, parse_plain_keys
 from service.engine.base import Engine
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys_command.app, name="keys")
+app.command()(check_command.check)
 
 
 def main() -> None:

@@ -1,0 +1,113 @@
+"""What a run found, as a stable document (docs/check.md) and as JUnit XML."""
+
+from pathlib import Path
+from typing import Literal
+
+from junitparser import Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Skipped as JUnitSkipped
+from pydantic import BaseModel, ConfigDict
+
+from service.check.outcome import Outcome
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CheckResult(_Document):
+    id: str
+    title: str
+    outcome: Outcome
+    seen: str
+    fix: str | None
+    """What to do; null where there is nothing."""
+    duration_s: float
+
+
+class CredentialPlace(_Document):
+    """Where the key is, never what."""
+
+    kind: Literal["variable", "file", "command line"]
+    name: str | None
+
+
+class HandOver(_Document):
+    """What the platform asks for."""
+
+    url: str | None
+    """Null where no path answers."""
+    model: str
+    auth: list[Literal["x-api-key", "bearer"]]
+    """Those that work."""
+    credential: CredentialPlace
+
+
+class TtftSummary(_Document):
+    calls: int
+    median_s: float
+    worst_s: float
+    budget_s: float
+
+
+class Counts(_Document):
+    passed: int
+    warned: int
+    failed: int
+    skipped: int
+
+
+class Report(_Document):
+    format: Literal[1] = 1
+    """Grows when a field changes its meaning or goes; new fields may come without."""
+    firstword_version: str
+    started_at: str
+    duration_s: float
+    verdict: Literal["pass", "fail"]
+    counts: Counts
+    resent: int
+    """Requests refused for load (429, 503) and asked again after the Retry-After."""
+    hand_over: HandOver
+    ttft: TtftSummary | None
+    checks: list[CheckResult]
+
+
+def count(results: list[CheckResult]) -> Counts:
+    outcomes = [result.outcome for result in results]
+    return Counts(
+        passed=outcomes.count("pass"),
+        warned=outcomes.count("warn"),
+        failed=outcomes.count("fail"),
+        skipped=outcomes.count("skipped"),
+    )
+
+
+def as_json(report: Report) -> str:
+    return report.model_dump_json(indent=2) + "\n"
+
+
+def write_junit(report: Report, file: Path) -> None:
+    """A warning is a test that passed, with a word on its output."""
+    suite = TestSuite("firstword check")
+    suite.add_property("endpoint", report.hand_over.url or "")
+    suite.add_property("model", report.hand_over.model)
+    suite.timestamp = report.started_at
+    for result in report.checks:
+        suite.add_testcase(_test_case(result))
+    suite.time = report.duration_s
+    xml = JUnitXml()
+    xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    xml.write(str(file), pretty=True)
+
+
+def _test_case(result: CheckResult) -> TestCase:
+    case = TestCase(result.id, classname=f"firstword.check.{result.id.split('.')[0]}", time=result.duration_s)
+    if result.outcome == "fail":
+        failure = Failure(f"{result.seen}")
+        failure.text = f"{result.title}\nSeen: {result.seen}\nTo do: {result.fix}"
+        case.result = [failure]
+    elif result.outcome == "skipped":
+        case.result = [JUnitSkipped(result.seen)]
+    else:
+        case.system_out = f"{'warning: ' if result.outcome == 'warn' else ''}{result.seen}"
+    return case

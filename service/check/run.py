@@ -1,0 +1,84 @@
+"""From what the user gave to a report: find the way in, then one check after another."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from service import __version__
+from service.check.catalogue import CHECKS, NEED_NO_ANSWER
+from service.check.client import Client
+from service.check.outcome import Check, NotPassed, Outcome
+from service.check.report import CheckResult, CredentialPlace, HandOver, Report, TtftSummary, count
+from service.check.session import Options, Session
+from service.check.target import Credential, Target
+from service.check.way_in import open_session
+
+OnStep = Callable[[str, int, int], None]
+"""What begins now, which check of how many (0: none yet)."""
+
+
+async def check_endpoint(
+    target: Target, credential: Credential, *, model: str | None, options: Options, on_step: OnStep = lambda *_: None
+) -> Report:
+    """Raises `CannotCheck` where the host, the key or the model is wrong."""
+    started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    async with Client(timeout_s=options.timeout_s, done_grace_s=options.done_grace_s) as client:
+        on_step("looking for the way in", 0, len(CHECKS))
+        session = await open_session(client, target, credential, options, model)
+        results = []
+        for number, check in enumerate(CHECKS, start=1):
+            on_step(check.id, number, len(CHECKS))
+            results.append(await _result(check, session))
+    counts = count(results)
+    return Report(
+        firstword_version=__version__,
+        started_at=started_at,
+        duration_s=round(time.monotonic() - started, 3),
+        verdict="fail" if counts.failed else "pass",
+        counts=counts,
+        resent=session.resent,
+        hand_over=_hand_over(session),
+        ttft=_ttft(session),
+        checks=results,
+    )
+
+
+async def _result(check: Check, session: Session) -> CheckResult:
+    started = time.monotonic()
+    outcome: Outcome = "pass"
+    if session.path is None and check.id not in NEED_NO_ANSWER:
+        outcome, seen = "skipped", "no path answers"
+    else:
+        try:
+            seen = await check.run(session)
+        except NotPassed as found:
+            outcome, seen = found.outcome, str(found)
+    return CheckResult(
+        id=check.id,
+        title=check.title,
+        outcome=outcome,
+        seen=session.told(seen),
+        fix=check.fix if outcome in ("warn", "fail") else None,
+        duration_s=round(time.monotonic() - started, 3),
+    )
+
+
+def _hand_over(session: Session) -> HandOver:
+    return HandOver(
+        url=session.target.chat(session.path) if session.path else None,
+        model=session.told(session.model),
+        auth=session.headers_that_work,
+        credential=CredentialPlace(kind=session.credential.kind, name=session.credential.name),
+    )
+
+
+def _ttft(session: Session) -> TtftSummary | None:
+    found = session.ttft
+    if found is None:
+        return None
+    return TtftSummary(
+        calls=len(found.calls),
+        median_s=round(found.median_s, 4),
+        worst_s=round(found.worst_s, 4),
+        budget_s=session.options.ttft_budget_s,
+    )

@@ -1,0 +1,57 @@
+"""The report for a person: what was found, then the sheet to hand over."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.check.report import HandOver, Report
+from service.check.target import KEY_VARIABLE
+
+_STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
+_AUTH = {"x-api-key": "x-api-key: KEY", "bearer": "Authorization: Bearer KEY"}
+
+
+def show(report: Report, console: Console) -> None:
+    # As Text throughout: rich would take a server's brackets for its own markup.
+    console.print(_results(report))
+    counts = report.counts
+    summary = f"{counts.passed} passed, {counts.warned} warned, {counts.failed} failed, {counts.skipped} skipped"
+    console.print(Text(f"{summary} in {report.duration_s:.1f} s: {report.verdict.upper()}", style=_STYLES[report.verdict]))
+    if report.resent:
+        console.print(Text(f"{report.resent} requests were refused for load and sent again.", style=_STYLES["warn"]))
+    console.print()
+    console.print(_sheet(report.hand_over))
+    if report.verdict == "fail":
+        console.print(Text("Hand it over once nothing fails."))
+
+
+def _results(report: Report) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("Check", no_wrap=True)
+    table.add_column("Result", no_wrap=True)
+    table.add_column("What was seen, and what to do", ratio=1, overflow="fold")
+    for result in report.checks:
+        said = Text(result.title)
+        said.append(f"{': ' if result.outcome == 'pass' else chr(10)}{result.seen}", style="dim")
+        if result.fix:
+            said.append(f"\n-> {result.fix}", style=_STYLES[result.outcome])
+        table.add_row(Text(result.id), Text(result.outcome, style=_STYLES[result.outcome]), said)
+    return table
+
+
+def _sheet(sheet: HandOver) -> Table:
+    table = Table(title="To hand over to the platform", title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("Endpoint URL", Text(sheet.url or "none: no path answers"))
+    table.add_row("Model ID", Text(sheet.model))
+    table.add_row("Auth method", Text(" or ".join(_AUTH[header] for header in sheet.auth) or "none works"))
+    table.add_row("Credential", Text(_place(sheet)))
+    return table
+
+
+def _place(sheet: HandOver) -> str:
+    if sheet.credential.kind == "command line":
+        return f"given on the command line (better: {KEY_VARIABLE} or --key-file)"
+    return f"in the {'environment variable' if sheet.credential.kind == 'variable' else 'file'} {sheet.credential.name}"

@@ -1,0 +1,85 @@
+"""The way into an endpoint: which path, header and model get an answer."""
+
+import json
+from typing import Any
+
+from service.check.client import Client, Exchange
+from service.check.session import HEADERS, Options, Session, auth_header
+from service.check.target import CannotCheck, Credential, Target
+
+
+async def open_session(client: Client, target: Target, credential: Credential, options: Options, model: str | None) -> Session:
+    """Ask at both paths with both headers. Raises `CannotCheck` where the host, the key or the model is wrong."""
+    session = Session(client, target, credential, model or await _first_model(client, target, credential), options)
+    for path in target.paths:
+        for header in HEADERS:
+            probe = await session.ask(session.body(), path=path, header=header)
+            session.probes[path, header] = probe
+            if probe.status is None:  # Not the header's fault.
+                break
+    if session.path is None:
+        _explain(session, is_model_given=model is not None)
+    return session
+
+
+def _explain(session: Session, *, is_model_given: bool) -> None:
+    """Nothing answers: raises `CannotCheck` where that is for the user to mend, and not for the endpoint."""
+    probes = list(session.probes.values())
+    _must_speak_http(session.target, session.credential, probes)
+    if all(probe.status in (401, 403) for probe in probes if probe.status != 404):
+        _refuse_key(session.target, [probe for probe in probes if probe.status != 404])
+    if is_model_given and any(_is_unknown_model(probe) for probe in probes):
+        raise CannotCheck(
+            f"The endpoint serves no model {session.told(session.model)!r}: see GET {session.target.model_lists[0]}."
+        )
+
+
+async def _first_model(client: Client, target: Target, credential: Credential) -> str:
+    answers = []
+    for url in target.model_lists:
+        for header in HEADERS:
+            answer = await client.ask("GET", url, auth_header(header, credential.key))
+            if name := _first_id(answer):
+                return name
+            answers.append(answer)
+            _must_speak_http(target, credential, answers)
+    denied = [answer for answer in answers if answer.status in (401, 403)]
+    if denied and all(answer.status in (401, 403, 404) for answer in answers):
+        _refuse_key(target, denied)
+    raise CannotCheck(f"GET {target.model_lists[0]} names no model ({answers[0].told()}): give --model ID.")
+
+
+def _must_speak_http(target: Target, credential: Credential, answers: list[Exchange]) -> None:
+    if all(answer.status is None for answer in answers):
+        why = credential.cover(answers[0].told())
+        raise CannotCheck(f"Cannot reach {target.root}: {why}.")
+
+
+def _refuse_key(target: Target, answers: list[Exchange]) -> None:
+    if answers:
+        raise CannotCheck(
+            f"{target.root} refuses the key (status {answers[0].status}), as `x-api-key` and as `Authorization: Bearer`."
+        )
+
+
+def _first_id(answer: Exchange) -> str | None:
+    models = _value_at(answer.body, "data") if answer.status == 200 else None
+    first = models[0] if isinstance(models, list) and models else None
+    name = first.get("id") if isinstance(first, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _is_unknown_model(probe: Exchange) -> bool:
+    """In OpenAI's words, or in vLLM's."""
+    error = _value_at(probe.body, "error")
+    return isinstance(error, dict) and (
+        error.get("code") == "model_not_found" or (probe.status, error.get("param")) == (404, "model")
+    )
+
+
+def _value_at(body: bytes, name: str) -> Any:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document.get(name) if isinstance(document, dict) else None

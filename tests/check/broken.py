@@ -1,0 +1,34 @@
+"""What a broken server is: one thing wrong, and the check that must tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.check.outcome import Outcome
+from tests.check.good_server import GoodHandler
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A server, and the results that are not a pass: of the check it is for, and what must follow from the same fault."""
+
+    handler: type[GoodHandler]
+    check: str
+    outcome: Outcome
+    follows: dict[str, Outcome]
+
+    @property
+    def expected(self) -> dict[str, Outcome]:
+        return {self.check: self.outcome, **self.follows}
+
+
+BROKEN: list[Broken] = []
+
+
+def breaks(
+    check: str, outcome: Outcome, follows: dict[str, Outcome] | None = None
+) -> Callable[[type[GoodHandler]], type[GoodHandler]]:
+    def note(handler: type[GoodHandler]) -> type[GoodHandler]:
+        BROKEN.append(Broken(handler, check, outcome, follows or {}))
+        return handler
+
+    return note
