@@ -1,0 +1,196 @@
+"""In the process that rules (Locust's master, or the only one): shares the calls out, and merges what was seen."""
+
+import functools
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import gevent  # type: ignore[import-untyped]
+from locust import User
+from locust.dispatch import UsersDispatcher
+from locust.env import Environment
+from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerNode
+from rich.console import Console
+
+from loadtest.calls import record, summary
+from loadtest.calls.exchange import Exchange, Order
+from loadtest.calls.options import KEY_OF, MODEL, MOST_CALLS, key_of, manners_of, scenario_of
+from loadtest.calls.plans import typical_call_s
+from loadtest.calls.result import Result, Run
+from loadtest.calls.scenarios import NOISY, QUIET
+from loadtest.calls.target import Target, WrongUse, check
+
+ORDER, STOP, LAST_REPORT = "firstword-order", "firstword-stop", "firstword-last-report"
+INVALID = 2
+_LAST_REPORTS_S = 15.0
+_log = logging.getLogger(__name__)
+
+
+class Control:
+    """One a process; a run begins with Locust's `test_start`, and ends with its `test_stopping`."""
+
+    def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, exchange: Exchange) -> None:
+        self._environment, self._runner, self._exchange = environment, runner, exchange
+        self._target: Target | None = None
+        self._run: Run | None = None
+        self._edition = 0
+        self._reported: set[str] = set()
+        self.result: Result | None = None
+        self.refused = ""
+        """Why no run could begin."""
+        environment.dispatcher_class = cast(Any, functools.partial(Dispatcher, self))
+
+    @property
+    def options(self) -> Any:
+        return self._environment.parsed_options
+
+    def set_defaults(self) -> None:
+        """Before Locust's own, which are one user at a time, for ever."""
+        options = self.options
+        options.run_time = options.run_time or scenario_of(options).run_s
+        options.num_users = options.num_users or MOST_CALLS
+        options.spawn_rate = options.spawn_rate or 1.0
+
+    def look(self) -> None:
+        """Find wrong use before the clock of the run starts."""
+        self.refused = ""
+        try:
+            self._target = self._checked()
+        except WrongUse as problem:
+            self._target, self.refused = None, str(problem)
+            self._environment.process_exit_code = INVALID
+
+    def _checked(self) -> Target:
+        if self.options.record and not record.can_write(Path(self.options.record)):
+            raise WrongUse(f"--record {self.options.record}: that file cannot be written.")
+        target = check(Target(self._environment.host or "", os.environ.get(MODEL, ""), self.options.path), key_of(QUIET))
+        if scenario_of(self.options).noisy_profile:
+            if not key_of(NOISY):
+                raise WrongUse(f"The scenario {self.options.scenario} needs a second tenant's key in {KEY_OF[NOISY]}.")
+            check(target, key_of(NOISY))
+        return target
+
+    def on_test_start(self) -> None:
+        if not self.options.headless:  # The host can have been changed on the page.
+            self.look()
+        if self._target is None:
+            _log.error(self.refused)
+            gevent.spawn(self._runner.quit if self.options.headless else self._runner.stop)
+            return
+        self._edition = 0
+        self._reported = set()
+        self.result = None
+        self._run = Run.begin(self.options, self._target)
+
+    def order(self, cap: int, rate: float, nodes: Iterable[WorkerNode]) -> None:
+        """Share so many calls, at this rate, out to the processes; again where rate, cap or processes have changed."""
+        run = self._run
+        if run is None:
+            return
+        names = sorted(node.id for node in nodes)
+        run.ordered(rate, cap, names)
+        # One figure for all, since calls are numbered from there.
+        elapsed_s = run.elapsed_s() if self._edition else 0.0
+        self._warn(rate, cap)
+        for index, name in enumerate(names):
+            order = Order(
+                scenario=self.options.scenario,
+                seed=self.options.seed,
+                rate=rate,
+                run_s=float(run.run_s),
+                elapsed_s=elapsed_s,
+                edition=self._edition,
+                cap=cap,
+                index=index,
+                workers=len(names),
+                target=asdict(run.target),
+                manners=manners_of(self.options),
+            )
+            if isinstance(self._runner, MasterRunner):
+                self._runner.send_message(ORDER, asdict(order), client_id=name)
+            else:
+                self._exchange.take(order)
+        self._edition += 1
+
+    def on_report(self, worker: str, report: dict[str, Any], *, is_last: bool = False) -> None:
+        if self._run is not None:
+            self._run.seen.merge(worker, report)
+        if is_last:
+            self._reported.add(worker)
+
+    def on_test_stopping(self) -> None:
+        run = self._run
+        if run is None or not run.orders:
+            self._run = None
+            return
+        elapsed_s = run.elapsed_s()
+        if isinstance(self._runner, MasterRunner):
+            self._await_last_reports(run, self._runner)
+        else:
+            self.on_report(run.workers[0], self._exchange.finish(), is_last=True)
+        self._run = None
+        missing = [name for name in run.workers if name not in self._reported]
+        self.result = run.end(elapsed_s, missing=missing, faults=len(self._runner.exceptions))
+        if not self.result.is_valid:
+            self._environment.process_exit_code = INVALID
+        elif self._environment.process_exit_code == INVALID:
+            self._environment.process_exit_code = None
+
+    def show(self) -> None:
+        """On stderr: Locust's own tables are on stdout."""
+        console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+        if self.refused:
+            console.print(f"\n{self.refused}", highlight=False, markup=False, soft_wrap=True)
+        if self.result:
+            summary.show(self.result.record, console)
+            if self.result.path:
+                console.print(f"  record: {self.result.path}", highlight=False, markup=False, soft_wrap=True)
+
+    def _await_last_reports(self, run: Run, runner: MasterRunner) -> None:
+        """Calls get their `--stop-timeout` to end in, on every worker at once. Nobody waits for a worker that was lost."""
+        runner.send_message(STOP)
+        deadline = time.monotonic() + self._environment.stop_timeout + _LAST_REPORTS_S
+        while time.monotonic() < deadline:
+            there = {node.id for node in runner.clients.all if node.state != STATE_MISSING}
+            if self._reported.issuperset(there.intersection(run.workers)):
+                return
+            gevent.sleep(0.05)
+
+    def _warn(self, rate: float, cap: int) -> None:
+        scenario = scenario_of(self.options)
+        peak = rate * (max(scenario.profile) + max(scenario.noisy_profile, default=0.0))
+        at_once = peak * min(typical_call_s(scenario, self.options.pause_scale), self.options.run_time)
+        _log.info("%s: at its peak about %.0f calls at once, at most %d (-u)", scenario.name, at_once, cap)
+        if at_once > cap:
+            _log.warning("More calls at once are to be expected than -u %d allows: some will not be placed.", cap)
+
+
+class Dispatcher(UsersDispatcher):
+    """Locust's way from `-u` and `-r` to users, without its users: the processes that place calls start one per call."""
+
+    def __init__(self, control: Control, worker_nodes: list[WorkerNode], user_classes: list[type[User]]) -> None:
+        super().__init__(worker_nodes, user_classes)
+        self._control = control
+        self._is_told = True
+
+    def new_dispatch(self, target_user_count: int, spawn_rate: float, user_classes: list[type[User]] | None = None) -> None:
+        self._control.order(target_user_count, spawn_rate, self._worker_nodes)
+        self._is_told = False
+
+    def __next__(self) -> dict[str, dict[str, int]]:
+        """Once, since Locust expects something: no change of any class of users on any worker."""
+        if self._is_told:
+            raise StopIteration
+        self._is_told = True
+        return {node.id: {} for node in self._worker_nodes}
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        self._worker_nodes.append(worker_node)
+
+    def remove_worker(self, worker_node: WorkerNode) -> None:
+        self._worker_nodes = [node for node in self._worker_nodes if node.id != worker_node.id]

@@ -1,0 +1,51 @@
+"""The load test's own options, beside Locust's; and what they come to."""
+
+import os
+from argparse import Namespace
+from dataclasses import asdict
+from typing import Any
+
+from locust.argument_parser import LocustArgumentParser
+
+from loadtest.calls.call import Manners
+from loadtest.calls.scenarios import NOISY, QUIET, SCENARIOS, Scenario
+from loadtest.calls.target import Target
+
+KEY_OF = {QUIET: "FIRSTWORD_API_KEY", NOISY: "FIRSTWORD_NOISY_API_KEY"}
+MODEL = "FIRSTWORD_MODEL"
+MOST_CALLS = 10_000
+"""The cap on calls at once where `-u` gives none."""
+
+
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    group = parser.add_argument_group("simulated calls", "-r: calls a second; -u: most calls at once; -t: how long")
+    known = "; ".join(f"{scenario.name}: {scenario.about}" for scenario in SCENARIOS.values())
+    group.add_argument("--scenario", choices=list(SCENARIOS), default="steady", help=known)
+    group.add_argument("--seed", type=int, default=1, help="The same seed gives the same calls at the same times")
+    group.add_argument("--ttft-budget-s", type=float, default=1.0, help="A turn is on time if its first word comes within this")
+    group.add_argument("--turn-timeout-s", type=float, default=60.0, help="A turn that takes longer has failed")
+    group.add_argument("--pause-scale", type=float, default=1.0, help="Multiplies how long callers listen, think and speak")
+    group.add_argument("--ignore-eos", action="store_true", help="Answers as long as max_tokens allows (a field of vLLM's)")
+    group.add_argument("--path", default=Target("").path, help="Where turns are posted")
+    group.add_argument("--record", default="", metavar="FILE", help="Write what was seen, as JSON, to draw a report from")
+    group.add_argument("--record-rows", type=int, default=200_000, help="Turns kept one by one; of more, a sample is kept")
+    group.add_argument("--server-metrics", default="", metavar="URL", help="By default /metrics beside the endpoint")
+
+
+def scenario_of(options: Namespace) -> Scenario:
+    return SCENARIOS[options.scenario]
+
+
+def manners_of(options: Namespace) -> dict[str, Any]:
+    names = asdict(Manners())
+    return {name: getattr(options, name) for name in names}
+
+
+def settings_of(options: Namespace) -> dict[str, Any]:
+    """For the record. Keys are in the environment, and stay there."""
+    own = ("scenario", "seed", "path", "record_rows", *manners_of(options))
+    return {name: getattr(options, name) for name in own}
+
+
+def key_of(tenant: str) -> str:
+    return os.environ.get(KEY_OF[tenant], "")

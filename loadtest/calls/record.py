@@ -1,0 +1,147 @@
+"""The record of a run: one JSON file, from which any report can be drawn later. docs/loadtest.md has its fields."""
+
+import math
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS, Row
+
+VERSION = 1
+KEYS = {
+    "version": "of this layout: 1",
+    "scenario": "its name",
+    "settings": "the command line's, and the model; no key",
+    "environment": "client, versions, processors, date",
+    "schedule": "per tenant: stages of `begin_s`, `end_s`, `rate`; `changes`: what was asked anew during the run, and when",
+    "run_s": "how long it ran",
+    "validity": "`is_valid`, and why not in `doubts`",
+    "summary": "the measures of the whole run, as in the table at the end",
+    "turns": "`columns`, `rows`, `seen`: rows are a fair sample where more turns were seen than are kept",
+    "calls": "the same of calls",
+    "seconds": "`columns`, `rows`: each second of the run, by when a turn was sent or a call was due; of all turns",
+    "itl": "`edges_s`, `counts`: gaps between chunks by size; `sum_s`, `count`",
+    "client": "per process: processors used, calls in progress, each second; lags of the loop",
+    "server": "its counts beside the client's, and where they disagree; null where it has none",
+}
+SECOND_COLUMNS = ("second", "calls", "not_placed", "turns", "on_time", "refused", "failed", "completion_tokens")
+_ITL_LEAST_S, _ITL_GROWTH = 0.0001, 1.05
+
+
+class Gaps:
+    """Gaps between chunks, by size; every edge is 5 % above the one before."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.sum_s = 0.0
+
+    def add(self, gaps: list[float]) -> None:
+        for gap in gaps:
+            place = math.ceil(math.log(max(gap, _ITL_LEAST_S) / _ITL_LEAST_S) / math.log(_ITL_GROWTH))
+            self.counts[place] = self.counts.get(place, 0) + 1
+            self.sum_s += gap
+
+    def merge(self, counts: dict[int, int], sum_s: float) -> None:
+        for place, count in counts.items():
+            self.counts[place] = self.counts.get(place, 0) + count
+        self.sum_s += sum_s
+
+    def as_dict(self) -> dict[str, Any]:
+        places = range(max(self.counts, default=-1) + 1)
+        return {
+            "edges_s": [round(_ITL_LEAST_S * _ITL_GROWTH**place, 6) for place in places],
+            "counts": [self.counts.get(place, 0) for place in places],
+            "sum_s": round(self.sum_s, 5),
+            "count": sum(self.counts.values()),
+        }
+
+
+class Sample:
+    """At most so many rows; where more come, each has the same chance to be among them."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self.rows: list[Row] = []
+        self.seen = 0
+        self._most = most
+        self._chance = random.Random(seed)
+
+    def add(self, row: Row) -> None:
+        self.seen += 1
+        if len(self.rows) < self._most:
+            self.rows.append(row)
+        elif (place := self._chance.randrange(self.seen)) < self._most:
+            self.rows[place] = row
+
+    def as_dict(self, columns: dict[str, str]) -> dict[str, Any]:
+        return {"columns": list(columns), "rows": sorted(self.rows, key=lambda row: (row[0], row[3])), "seen": self.seen}
+
+
+class Seen:
+    """What the processes that place calls have told so far, merged."""
+
+    def __init__(self, most_rows: int, seed: int) -> None:
+        self.turns, self.calls = Sample(most_rows, seed), Sample(most_rows, seed)
+        self.gaps = Gaps()
+        self.watches: dict[str, dict[str, Any]] = {}
+        self.not_placed = 0
+        self._seconds: dict[int, list[int]] = {}
+
+    def merge(self, worker: str, report: dict[str, Any]) -> None:
+        for row in report["turns"]:
+            self.turns.add(row)
+            turn = dict(zip(TURN_COLUMNS, row, strict=True))
+            is_refused, is_failed = (turn["outcome"] == outcome for outcome in ("refused", "failed"))
+            sent_s = turn["due_s"] + turn["late_s"]
+            self._count(sent_s, 0, 0, 1, turn["on_time"], int(is_refused), int(is_failed), turn["completion_tokens"])
+        for row in report["calls"]:
+            self.calls.add(row)
+            call = dict(zip(CALL_COLUMNS, row, strict=True))
+            is_placed = call["outcome"] != "not placed"
+            self.not_placed += not is_placed
+            self._count(call["due_s"], int(is_placed), int(not is_placed), 0, 0, 0, 0, 0)
+        self.gaps.merge(report["gaps"], report["gaps_sum_s"])
+        self.watches[worker] = report["watch"]
+
+    def _count(self, at_s: float, *counts: int) -> None:
+        second = self._seconds.setdefault(int(at_s), [0] * len(counts))
+        for place, count in enumerate(counts):
+            second[place] += count
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "turns": self.turns.as_dict(TURN_COLUMNS),
+            "calls": self.calls.as_dict(CALL_COLUMNS),
+            "seconds": {
+                "columns": list(SECOND_COLUMNS),
+                "rows": [[second, *counts] for second, counts in sorted(self._seconds.items())],
+            },
+            "itl": self.gaps.as_dict(),
+            "client": self.watches,
+        }
+
+
+def can_write(path: Path) -> bool:
+    """Asked before the run: after an hour it would be too late."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(path.parent, os.W_OK) and not path.is_dir()
+
+
+def write(record: dict[str, Any], path: Path) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(orjson.dumps(record))
+    draft.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Raises `ValueError` where it is no record of this layout."""
+    record = orjson.loads(path.read_bytes())
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        raise ValueError(f"{path} is no record of version {VERSION}.")
+    return record

@@ -1,0 +1,104 @@
+"""One run, from its beginning to the record of it."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+
+from loadtest.calls import honesty, record, server_metrics, summary
+from loadtest.calls.environment import described
+from loadtest.calls.options import key_of, settings_of
+from loadtest.calls.plans import Schedule
+from loadtest.calls.record import Seen
+from loadtest.calls.rows import column
+from loadtest.calls.scenarios import NOISY, QUIET, SCENARIOS
+from loadtest.calls.target import Target
+
+_SETTLE_S = 0.3
+"""Until the server has counted the turns that were dropped at the end."""
+
+
+@dataclass(frozen=True)
+class Result:
+    record: dict[str, Any]
+    path: str
+    """Where it was written; empty: nowhere."""
+
+    @property
+    def is_valid(self) -> bool:
+        return bool(self.record["validity"]["is_valid"])
+
+
+@dataclass
+class Run:
+    """What is known of a run while it goes on."""
+
+    options: Any
+    target: Target
+    before: server_metrics.Counts | None
+    seen: Seen
+    run_s: float
+    began_at: float = field(default_factory=time.monotonic)
+    workers: list[str] = field(default_factory=list)
+    """All that ever took part."""
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    """What was asked, and when: more than once where it was changed on Locust's page, or a worker came."""
+
+    @staticmethod
+    def begin(options: Any, target: Target) -> "Run":
+        before = server_metrics.read(target, options.server_metrics, key_of(QUIET))
+        return Run(options, target, before, Seen(options.record_rows, options.seed), float(options.run_time))
+
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.began_at
+
+    def ordered(self, rate: float, cap: int, workers: list[str]) -> None:
+        if not self.orders:
+            self.began_at = time.monotonic()
+        self.workers += [worker for worker in workers if worker not in self.workers]
+        asked = {"scenario": self.options.scenario, "rate": rate, "cap": cap, "processes": len(workers)}
+        self.orders.append({"at_s": round(self.elapsed_s(), 2), **asked})
+
+    def end(self, elapsed_s: float, *, missing: list[str], faults: int) -> Result:
+        """Judge, write and return it. `faults`: of the load test itself."""
+        gevent.sleep(_SETTLE_S)
+        after = server_metrics.read(self.target, self.options.server_metrics, key_of(QUIET))
+        seen, budget_s = self.seen.as_dict(), self.options.ttft_budget_s
+        told = {
+            "version": record.VERSION,
+            "scenario": self.orders[0]["scenario"],
+            "settings": self._settings(),
+            "environment": described(len(self.workers)),
+            "schedule": self._schedule(),
+            "run_s": round(elapsed_s, 2),
+            "validity": self._validity(seen, missing, faults),
+            "summary": summary.measures(seen, elapsed_s, budget_s),
+            "server": server_metrics.compare(self.before, after, self.seen.turns, budget_s),
+            **seen,
+        }
+        if self.options.record:
+            record.write(told, Path(self.options.record))
+        return Result(told, self.options.record)
+
+    def _settings(self) -> dict[str, Any]:
+        asked = {name: self.orders[0][name] for name in ("scenario", "rate", "cap")}
+        return settings_of(self.options) | asdict(self.target) | asked
+
+    def _schedule(self) -> dict[str, Any]:
+        schedule = Schedule(SCENARIOS[self.orders[0]["scenario"]], self.options.seed, self.orders[0]["rate"], self.run_s)
+        stages = {tenant: [asdict(stage) for stage in schedule.stages(tenant)] for tenant in (QUIET, NOISY)}
+        return {"stages": stages, "changes": self.orders[1:]}
+
+    def _validity(self, seen: dict[str, Any], missing: list[str], faults: int) -> dict[str, Any]:
+        doubts = honesty.doubts(
+            seen["client"],
+            column(self.seen.turns.rows, "late_s"),
+            not_placed=self.seen.not_placed,
+            cap=int(self.orders[-1]["cap"]),
+            missing=missing,
+        )
+        if faults:
+            doubts.append(f"{faults} faults of the load test itself; Locust's log has them")
+        return {"is_valid": not doubts, "doubts": doubts}

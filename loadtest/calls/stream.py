@@ -1,0 +1,191 @@
+"""One turn: its request, its stream, and when each piece of it arrived. Times are monotonic seconds."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gevent  # type: ignore[import-untyped]
+import orjson
+from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
+
+from loadtest.calls.target import Line, error_code, word_of
+from service.domain import Finished, TextDelta, ToolCallDelta, Usage
+from service.telemetry.hearing import Hearing
+
+Outcome = Literal["answered", "barged-in", "hung-up", "refused", "failed", "cut"]
+HEARD: tuple[Outcome, ...] = ("answered", "barged-in", "hung-up")
+_REFUSED = (429, 503)
+_LOST_WORK = "cut_off"
+"""A 503 of ours that is no refusal: the turn ran, and the service stopped before its end."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of a turn, filled in as it comes; None: it did not come."""
+
+    sent_at: float = 0.0
+    """Before the connection is opened."""
+    first_word_at: float | None = None
+    """The first content, or piece of a tool call, that is not empty."""
+    first_chunk_at: float | None = None
+    """The first chunk with `choices`, even an empty one: where `vllm bench serve` stamps its TTFT."""
+    first_sentence_at: float | None = None
+    last_chunk_at: float | None = None
+    """The last chunk with `choices`."""
+    ended_at: float | None = None
+    gaps: list[float] = field(default_factory=list)
+    """From each chunk with `choices` to the next: the ITL of `vllm bench serve`."""
+    pieces: list[str] = field(default_factory=list)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    """0 where no usage came: of a stream that was dropped."""
+    outcome: Outcome = "cut"
+    """`cut`: the run ended before the turn did."""
+    reason: str = ""
+    """Why it was refused or failed: status, code, and what the server says of the refusal; never a message."""
+
+
+class _Dropped(BaseException):
+    """The caller's patience ended, in the middle of a stream. No Exception, so that no library takes it for its own."""
+
+
+class _TooLong(BaseException):
+    """The turn took longer than any may."""
+
+
+class _Malformed(Exception):
+    """An event that is no JSON object."""
+
+
+def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float | None = None, timeout_s: float = 60) -> None:
+    """Send a turn; hear its answer to the end, or drop it so long after its first word. What goes wrong stands in the answer."""
+    hearing = _Listener(answer, drop_after_s)
+    limit = gevent.Timeout.start_new(timeout_s, _TooLong())
+    answer.sent_at = time.monotonic()
+    try:
+        with line.post(body) as response:
+            if response.status_code != 200:
+                _not_answered(answer, response)
+            elif not str(response.get("content-type", "")).startswith("text/event-stream"):
+                _fail(answer, "not a stream")
+            else:
+                hearing.listen(response)
+    except _Dropped:
+        answer.outcome = "barged-in"
+    except _TooLong:
+        _fail(answer, f"no end within {timeout_s:g} s" if answer.first_word_at else f"no word within {timeout_s:g} s")
+    except (OSError, HTTPParseError) as error:
+        _fail(answer, f"connection: {type(error).__name__}")
+    except _Malformed:
+        _fail(answer, "malformed chunk")
+    finally:
+        answer.ended_at = time.monotonic()
+        limit.close()
+        hearing.close()
+
+
+def _fail(answer: Answer, why: str) -> None:
+    answer.outcome, answer.reason = "failed", why
+
+
+def _parsed(payload: bytes) -> dict[str, Any]:
+    try:
+        chunk = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise _Malformed from None
+    if not isinstance(chunk, dict):
+        raise _Malformed
+    return chunk
+
+
+def _not_answered(answer: Answer, response: HTTPSocketPoolResponse) -> None:
+    code = error_code(response.read())
+    hint = word_of(response.get("x-firstword-refused"))
+    answer.outcome = "refused" if response.status_code in _REFUSED and code != _LOST_WORK else "failed"
+    answer.reason = " ".join(filter(None, (str(response.status_code), code, hint and f"({hint})")))
+
+
+class _Listener:
+    """Reads server-sent events, line by line, as they come."""
+
+    def __init__(self, answer: Answer, drop_after_s: float | None) -> None:
+        self._answer = answer
+        self._drop_after_s = drop_after_s
+        self._patience: gevent.Timeout | None = None
+        # The service's own ear, so that both mean the same by a sentence.
+        self._hearing = Hearing()
+
+    def listen(self, response: HTTPSocketPoolResponse) -> None:
+        is_done = False
+        while line := response.readline(b"\n"):
+            now = time.monotonic()
+            if not line.startswith(b"data:"):
+                continue
+            payload = line[5:].strip()
+            if payload == b"[DONE]":
+                is_done = True
+            elif not self._take(_parsed(payload), now):
+                return
+        self._hearing.hear([Finished(Usage(0, 0, 0))])
+        self._answer.first_sentence_at = self._hearing.first_sentence_s
+        self._conclude(is_done=is_done)
+
+    def close(self) -> None:
+        if self._patience:
+            self._patience.close()
+
+    def _conclude(self, *, is_done: bool) -> None:
+        if not is_done:
+            _fail(self._answer, "no [DONE]")
+        elif self._answer.first_word_at is None:
+            _fail(self._answer, "no word in the answer")
+        else:
+            self._answer.outcome = "answered"
+
+    def _take(self, chunk: dict[str, Any], now: float) -> bool:
+        """False: nothing that counts comes after it."""
+        if error := chunk.get("error"):
+            self._break_off(error)
+            return False
+        if choices := chunk.get("choices"):
+            self._stamp(now)
+            self._hear(choices[0].get("delta") or {}, now)
+        if usage := chunk.get("usage"):
+            self._count(usage)
+        return True
+
+    def _stamp(self, now: float) -> None:
+        answer = self._answer
+        if answer.last_chunk_at is None:
+            answer.first_chunk_at = now
+        else:
+            answer.gaps.append(now - answer.last_chunk_at)
+        answer.last_chunk_at = now
+
+    def _hear(self, delta: dict[str, Any], now: float) -> None:
+        answer, text = self._answer, delta.get("content")
+        has_call = bool(delta.get("tool_calls") or delta.get("function_call"))
+        if not text and not has_call:
+            return
+        if answer.first_word_at is None:
+            answer.first_word_at = now
+            if self._drop_after_s is not None:
+                self._patience = gevent.Timeout.start_new(self._drop_after_s, _Dropped())
+        if text:
+            answer.pieces.append(text)
+        if answer.first_sentence_at is None:
+            self._hearing.hear([TextDelta(0, text or "")] + ([ToolCallDelta(0, 0, "")] if has_call else []))
+            answer.first_sentence_at = self._hearing.first_sentence_s
+
+    def _count(self, usage: dict[str, Any]) -> None:
+        self._answer.prompt_tokens = usage.get("prompt_tokens") or 0
+        self._answer.completion_tokens = usage.get("completion_tokens") or 0
+        self._answer.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+
+    def _break_off(self, error: Any) -> None:
+        """vLLM refuses some turns after it has answered 200; what comes after a word is a failure."""
+        code = error.get("code") if isinstance(error, dict) else None
+        is_refusal = self._answer.first_word_at is None and code in _REFUSED
+        self._answer.outcome = "refused" if is_refusal else "failed"
+        self._answer.reason = f"{code}" if is_refusal else f"error event {word_of(code)}".strip()
