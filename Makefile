@@ -30,7 +30,7 @@ test: $(DEV) faketime prometheus ## Set up and run every test: units on the scri
 	$(BIN)/pytest tests/live
 
 test-fast: $(DEV) prometheus ## The unit tests alone, without fuzzing (some minutes)
-	$(UNITS) --ignore=tests/test_fuzz.py
+	$(UNITS) --ignore=tests/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
