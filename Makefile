@@ -15,7 +15,7 @@ DEV := .venv/.dev-installed
 UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow faketime haproxy prometheus dashboards pictures bench-overload bench-warmup lint format lock install clean
+.PHONY: help serve test test-fast test-slow faketime haproxy prometheus chromium dashboards pictures loadtest bench-overload bench-warmup lint format lock install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,11 +25,11 @@ serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings ar
 	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
 	  exec $(BIN)/firstword serve
 
-test: $(DEV) faketime prometheus ## Set up and run every test: units on the scripted engine, then the real service on the real engine
+test: $(DEV) faketime prometheus chromium ## Set up and run every test: units on the scripted engine, then the real service on the real engine
 	$(UNITS)
 	$(BIN)/pytest tests/live
 
-test-fast: $(DEV) prometheus ## The unit tests alone, without fuzzing (some minutes)
+test-fast: $(DEV) prometheus chromium ## The unit tests alone, without fuzzing (some minutes)
 	$(UNITS) --ignore=tests/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
@@ -51,6 +51,14 @@ prometheus: ## Install Prometheus and promtool where they are missing (as root, 
 	  echo "Installing the Debian package prometheus"; apt-get update -qq && \
 	  RUNLEVEL=1 apt-get install -qq --no-install-recommends prometheus >/dev/null; \
 	} || { echo "Prometheus is missing and could not be installed: install prometheus and promtool 2.42 or newer, then again." >&2; exit 1; }
+
+chromium: ## Install Chromium where it is missing (as root, on Debian and Ubuntu), for the launch report's tests
+	@command -v chromium >/dev/null || { \
+	  echo "Installing the Debian package chromium"; apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null; \
+	} || { echo "Chromium is missing and could not be installed: install chromium, then again." >&2; exit 1; }
+
+loadtest: $(DEV) ## A five-minute ramp of simulated calls against the embedded model, then the launch report in reports/
+	@$(BIN)/python -m loadtest.launch $(ARGS)
 
 dashboards: $(DEV) ## Write the dashboards' JSON from deploy/dashboards
 	@$(BIN)/python -m deploy.dashboards

@@ -61,5 +61,5 @@ def test_the_wall_clock_is_asked_for_what_is_shown_in_its_time_only() -> None:
         for line in file.read_text().splitlines()
         if re.search(r"\btime\.time(_ns)?\(|\bdatetime\.(now|utcnow)\(", line)
     }
-    allowed = ("created", "st_mtime", "drain_deadline", "epoch")
+    allowed = ("created", "st_mtime", "drain_deadline", "epoch", "started_at")
     assert {line for line in asked if not any(word in line for word in allowed)} == set()

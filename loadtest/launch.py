@@ -1,0 +1,114 @@
+"""`python -m loadtest.launch` (`make loadtest`): a ramp of calls against the embedded model, and the launch report of it.
+
+For an endpoint of your own, call Locust and `python -m loadtest.report` yourself: docs/launch.md.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from loadtest.calls.agents import AGENTS
+from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds, load
+from loadtest.servers import Endpoint, firstword_serve
+
+console = Console(highlight=False, soft_wrap=True)
+NAME = "launch"
+NO_STATEMENT = 2
+_END_S = 20.0
+"""Locust writes the record when it ends; it gets so long for it."""
+
+
+def main(  # noqa: PLR0917  # typer's way to declare options
+    rate: Annotated[float, typer.Option(help="Calls a second at the end of the ramp.", min=0.1)] = 0.8,
+    ttft_budget_s: Annotated[float, typer.Option(help="Of the service and of the run: a first word within it is on time.")] = 1.0,
+    duration: Annotated[int, typer.Option(help="Seconds.", min=20)] = 300,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same calls.")] = 1,
+    thresholds: Annotated[Path, typer.Option(help="What is wanted.")] = DEFAULT_FILE,
+    out: Annotated[Path, typer.Option(help="Where the record, the report and the logs go.")] = Path("reports"),
+) -> None:
+    """Start the service, call it more and more often, report. Ends as the report does: 0 go, 1 no-go, 2 nothing can be said."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the service goes with us.
+    out.mkdir(parents=True, exist_ok=True)
+    record = out / f"{NAME}.json"
+    record.unlink(missing_ok=True)  # Never report an older run as this one.
+    try:
+        load(thresholds)  # What is wrong with it is better known now than in five minutes.
+        ramp = ["-r", str(rate), "-t", str(duration), "--seed", str(seed), "--ttft-budget-s", str(ttft_budget_s)]
+        _load(out, record, ramp, duration, ttft_budget_s)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        raise typer.Exit(130) from None
+    except (RuntimeError, WrongThresholds) as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(NO_STATEMENT) from None
+    console.print("[3/3] The report", markup=False)
+    command = [sys.executable, "-m", "loadtest.report", str(record), "--thresholds", str(thresholds), "--out", str(out)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def _load(out: Path, record: Path, ramp: Sequence[str], duration: int, ttft_budget_s: float) -> None:
+    key = secrets.token_urlsafe(16)
+    log = out / f"{NAME}-service.log"
+    console.print(f"[1/3] Starting firstword serve on the embedded model (log: {log})", markup=False)
+    config = out / f"{NAME}-service.yaml"
+    # As docs/warmup.md has it, and as it will be on the day: no call is the first that its agent ever has.
+    config.write_bytes(orjson.dumps({"system_prompts": [{"system": agent.system_prompt} for agent in AGENTS]}))  # JSON is YAML.
+    settings = {"api_keys": f"loadtest={key}", "ttft_budget_s": str(ttft_budget_s), "config": str(config)}
+    with firstword_serve(log, **settings) as endpoint:
+        console.print(f"[2/3] Calling it more and more often, for {duration} s", markup=False)
+        call_it(endpoint, key, ["--scenario", "ramp", "--record", str(record), *ramp], duration, out / f"{NAME}-locust.log")
+    if not record.exists():
+        raise RuntimeError(f"Locust wrote no record. Its last words:\n{_last_words(out / f'{NAME}-locust.log')}")
+
+
+def call_it(endpoint: Endpoint, key: str, options: Sequence[str], duration: int, log: Path) -> None:
+    """Its exit status is left to the report, which reads from the record why a run is invalid."""
+    locustfile = Path(__file__).with_name("locustfile.py")
+    command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--host", endpoint.url, *options]
+    env = os.environ | {"FIRSTWORD_API_KEY": key, "FIRSTWORD_MODEL": endpoint.model}
+    with log.open("w") as words:
+        # A session of its own: a Ctrl-C is ours to pass on, once.
+        process = subprocess.Popen(command, env=env, stdout=words, stderr=words, start_new_session=True)
+        try:
+            _show_progress(process, duration)
+        finally:
+            _end(process)
+
+
+def _show_progress(process: "subprocess.Popen[bytes]", duration: int) -> None:
+    bar = Progress(TextColumn("  {task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True)
+    with bar:
+        task, began_at = bar.add_task("calls", total=duration), time.monotonic()
+        while process.poll() is None:
+            bar.update(task, completed=min(time.monotonic() - began_at, duration))
+            time.sleep(0.5)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_words(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+
+
+if __name__ == "__main__":
+    typer.run(main)

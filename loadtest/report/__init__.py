@@ -1,0 +1,13 @@
+"""The launch report (`python -m loadtest.report RECORD.json`): go or no-go, from the record of a load test.
+
+thresholds.py   what is wanted, from a YAML file
+reading.py      the record's turns and calls, typed, and which load they met
+figures.py      the measures of any part of a run
+knee.py         the highest load at which the thresholds held
+verdict.py      go, no-go or invalid: what is judged in which scenario
+capacity.py     calls per replica, replicas needed, cost
+advice.py       what to do next, from the numbers
+findings.py     all of it, as the JSON file has it
+tables.py       the numbers as tables
+plots.py, drawing.py, page.py, page.html.j2, junit.py   how it is told
+"""

@@ -1,0 +1,72 @@
+"""`python -m loadtest.report`: the command. It ends with 0 go, 1 no-go, 2 where nothing can be said: invalid, or wrong use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.report import junit, page, thresholds
+from loadtest.report.capacity import Plan
+from loadtest.report.findings import Findings, find
+from loadtest.report.reading import WrongRecord, read
+from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds
+from loadtest.report.verdict import INVALID, amount
+
+
+def main(  # noqa: PLR0917  # typer's way to declare options
+    record: Annotated[Path, typer.Argument(help="What `locust … --record FILE` wrote.", metavar="RECORD.json")],
+    wanted: Annotated[Path, typer.Option("--thresholds", help="A YAML file: what is wanted.")] = DEFAULT_FILE,
+    out: Annotated[Path | None, typer.Option(help="A folder; by default the record's.")] = None,
+    replicas: Annotated[int, typer.Option(help="How many were behind the endpoint during the run.", min=1)] = 1,
+    calls: Annotated[int | None, typer.Option(help="How many calls at once you expect: replicas needed for them.", min=1)] = None,
+    gpu_hour_price: Annotated[
+        float | None, typer.Option(help="In any currency: the price of 1,000 turns on time.", min=0)
+    ] = None,
+    gpus_per_replica: Annotated[int, typer.Option(help="For the price.", min=1)] = 1,
+) -> None:
+    """Go or no-go, from the record of a load test: an HTML file, a JSON file and a JUnit file."""
+    # Plain words, as wide as they need where nobody watches: a CI's log is read and searched.
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        plan = Plan(replicas, calls, gpu_hour_price, gpus_per_replica)
+        findings = find(read(record), thresholds.load(wanted), plan)
+    except (WrongRecord, WrongThresholds) as problem:
+        Console(stderr=True, soft_wrap=True).print(str(problem), markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    files = write(findings, out or record.parent, record.stem)
+    show(findings, console)
+    for file in files:
+        console.print(f"  {file}", markup=False)
+    raise typer.Exit(findings.verdict.exit_code)
+
+
+def write(findings: Findings, folder: Path, name: str) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    html, data, xml = (folder / f"{name}-{ending}" for ending in ("report.html", "report.json", "junit.xml"))
+    html.write_text(page.render(findings), encoding="utf-8")
+    data.write_bytes(orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    junit.write(findings, xml)
+    return [html, data, xml]
+
+
+def show(findings: Findings, console: Console) -> None:
+    verdict = findings.verdict
+    console.print(f"\n{verdict.word.upper()}", style="bold")
+    for sentence in verdict.why:
+        console.print(f"  {sentence}", markup=False)
+    table = Table("threshold", "wanted", "measured", "met", box=None)
+    for row in verdict.rows:
+        sign, met = "≥" if row.threshold.endswith("_min") else "≤", "yes" if row.is_met else "no"
+        table.add_row(row.threshold, f"{sign} {amount(row.wanted, row.unit)}", amount(row.measured, row.unit), met)
+    console.print(table)
+    if verdict.word != INVALID:
+        console.print(f"  judged: {verdict.judged}", markup=False)
+    for sentence in findings.advice:
+        console.print(f"  - {sentence}", markup=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,134 @@
+"""The measures of any part of a run."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.calls.summary import percentiles
+from loadtest.report.reading import Reading, Span, Turn
+from loadtest.report.thresholds import Thresholds
+
+COUNTED = ("on_time", "late", "refused", "failed")
+"""What goodput is a share of. Not in it: `limited`, the tenant's own doing, and `cut`, of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """None: there was nothing to measure."""
+
+    turns: int
+    """That ended within the run."""
+    counts: dict[str, int]
+    goodput_share: float | None
+    failed_share: float | None
+    refused_share: float | None
+    spoiled_calls_share: float | None
+    calls: dict[str, int]
+    ttft_s: dict[str, float]
+    first_sentence_s: dict[str, float]
+    tpot_s: dict[str, float]
+
+
+def figures_of(reading: Reading, spans: Sequence[Span], tenant: str | None = None) -> Figures:
+    """Of the turns that were sent in these parts of the run, by one tenant or by all."""
+
+    def is_in(of: str, at_s: float) -> bool:
+        return tenant in (None, of) and any(span.holds(at_s) for span in spans)
+
+    turns = [turn for turn in reading.turns if is_in(turn.tenant, turn.sent_s)]
+    if reading.is_sample:  # Calls cannot be put together again from some of their turns.
+        calls = Counter(call.outcome for call in reading.calls if is_in(call.tenant, call.due_s))
+    else:
+        calls = calls_of(turns)
+    return measured(turns, calls)
+
+
+def measured(turns: Sequence[Turn], calls: Counter[str]) -> Figures:
+    counts = Counter(turn.standing for turn in turns)
+    ended = len(turns) - counts["cut"]
+    return Figures(
+        turns=ended,
+        counts=dict(counts),
+        goodput_share=share(counts["on_time"], sum(counts[name] for name in COUNTED)),
+        failed_share=share(counts["failed"], ended),
+        refused_share=share(counts["refused"] + counts["limited"], ended),
+        spoiled_calls_share=share(calls["spoiled"], calls["spoiled"] + calls["good"]),
+        calls=dict(calls),
+        ttft_s=_times(turns, lambda turn: turn.ttft_s),
+        first_sentence_s=_times(turns, lambda turn: turn.first_sentence_s),
+        tpot_s=_times(turns, lambda turn: turn.tpot_s),
+    )
+
+
+def calls_of(turns: Sequence[Turn]) -> Counter[str]:
+    """By the turns in this part alone: what comes later, under another load, is not held against it."""
+    standings: dict[int, list[Turn]] = {}
+    for turn in turns:
+        standings.setdefault(turn.call, []).append(turn)
+    return Counter(_call(own) for own in standings.values())
+
+
+def _call(own: Sequence[Turn]) -> str:
+    if any(turn.position == 0 and turn.standing in ("refused", "limited") for turn in own):
+        return "lost"
+    if all(turn.standing == "cut" for turn in own):
+        return "cut"
+    return "good" if all(turn.standing in ("on_time", "cut") for turn in own) else "spoiled"
+
+
+def share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _times(turns: Sequence[Turn], of: Callable[[Turn], float | None]) -> dict[str, float]:
+    return percentiles([value for turn in turns if (value := of(turn)) is not None])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One threshold beside what was measured."""
+
+    threshold: str
+    """Its name in the YAML file."""
+    about: str
+    unit: str
+    """`share`, `s`, `calls` or `turns`."""
+    wanted: float
+    measured: float | None
+    is_met: bool
+
+
+_MEASURES: dict[str, Callable[[Figures], float | None]] = {
+    "goodput_share_min": lambda of: of.goodput_share,
+    "ttft_p50_s_max": lambda of: of.ttft_s.get("p50"),
+    "ttft_p95_s_max": lambda of: of.ttft_s.get("p95"),
+    "ttft_p99_s_max": lambda of: of.ttft_s.get("p99"),
+    "first_sentence_p95_s_max": lambda of: of.first_sentence_s.get("p95"),
+    "tpot_p99_s_max": lambda of: of.tpot_s.get("p99"),
+    "spoiled_calls_share_max": lambda of: of.spoiled_calls_share,
+    "failed_share_max": lambda of: of.failed_share,
+    "refused_share_max": lambda of: of.refused_share,
+}
+OF_A_STEP = (
+    "goodput_share_min",
+    "ttft_p50_s_max",
+    "ttft_p95_s_max",
+    "first_sentence_p95_s_max",
+    "failed_share_max",
+    "refused_share_max",
+)
+"""What few turns can tell. A 99th percentile needs a hundred, and a call is longer than a step."""
+
+
+def rows(of: Figures, wanted: Thresholds, names: Sequence[str] = tuple(_MEASURES)) -> list[Row]:
+    limits = {name: limit for name in names if (limit := getattr(wanted, name)) is not None}
+    return [row(name, limit, _MEASURES[name](of)) for name, limit in limits.items()]
+
+
+def row(name: str, limit: float, value: float | None) -> Row:
+    """What was not measured is not met: no answer at all had no late first word either."""
+    about: Any = Thresholds.model_fields[name].description
+    unit = next((unit for part, unit in {"_share_": "share", "_s_": "s", "turns_": "turns"}.items() if part in name), "calls")
+    is_met = value is not None and (value >= limit if name.endswith("_min") else value <= limit)
+    return Row(name, about, unit, limit, value, is_met)

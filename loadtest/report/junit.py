@@ -1,0 +1,40 @@
+"""The verdict for a CI system: one test case for each threshold, and one for whether the run can be trusted."""
+
+from pathlib import Path
+
+from junitparser import Error as Fault
+from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from loadtest.report.figures import Row
+from loadtest.report.findings import Findings
+from loadtest.report.verdict import INVALID, amount
+
+
+def write(findings: Findings, path: Path) -> None:
+    suite = TestSuite(f"launch: {findings.reading.scenario}")
+    suite.add_testcase(_validity(findings))
+    for row in findings.verdict.rows:
+        suite.add_testcase(_case(row, is_valid=findings.verdict.word != INVALID))
+    suite.add_property("verdict", findings.verdict.word)
+    xml = JUnitXml("firstword launch")
+    xml.add_testsuite(suite)
+    xml.write(str(path), pretty=True)
+
+
+def _validity(findings: Findings) -> TestCase:
+    case = TestCase("the run can be trusted", "launch")
+    if findings.verdict.word == INVALID:
+        fault = Fault("invalid")
+        fault.text = "\n".join(findings.verdict.why)
+        case.result = [fault]
+    return case
+
+
+def _case(row: Row, *, is_valid: bool) -> TestCase:
+    case = TestCase(row.threshold, "launch")
+    told = f"wanted {amount(row.wanted, row.unit)}, measured {amount(row.measured, row.unit)}"
+    if not is_valid:
+        case.result = [Skipped(f"the run is invalid; {told}")]
+    elif not row.is_met:
+        case.result = [Failure(told)]
+    return case

@@ -1,0 +1,160 @@
+"""A run's record, typed: its turns, its calls, and the load at each second."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import orjson
+
+from loadtest.calls import record, summary
+from loadtest.calls.scenarios import QUIET
+
+
+class WrongRecord(Exception):
+    """Not a record of ours, or of another version."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """As a row of the record, which has the columns' meanings, and how it counts."""
+
+    call: int
+    tenant: str
+    agent: str
+    position: int
+    sent_s: float
+    outcome: str
+    standing: str
+    """on_time, late, refused (no room), limited (429: over the tenant's own limit), failed; cut: the run ended first."""
+    ttft_s: float | None
+    first_sentence_s: float | None
+    duration_s: float | None
+    tpot_s: float | None
+    itl_max_s: float | None
+    completion_tokens: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Call:
+    number: int
+    tenant: str
+    due_s: float
+    outcome: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a run, in seconds from its start. `rate`: calls a second that were to arrive."""
+
+    begin_s: float
+    end_s: float
+    rate: float = 0.0
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.begin_s
+
+    def holds(self, at_s: float) -> bool:
+        return self.begin_s <= at_s < self.end_s
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A record. `raw` is as it was written; derived values are computed once."""
+
+    raw: dict[str, Any]
+
+    @property
+    def scenario(self) -> str:
+        return str(self.raw["scenario"])
+
+    @property
+    def run_s(self) -> float:
+        return float(self.raw["run_s"])
+
+    @property
+    def ttft_budget_s(self) -> float:
+        return float(self.raw["settings"]["ttft_budget_s"])
+
+    @cached_property
+    def turns(self) -> list[Turn]:
+        return [_turn(row, self.ttft_budget_s) for row in _rows(self.raw["turns"])]
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        return [Call(row["call"], row["tenant"], row["due_s"], row["outcome"], row["turns"]) for row in _rows(self.raw["calls"])]
+
+    @property
+    def turns_seen(self) -> int:
+        return int(self.raw["turns"]["seen"])
+
+    @property
+    def calls_seen(self) -> int:
+        return int(self.raw["calls"]["seen"])
+
+    @property
+    def weight(self) -> float:
+        """How many turns each one here stands for: above 1 where the record holds a sample."""
+        return self.turns_seen / len(self.turns) if self.turns else 1.0
+
+    @property
+    def is_sample(self) -> bool:
+        return self.turns_seen > len(self.turns)
+
+    @cached_property
+    def steps(self) -> list[Span]:
+        """The planned stages of the first tenant, as far as the run came."""
+        planned = self.raw["schedule"]["stages"].get(QUIET, [])
+        begun = [stage for stage in planned if stage["begin_s"] < self.run_s]
+        return [Span(stage["begin_s"], min(stage["end_s"], self.run_s), stage["rate"]) for stage in begun]
+
+    @cached_property
+    def calls_at_once(self) -> dict[int, int]:
+        """In each second, of all processes of the client."""
+        found: Counter[int] = Counter()
+        for watch in self.raw["client"].values():
+            for second, calls in {int(at_s): calls for at_s, calls in watch["in_progress"]}.items():
+                found[second] += calls
+        return dict(sorted(found.items()))
+
+    def mean_calls_at_once(self, span: Span) -> float | None:
+        found = [calls for second, calls in self.calls_at_once.items() if span.holds(second)]
+        return fmean(found) if found else None
+
+    def bins(self, most: int = 60) -> list[Span]:
+        """The run in equal parts of whole seconds, each of 5 s or more."""
+        whole_s = math.ceil(self.run_s)
+        length_s = max(5, math.ceil(whole_s / most))
+        return [Span(float(begin), float(begin + length_s)) for begin in range(0, whole_s, length_s)]
+
+
+def read(path: Path) -> Reading:
+    """Raises `WrongRecord`."""
+    try:
+        return Reading(record.read(path))
+    except OSError as error:
+        raise WrongRecord(f"{path} cannot be read: {error.strerror}.") from None
+    except orjson.JSONDecodeError:
+        raise WrongRecord(f"{path} is no JSON.") from None
+    except ValueError as error:
+        raise WrongRecord(str(error)) from None
+
+
+def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+
+def _turn(row: dict[str, Any], ttft_budget_s: float) -> Turn:
+    standing = summary.standing_of(row, ttft_budget_s)
+    # 429 is what our service says to a tenant over its own limit: no lack of room, so it does not count against goodput.
+    if standing == "refused" and str(row["reason"]).startswith("429"):
+        standing = "limited"
+    same = ("call", "tenant", "agent", "position", "outcome", "ttft_s", "first_sentence_s", "duration_s", "tpot_s", "itl_max_s")
+    told = {name: row[name] for name in (*same, "completion_tokens")}
+    return Turn(sent_s=row["due_s"] + row["late_s"], standing=standing, reason=row["reason"] or "", **told)

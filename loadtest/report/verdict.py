@@ -1,0 +1,164 @@
+"""Go, no-go or invalid; and which part of the run is judged.
+
+ramp            all turns from its start to the load that was asked for (`calls_at_once_min`), or else to the knee
+spike           all turns but those of the spike and of the time to recover after it; and how long the recovery took
+noisy-tenant    the quiet tenant's turns, of the whole run
+all others      all turns of the whole run
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from loadtest.calls.scenarios import QUIET
+from loadtest.report import knee
+from loadtest.report.figures import Figures, Row, figures_of, row, rows
+from loadtest.report.knee import Knee
+from loadtest.report.reading import Reading, Span
+from loadtest.report.thresholds import Thresholds
+
+Word = Literal["go", "no-go", "invalid"]
+GO: Word = "go"
+NO_GO: Word = "no-go"
+INVALID: Word = "invalid"
+EXIT_CODES = {GO: 0, NO_GO: 1, INVALID: 2}
+_RECOVERY_WINDOW_S = 10
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: Word
+    why: list[str]
+    """In sentences."""
+    judged: str
+    """Which part of the run, in words."""
+    rows: list[Row]
+    figures: Figures
+    """Of the judged part."""
+    knee: Knee
+    """Its steps are those of the scenario; `at` and `broke_at` only of a ramp."""
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.word]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is judged."""
+
+    about: str
+    spans: list[Span]
+    tenant: str | None = None
+    more: list[Row] = field(default_factory=list)
+
+
+def judge(reading: Reading, wanted: Thresholds) -> Verdict:
+    found = knee.find(reading, wanted) if reading.scenario == "ramp" else _steps_alone(reading, wanted)
+    part = _part(reading, wanted, found)
+    figures = figures_of(reading, part.spans, part.tenant)
+    told = [*part.more, *rows(figures, wanted)]
+    doubts = _doubts(reading, wanted, found, figures)
+    failures = [_sentence(each) for each in told if not each.is_met]
+    if doubts:
+        return Verdict(INVALID, doubts, part.about, told, figures, found)
+    return Verdict(NO_GO if failures else GO, failures or _good_news(reading, wanted, found), part.about, told, figures, found)
+
+
+def _steps_alone(reading: Reading, wanted: Thresholds) -> Knee:
+    return Knee([knee.step_of(reading, span, wanted) for span in reading.steps], None, None)
+
+
+def _part(reading: Reading, wanted: Thresholds, found: Knee) -> _Part:
+    whole = [Span(0.0, math.inf)]
+    if reading.scenario == "ramp" and found.steps:
+        return _of_ramp(wanted, found)
+    if reading.scenario == "spike" and len(reading.steps) > 1:
+        return _of_spike(reading, wanted)
+    if reading.scenario == "noisy-tenant":
+        return _Part(f"the {QUIET} tenant's turns, of the whole run", whole, QUIET)
+    return _Part("the whole run", whole)
+
+
+def _of_ramp(wanted: Thresholds, found: Knee) -> _Part:
+    asked = wanted.calls_at_once_min
+    if asked is not None:
+        reached = next((step for step in found.steps if (step.calls_at_once or 0) >= asked), None)
+        last = reached or found.steps[-1]
+        about = f"from the start to the first step with {asked:g} calls at once" if reached else "the whole ramp"
+        carried = found.at.calls_at_once if found.at else 0.0
+        return _Part(about, [Span(0.0, last.span.end_s)], more=[row("calls_at_once_min", asked, carried)])
+    if found.at:
+        return _Part("from the start to the knee", [Span(0.0, found.at.span.end_s)])
+    told = next((step for step in found.steps if step.state != "too few turns"), found.steps[-1])
+    return _Part("from the start to the first step with turns enough: no load held", [Span(0.0, told.span.end_s)])
+
+
+def _of_spike(reading: Reading, wanted: Thresholds) -> _Part:
+    top = max(span.rate for span in reading.steps)
+    spike = [span for span in reading.steps if span.rate == top]
+    begin_s, end_s = spike[0].begin_s, spike[-1].end_s
+    patience_s = wanted.recovery_s_max or 0.0
+    more = [row("recovery_s_max", patience_s, recovery_s(reading, end_s, wanted))] if patience_s else []
+    about = f"all but the spike and the {patience_s:g} s after it" if patience_s else "all but the spike"
+    return _Part(about, [Span(0.0, begin_s), Span(end_s + patience_s, math.inf)], more=more)
+
+
+def recovery_s(reading: Reading, from_s: float, wanted: Thresholds) -> float | None:
+    """Until 10 s, and all that came after their beginning, had the goodput that is wanted. None: it did not come back."""
+    least = wanted.goodput_share_min or 0.0
+    for passed_s in range(0, max(0, math.ceil(reading.run_s - from_s)), _RECOVERY_WINDOW_S):
+        begin_s = from_s + passed_s
+        spans = Span(begin_s, begin_s + _RECOVERY_WINDOW_S), Span(begin_s, math.inf)
+        goodput = [figures_of(reading, [span]).goodput_share for span in spans]
+        if all(share is not None and share >= least for share in goodput):
+            return float(passed_s)
+    return None
+
+
+def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures) -> list[str]:
+    validity = reading.raw["validity"]
+    doubts = [f"The client did not keep up: {doubt}." for doubt in validity["doubts"]]
+    if not validity["is_valid"] and not doubts:
+        doubts.append("The client did not keep up.")
+    asked, loads = wanted.calls_at_once_min, [step.calls_at_once or 0.0 for step in found.steps]
+    if reading.scenario == "ramp" and asked is not None and max(loads, default=0.0) < asked and not found.broke_at:
+        doubts.append(f"The ramp came to {max(loads, default=0.0):.1f} calls at once, not to the {asked:g} asked for: raise -r.")
+    turns = _enough_of(reading, found, figures)
+    if turns < wanted.turns_min:
+        mend = "or end the ramp lower, so that more of it lies below the knee (-r)" if found.broke_at else "or raise -r"
+        doubts.append(f"Only {turns} turns could be judged, {wanted.turns_min} are needed: run longer (-t), {mend}.")
+    return doubts
+
+
+def _enough_of(reading: Reading, found: Knee, figures: Figures) -> int:
+    """The turns that the verdict rests on. That a ramp broke early is no lack of them: it would break again."""
+    broke_at_once = reading.scenario == "ramp" and found.at is None and found.broke_at is not None
+    return figures_of(reading, [Span(0.0, math.inf)]).turns if broke_at_once else figures.turns
+
+
+def _good_news(reading: Reading, wanted: Thresholds, found: Knee) -> list[str]:
+    if reading.scenario != "ramp" or not found.at:
+        return ["Every threshold was met."]
+    calls = found.at.calls_at_once
+    carried = f"{calls:.1f} calls at once" if calls is not None else f"{found.at.turns_per_s:.1f} turns/s"
+    above = "above that, some were missed" if found.broke_at else "it was not asked for more"
+    asked = f" {wanted.calls_at_once_min:g} were asked for." if wanted.calls_at_once_min is not None else ""
+    return [f"Every threshold was met up to {carried}; {above}.{asked}"]
+
+
+def _sentence(of: Row) -> str:
+    bound = "at least" if of.threshold.endswith("_min") else "at most"
+    told = "nothing was measured" if of.measured is None else f"it was {amount(of.measured, of.unit)}"
+    return f"{of.threshold}: {told}, {bound} {amount(of.wanted, of.unit)} is wanted."
+
+
+def amount(value: float | None, unit: str) -> str:
+    """For people."""
+    if value is None:
+        return "–"
+    if unit == "share":
+        return f"{value * 100:.4g} %"
+    if unit == "s":
+        return f"{value:.3f} s" if value < 10 else f"{value:.1f} s"
+    return f"{value:.1f}" if value % 1 else f"{value:.0f}"
