@@ -9,7 +9,7 @@ from locust.argument_parser import LocustArgumentParser
 
 from loadtest.calls.call import Manners
 from loadtest.calls.scenarios import NOISY, QUIET, SCENARIOS, Scenario
-from loadtest.calls.target import Target
+from loadtest.calls.target import Target, usable_key
 
 KEY_OF = {QUIET: "FIRSTWORD_API_KEY", NOISY: "FIRSTWORD_NOISY_API_KEY"}
 MODEL = "FIRSTWORD_MODEL"
@@ -48,4 +48,4 @@ def settings_of(options: Namespace) -> dict[str, Any]:
 
 
 def key_of(tenant: str) -> str:
-    return os.environ.get(KEY_OF[tenant], "")
+    return usable_key(os.environ.get(KEY_OF[tenant], ""), KEY_OF[tenant])

@@ -29,7 +29,9 @@ _TTFT_LIMIT_S = 0.02
 
 def read(target: Target, url: str, key: str) -> Counts | None:
     """The sums over all series of what is counted; None where there is nothing of ours. `url` empty: beside the endpoint."""
-    parts = urlsplit(url or f"{target.base}/metrics")
+    parts, own = urlsplit(url or f"{target.base}/metrics"), urlsplit(target.base)
+    # The key is for the endpoint alone.
+    key = key if (parts.scheme, parts.netloc) == (own.scheme, own.netloc) else ""
     try:
         with closing(Line(replace(target, host=f"{parts.scheme}://{parts.netloc}"), key, silence_s=5)) as line:
             status, body = line.get(parts.path or "/metrics")

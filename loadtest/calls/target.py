@@ -63,9 +63,21 @@ class Line:
         self._client.close()
 
 
+def usable_key(text: str, variable: str) -> str:
+    """Without the line's end that a file's content has. Raises `WrongUse`, which names the variable, not the key."""
+    key = text.strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise WrongUse(f"{variable} holds characters that no header can carry.")
+    return key
+
+
 def check(target: Target, key: str) -> Target:
     """The target with its model, once a turn of one token has been streamed from it. Raises `WrongUse`."""
-    parts = urlsplit(target.base)
+    try:
+        parts = urlsplit(target.base)
+        _ = parts.port  # Looked at only here: it may be no number.
+    except ValueError:
+        raise WrongUse("--host must be the URL of the endpoint, such as http://127.0.0.1:8000.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WrongUse("--host must be the URL of the endpoint, such as http://127.0.0.1:8000.")
     if parts.username or parts.password:

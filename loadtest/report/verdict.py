@@ -60,6 +60,9 @@ def judge(reading: Reading, wanted: Thresholds) -> Verdict:
     told = [*part.more, *rows(figures, wanted)]
     doubts = _doubts(reading, wanted, found, figures)
     failures = [_sentence(each) for each in told if not each.is_met]
+    if reading.scenario == "ramp" and found.at is None and found.broke_at is not None and not failures:
+        # Steps too thin to count can hide in their good turns that the first which counts has broken.
+        failures = ["no load held: the first step with turns enough missed what is wanted"]
     if doubts:
         return Verdict(INVALID, doubts, part.about, told, figures, found)
     return Verdict(NO_GO if failures else GO, failures or _good_news(reading, wanted, found), part.about, told, figures, found)
@@ -128,6 +131,8 @@ def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures)
     if turns < wanted.turns_min:
         mend = "or end the ramp lower, so that more of it lies below the knee (-r)" if found.broke_at else "or raise -r"
         doubts.append(f"Only {turns} turns could be judged, {wanted.turns_min} are needed: run longer (-t), {mend}.")
+    if reading.scenario == "ramp" and found.steps and all(step.state == "too few turns" for step in found.steps):
+        doubts.append(f"No step of the ramp had {wanted.step_turns_min} turns: run longer (-t), or raise -r.")
     return doubts
 
 

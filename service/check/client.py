@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Literal, Self
 
 import httpx
@@ -71,6 +72,8 @@ class Client:
         # Not compressed, or a proxy's compression would pass for buffering.
         headers = {"user-agent": f"firstword-check/{__version__}", "accept-encoding": "identity"}
         self._http = httpx.AsyncClient(timeout=timeout_s, headers=headers, follow_redirects=False)
+        # A session that a gateway begins for a good key would let a wrong one in.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.slowest_s = 0.0
         self.timeouts = 0
 

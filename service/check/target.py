@@ -57,8 +57,8 @@ def parse_url(text: str) -> Target:
     """From a base URL with or without /v1, or the whole of chat/completions. Raises `CannotCheck`."""
     try:
         url = httpx.URL(text.strip())
-    except httpx.InvalidURL as error:
-        raise CannotCheck(f"The URL is none: {error}.") from None
+    except httpx.InvalidURL:  # Its words quote what may be a password.
+        raise CannotCheck("The URL is none: write it as https://llm.example.com/v1.") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise CannotCheck("The URL must begin with http:// or https:// and name a host, such as https://llm.example.com/v1.")
     # Said without quoting: a password or a key may stand there.

@@ -8,6 +8,7 @@ import pytest
 from service.check.catalogue import CHECKS
 from service.check.report import Report
 from tests.check.checking import checked, not_passed, told
+from tests.check.good_server import KEY, GoodHandler, running
 from tests.service_under_test import ScriptedService, scripted_service, until
 
 
@@ -50,3 +51,17 @@ def test_ttft_is_the_prefill_here_and_a_budget_below_it_warns() -> None:
     assert report.ttft is not None
     assert 0.2 <= report.ttft.median_s <= report.ttft.worst_s
     assert not_passed(report) == {"time.ttft": "warn"}, told(report)
+
+
+def test_a_session_that_a_gateway_begins_for_a_good_key_lets_no_wrong_one_in() -> None:
+    class Gateway(GoodHandler):
+        def may_enter(self) -> bool:
+            return "session=1" in self.headers.get("cookie", "") or super().may_enter()
+
+        def end_headers(self) -> None:
+            self.send_header("Set-Cookie", "session=1; Path=/")
+            super().end_headers()
+
+    with running(Gateway) as url:
+        report = checked(url, KEY)
+    assert not_passed(report) == {}, told(report)

@@ -31,7 +31,18 @@ def test_a_url_is_taken_in_any_of_its_forms(given: str, root: str, first: str) -
 
 
 @pytest.mark.parametrize(
-    "given", ["", "h:8000", "ftp://h", "http://", "http:///v1", "http://h:port", f"http://u:{KEY}@h", f"http://h/?key={KEY}"]
+    "given",
+    [
+        "",
+        "h:8000",
+        "ftp://h",
+        "http://",
+        "http:///v1",
+        "http://h:port",
+        f"http://u:{KEY}@h",
+        f"http://h/?key={KEY}",
+        f"https://h:{KEY}",
+    ],
 )
 def test_a_url_that_is_none_is_refused_without_quoting_a_secret(given: str) -> None:
     with pytest.raises(CannotCheck) as refused:

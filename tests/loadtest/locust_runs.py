@@ -80,7 +80,14 @@ def locust_process(words: list[str], variables: Mapping[str, str] | None = None)
     """In a process group of its own; killed at the end where it has not ended itself. By default with the key of the tests."""
     env = environment() | dict({"FIRSTWORD_API_KEY": KEY} if variables is None else variables)
     process = subprocess.Popen(
-        words, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        # Tests that a script runs in the background inherit from it that interrupts are ignored; Locust is to heed them.
+        ["env", "--default-signal=INT", *words],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         yield process

@@ -9,7 +9,7 @@ import pytest
 from loadtest.calls.agents import AGENTS
 from loadtest.calls.call import CallOutcome, Manners, Turn, hold_call
 from loadtest.calls.plans import CallPlan, TurnPlan
-from loadtest.calls.target import Line, Target
+from loadtest.calls.target import Line, Target, WrongUse, check, usable_key
 from service.engine.scripted import Reply
 from service.errors import Overloaded
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
@@ -124,3 +124,20 @@ def test_a_call_that_is_cut_tells_of_the_turn_it_was_in() -> None:
         assert outcomes(turns) == ["cut"]
         assert turns[0].answer.first_word_at is not None
         until(lambda: service.engine.aborted == 1)
+
+
+@pytest.mark.parametrize("key", ["canary\nX-Other: 1", "canary\u00e9", "two canaries"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_told(key: str) -> None:
+    with pytest.raises(WrongUse, match="FIRSTWORD_API_KEY holds") as refused:
+        usable_key(key, "FIRSTWORD_API_KEY")
+    assert "canar" not in str(refused.value)
+
+
+def test_a_key_from_a_file_may_end_its_line() -> None:
+    assert usable_key("k-1\n", "FIRSTWORD_API_KEY") == "k-1"
+
+
+@pytest.mark.parametrize("host", ["http://localhost:80x", "http://[::1", "localhost", "ftp://h"])
+def test_a_host_that_is_no_url_is_said_so(host: str) -> None:
+    with pytest.raises(WrongUse, match="--host must be the URL"):
+        check(Target(host, "m", "/v1/chat/completions"), "k")

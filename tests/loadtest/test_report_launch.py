@@ -1,9 +1,11 @@
 """What `make loadtest` does, on the scripted engine: Locust's own records are read, and Ctrl-C ends it cleanly."""
 
 import _thread
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,15 @@ def test_a_ramp_of_locusts_is_read_and_judged(tmp_path: Path) -> None:
     assert (findings.verdict.word == "invalid") == bool(reading.raw["validity"]["doubts"])
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """As at a terminal. Tests that a script runs in the background inherit from it that they are ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_ctrl_c_ends_locust_which_still_writes_its_record(tmp_path: Path) -> None:
     record, log = tmp_path / "run.json", tmp_path / "log"
     with scripted_service() as service:

@@ -244,3 +244,23 @@ def test_a_run_that_was_stopped_early_has_only_the_steps_that_it_came_to() -> No
     told = made.record() | {"run_s": 120.0}
     steps = Reading(told).steps
     assert [(step.begin_s, step.end_s) for step in steps] == [(0, 50), (50, 100), (100, 120)]
+
+
+def test_a_ramp_in_which_no_step_had_turns_enough_says_nothing() -> None:
+    made = Maker("ramp", rates=(0.1,) * 10, calls_at_once=(3,) * 10)
+    for step in range(10):
+        made.steady_calls(step * 20, 8, every_s=2.4)
+    verdict = found(made).verdict
+    assert (verdict.word, verdict.knee.at) == ("invalid", None)
+    assert "No step of the ramp had 20 turns" in " ".join(verdict.why)
+
+
+def test_good_turns_of_thin_steps_do_not_hide_that_the_first_full_one_broke() -> None:
+    made = Maker("ramp", run_s=200, rates=(0.1, 0.1, 0.1, 0.4), calls_at_once=(3, 3, 3, 20))
+    for begin_s in (0, 50, 100):
+        made.steady_calls(begin_s, 9, every_s=5)
+    made.steady_calls(150, 28, every_s=1.6)
+    made.steady_calls(151, 2, every_s=20, ttft_s=1.5)
+    verdict = found(made, step_turns_min=20, goodput_share_min=0.95, ttft_p99_s_max=None, ttft_p95_s_max=None).verdict
+    assert verdict.knee.at is None and verdict.knee.broke_at is not None
+    assert verdict.word == "no-go"
