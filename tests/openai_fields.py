@@ -2,7 +2,7 @@
 
 import types
 import typing
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionStreamOptionsParam
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming
@@ -42,23 +42,24 @@ def _keys(params: Any) -> set[str]:
 def _leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
     found: set[str] = set()
     for name, field in model.model_fields.items():
-        inner, brackets = _models_in(field.annotation)
+        inner, brackets = models_in(field.annotation)
         path = f"{prefix}{name}{brackets if inner else ''}"
         found |= {leaf for each in inner for leaf in _leaves(each, f"{path}.")} if inner else {path}
     return found
 
 
-def _models_in(annotation: Any) -> tuple[list[type[BaseModel]], str]:
+def models_in(annotation: Any) -> tuple[list[type[BaseModel]], str]:
     """The models that a field's type holds, and `[]` where in a list."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _models_in(get_args(annotation)[0])
+        return models_in(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        inner = [_models_in(each) for each in get_args(annotation)]
+        inner = [models_in(each) for each in get_args(annotation)]
         return [model for models, _ in inner for model in models], max(brackets for _, brackets in inner)
     if origin is list:
-        return _models_in(get_args(annotation)[0])[0], "[]"
-    return ([annotation], "") if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ([], "")
+        return models_in(get_args(annotation)[0])[0], "[]"
+    is_model = origin is not Literal and isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return ([annotation], "") if is_model else ([], "")
 
 
 def _as_far_as_known(path: str, ours: set[str]) -> str:

@@ -103,8 +103,7 @@ class TurnRecord:
         abort_s = now_s - self._arrival.gone_s if error is not None and self._arrival.gone_s is not None else None
         self._fill_metrics(outcome, error, now_s, abort_s)
         facts = self._facts(outcome, error, now_s)
-        is_dropped = abort_s is not None
-        dropped = {"abort_s": _rounded(abort_s), "wasted_tokens": self._steps if is_dropped else None}
+        dropped = {"abort_s": _rounded(abort_s), "wasted_tokens": None if abort_s is None else self._steps}
         stages = {stage.name: round(stage.end_s - stage.begin_s, 5) for stage in self._stages}
         trace_id = self._span.trace_id if self._span else None
         _log.info("turn", **facts, **dropped, stages_s=stages, rules=list(self._rules), trace_id=trace_id)

@@ -1,8 +1,7 @@
 """The strict models, held against the official client's types; and what is said of a document that they refuse."""
 
 import json
-import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion as TheirCompletion
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from service.check.judge import judge, some
 from service.check.schema import ChatCompletion, ChatCompletionChunk
 from tests.check.good_server import MODEL
+from tests.openai_fields import models_in
 
 # In the API reference `content` is required, and only may be null; the client forgives.
 STRICTER = {"choices[].message.content"}
@@ -105,16 +105,3 @@ def fields(model: type[BaseModel], prefix: str = "") -> dict[str, bool]:
             for each in inner:
                 found |= fields(each, f"{path}{brackets}.")
     return found
-
-
-def models_in(annotation: Any) -> tuple[list[type[BaseModel]], str]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return models_in(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        inner = [models_in(each) for each in get_args(annotation)]
-        return [model for models, _ in inner for model in models], max(brackets for _, brackets in inner)
-    if origin is list:
-        return models_in(get_args(annotation)[0])[0], "[]"
-    is_model = origin is not Literal and isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return ([annotation], "") if is_model else ([], "")

@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,10 +23,11 @@ from deploy.dashboards.queries import all_queries
 from deploy.dashboards.recorded import record
 from service.key_file import add_key
 from service.telemetry.metrics import TTFT_BUCKETS_S
+from tests.deploy.rule_files import ALERTS, ALL, RECORDS, Rule
 from tests.live.callers import Callers
 from tests.live.conftest import ENGINE_START_S, SYSTEM_PROMPT
 from tests.process import ServiceProcess, free_port, service_process
-from tests.prometheus import RULES, Prometheus, Target, prometheus, served
+from tests.prometheus import Prometheus, Target, prometheus, served
 from tests.promql import selectors
 from tests.service_under_test import until
 
@@ -101,26 +101,22 @@ def test_every_panel_has_data(story: Story, dashboard: str, panel: str, ref: str
     assert [value for value in values if not math.isnan(value)], f"{dashboard}: {panel} ({ref}) shows nothing: {expression}"
 
 
-def all_rules() -> list[dict[str, Any]]:
-    return [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+@pytest.mark.parametrize("rule", RECORDS.values(), ids=lambda rule: rule.name)
+def test_every_recording_rule_gives_data(story: Story, rule: Rule) -> None:
+    labels = ",".join(f'{name}="{value}"' for name, value in rule.document.get("labels", {}).items())
+    assert story.seen.query(f"{rule.name}{{{labels}}}"), rule.expr
 
 
-@pytest.mark.parametrize("rule", [rule for rule in all_rules() if "record" in rule], ids=lambda rule: rule["record"])
-def test_every_recording_rule_gives_data(story: Story, rule: dict[str, Any]) -> None:
-    labels = ",".join(f'{name}="{value}"' for name, value in rule.get("labels", {}).items())
-    assert story.seen.query(f"{rule['record']}{{{labels}}}"), rule["expr"]
-
-
-@pytest.mark.parametrize("rule", [rule for rule in all_rules() if "alert" in rule], ids=lambda rule: rule["alert"])
-def test_every_series_that_an_alert_looks_at_exists(story: Story, rule: dict[str, Any]) -> None:
+@pytest.mark.parametrize("rule", ALERTS.values(), ids=lambda rule: rule.name)
+def test_every_series_that_an_alert_looks_at_exists(story: Story, rule: Rule) -> None:
     """An alert that does not fire gives nothing: what it would notice must be there all the same."""
-    for selector in [str(each).split(" offset ")[0] for each in selectors(rule["expr"])]:
-        assert story.seen.query(selector), f"{rule['alert']} looks for what is not there: {selector}"
+    for selector in [str(each).split(" offset ")[0] for each in selectors(rule.expr)]:
+        assert story.seen.query(selector), f"{rule.name} looks for what is not there: {selector}"
 
 
 def test_prometheus_could_evaluate_every_rule(story: Story) -> None:
     rules = story.seen.rules()
-    assert len(rules) == len(all_rules())
+    assert len(rules) == len(ALL)
     assert [rule["lastError"] for rule in rules if rule.get("lastError")] == []
     assert {rule["health"] for rule in rules} == {"ok"}
 
