@@ -1,10 +1,13 @@
-"""The key file: who may call, and what each tenant may ask. It holds no key, only hashes (YAML):
+"""The key file: who may call, and what each tenant may ask. It holds hashes of keys (YAML):
 
     salt: 3b1f…            # hex; one a file
     keys:
       - {id: 9c0d2e41, tenant: acme, hash: 5d41…}   # HMAC-SHA256 of the key under the salt, hex
     tenants:               # optional, as is each field
       acme: {weight: 2, priority: 1, max_turns: 40, requests_per_min: 600, tokens_per_min: 200000, ttft_budget_s: 1.5}
+
+Where the file is itself kept as a secret and written by something that cannot hash (a Helm template, a vault's template), an
+entry may be `{tenant: acme, key: fw_9c0d2e41_…}`. It is hashed as it is read; `keys add` and `keys revoke` write the hash back.
 
 A key is `fw_<id>_<secret>`, long and random (`firstword keys add` makes it), so a fast keyed hash is enough; key stretching
 would cost every request and protect nothing more.
@@ -18,10 +21,10 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.domain import TenantPolicy
@@ -39,6 +42,20 @@ class KeyEntry(BaseModel):
     id: str = Field(pattern=r"^[0-9A-Za-z-]+$")  # No `_`: it ends the id within a key.
     tenant: TenantName
     hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class PlainEntry(BaseModel):
+    """A key that is not hashed yet."""
+
+    model_config = _STRICT
+    tenant: TenantName
+    key: SecretStr
+
+    def hashed(self, salt: str) -> KeyEntry:
+        key = self.key.get_secret_value().encode()
+        if not (key_id := public_id(key).decode()) or not key.partition(b"_")[2].partition(b"_")[2]:
+            raise PydanticCustomError("not_a_key", "a key is fw_<id>_<secret>, as `firstword keys add` makes them")
+        return KeyEntry(id=key_id, tenant=self.tenant, hash=keyed_digest(bytes.fromhex(salt), key).hex())
 
 
 class TenantEntry(BaseModel):
@@ -64,6 +81,17 @@ class KeyFile(BaseModel):
     salt: str = Field(pattern=r"^([0-9a-f]{2}){16,}$")
     keys: list[KeyEntry] = []
     tenants: dict[TenantName, TenantEntry] = {}
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _hash_plain_ones(cls, entries: Any, info: ValidationInfo) -> Any:
+        salt = info.data.get("salt")
+        if salt is None or not isinstance(entries, list):
+            return entries  # Refused elsewhere.
+        return [
+            PlainEntry.model_validate(entry).hashed(salt) if isinstance(entry, dict) and "key" in entry else entry
+            for entry in entries
+        ]
 
     @model_validator(mode="after")
     def _ids_differ(self) -> "KeyFile":
@@ -176,7 +204,7 @@ def _explain(error: Exception) -> str:
         return f": no valid YAML at line {mark.line + 1}, column {mark.column + 1}"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        known = {*KeyFile.model_fields, *KeyEntry.model_fields, *TenantEntry.model_fields}
+        known = {*KeyFile.model_fields, *KeyEntry.model_fields, *PlainEntry.model_fields, *TenantEntry.model_fields}
         place = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in first["loc"])
         return f": {place}: {first['msg']}" if place else f": {first['msg']}"
     return ""

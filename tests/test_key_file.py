@@ -57,6 +57,28 @@ def test_a_key_file_holds_hashes_only_and_is_its_owners(tmp_path: Path) -> None:
     assert [entry["id"] for entry in yaml.safe_load(content)["keys"]] == [key.split("_")[1] for key in keys]
 
 
+def test_a_plain_key_is_hashed_as_it_is_read_and_the_hash_is_written_back(tmp_path: Path) -> None:
+    file, key = tmp_path / "keys.yaml", f"fw_9c0d2e41_{CANARY}"
+    file.write_text(f"salt: '{SALT}'\nkeys: [{{tenant: acme, key: {key}}}]")
+    key_file = read_key_file(file)
+    assert KeyRing(key_file, isolates_cache=False).identify([(b"x-api-key", key.encode())]) == Caller("acme")
+    assert CANARY not in repr(key_file)
+    add_key(file, "other")
+    assert CANARY not in file.read_text()
+    assert read_key_file(file).keys[0] == key_file.keys[0]
+
+
+@pytest.mark.parametrize("key", [CANARY, f"fw_{CANARY}", "fw__" + CANARY, "fw_a_", 7, None])
+@pytest.mark.parametrize("more", ["", ", hash: x", f", nonsense: {CANARY}"])
+def test_a_plain_key_that_is_none_of_ours_is_refused_and_not_shown(tmp_path: Path, key: object, more: str) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"salt: '{SALT}'\nkeys: [{{tenant: acme, key: {key}{more}}}]")
+    with pytest.raises(StartError, match="keys") as raised:
+        read_key_file(file)
+    assert CANARY not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "content",
     [
