@@ -1,6 +1,8 @@
 """`firstword check URL`: what its user types and reads. What it does is in `service.check`, imported only when it runs."""
 
 import asyncio
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from service.progress import say
 if TYPE_CHECKING:
     from service.check.report import Report
 
+_STDOUT = Path("-")
 _WIDTH_IN_FILES = 120
 
 
@@ -48,13 +51,14 @@ def check(
     from service.check.tables import show  # noqa: PLC0415
     from service.check.target import find_credential, parse_url  # noqa: PLC0415
 
+    _print_in_any_encoding()
     target = parse_url(url)
     credential = find_credential(key, key_file, os.environ)
     _must_be_writable(json_file, junit)
     options = Options(timeout_s=timeout_s, ttft_budget_s=ttft_budget_s)
     with _progress(target.root) as on_step:
         report = asyncio.run(check_endpoint(target, credential, model=model, options=options, on_step=on_step))
-    is_json_on_stdout = json_file == Path("-")
+    is_json_on_stdout = json_file == _STDOUT
     show(report, _console(is_on_stderr=is_json_on_stdout))
     _write(report, json_file, junit)
     if report.verdict == "fail":
@@ -63,26 +67,46 @@ def check(
 
 def _must_be_writable(*files: Path | None) -> None:
     """Known before a minute of checks, not after it."""
-    from service.check.target import CannotCheck  # noqa: PLC0415
-
     for file in files:
-        if file is not None and file != Path("-") and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise CannotCheck(f"{file} cannot be written: {'it is a folder' if file.is_dir() else 'there is no such folder'}.")
+        if file is not None and file != _STDOUT:
+            with _telling(file):
+                if file.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "it is a folder")
+                if not file.absolute().parent.is_dir():
+                    raise FileNotFoundError(errno.ENOENT, "there is no such folder")
+                if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _write(report: "Report", json_file: Path | None, junit: Path | None) -> None:
-    from service.check.report import as_json, write_junit  # noqa: PLC0415
+    from service.check.report import as_json, as_junit  # noqa: PLC0415
+
+    if json_file == _STDOUT:
+        sys.stdout.buffer.write(as_json(report).encode())  # Whatever the terminal's encoding is.
+    elif json_file is not None:
+        with _telling(json_file):
+            json_file.write_text(as_json(report), encoding="utf-8")
+    if junit is not None:
+        with _telling(junit):
+            junit.write_bytes(as_junit(report))
+
+
+@contextmanager
+def _telling(file: Path) -> Iterator[None]:
+    """The system's refusal as one line for the user."""
     from service.check.target import CannotCheck  # noqa: PLC0415
 
     try:
-        if json_file == Path("-"):
-            sys.stdout.write(as_json(report))
-        elif json_file is not None:
-            json_file.write_text(as_json(report))
-        if junit is not None:
-            write_junit(report, junit)
+        yield
     except OSError as error:
-        raise CannotCheck(f"{error.filename} cannot be written: {error.strerror}.") from None
+        raise CannotCheck(f"{file} cannot be written: {error.strerror}.") from None
+
+
+def _print_in_any_encoding() -> None:
+    """A model's name may have signs that a terminal or a log cannot show: then a `?` stands for each."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _console(*, is_on_stderr: bool) -> Console:

@@ -1,6 +1,6 @@
 """Every check, in the order in which they run: what may leave the endpoint worse comes last."""
 
-from service.check import checks_access, checks_answer, checks_stream, checks_time
+from service.check import checks_access, checks_answer, checks_option, checks_request, checks_stream, checks_time
 from service.check.outcome import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -8,7 +8,8 @@ CHECKS: tuple[Check, ...] = (
     *checks_answer.RESPONSE_CHECKS,
     *checks_stream.CHECKS,
     checks_time.incremental,
-    *checks_answer.REQUEST_CHECKS,
+    *checks_request.CHECKS,
+    *checks_option.CHECKS,
     *checks_answer.ERROR_CHECKS,
     *checks_time.CHECKS,
 )

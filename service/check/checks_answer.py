@@ -1,4 +1,4 @@
-"""Answers that are not streamed: their schema, what a platform sends beside the plain question, and errors."""
+"""Answers that are not streamed: their schema, and errors."""
 
 from typing import Any
 
@@ -7,22 +7,6 @@ from service.check.judge import Verdict, judge, some
 from service.check.outcome import Failed, Warned, check
 from service.check.schema import ChatCompletion, ErrorBody
 from service.check.session import Session
-
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "look_up_booking",
-        "description": "Finds a booking by its number.",
-        "parameters": {"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]},
-    },
-}
-_EXTRAS: dict[str, Any] = {
-    "x_conversation_id": "check",
-    "conversation": {"channel": "voice", "turn": 1, "tags": ["check", None]},
-    "metadata": {"call": "check"},
-    "user": "check",
-    "store": False,
-}
 
 
 @check(
@@ -54,58 +38,6 @@ def valid(verdict: Verdict) -> str:
     if verdict.absent:
         raise Warned(f"not sent, and read as null: {some(verdict.absent)}")
     return "valid" + (f"; beyond OpenAI's: {some(verdict.extra)}" if verdict.extra else "")
-
-
-@check(
-    "request.history",
-    "Several turns with a system message are answered",
-    worst="fail",
-    fix="Accept system, user and assistant messages in turn. If the model's chat template refuses a system role, "
-    "fold it into the first user message.",
-)
-async def history(session: Session) -> str:
-    messages = [
-        {"role": "system", "content": "You are a voice agent. Answer in one short sentence."},
-        {"role": "user", "content": "My name is Kim."},
-        {"role": "assistant", "content": "Hello Kim, how can I help?"},
-        {"role": "user", "content": "I booked a table."},
-        {"role": "assistant", "content": "For which day?"},
-        {"role": "user", "content": "For today. What is my name?"},
-    ]
-    return _answered(session, await session.ask(session.body(messages=messages)))
-
-
-@check(
-    "request.extra-fields",
-    "Fields that the endpoint does not know do no harm",
-    worst="fail",
-    fix="Ignore unknown fields instead of refusing the request: platforms send some.",
-)
-async def extra_fields(session: Session) -> str:
-    return _answered(session, await session.ask(session.body(**_EXTRAS)))
-
-
-def _answered(session: Session, seen: Exchange) -> str:
-    if not seen.is_ok:
-        raise Failed(seen.told())
-    # What the plain answer has too is told there.
-    known = judge(ChatCompletion, session.whole.body).faults
-    if faults := [fault for fault in judge(ChatCompletion, seen.body).faults if fault not in known]:
-        raise Failed(some(faults))
-    return "status 200, answered"
-
-
-@check(
-    "request.tools",
-    "Tools may be offered",
-    worst="warn",
-    fix="Accept `tools` (vLLM: --enable-auto-tool-choice and --tool-call-parser), if the agent shall look things up.",
-)
-async def tools(session: Session) -> str:
-    try:
-        return _answered(session, await session.ask(session.body(tools=[_TOOL], tool_choice="auto")))
-    except Failed as failed:
-        raise Warned(str(failed)) from None
 
 
 _ERROR_FIX = (
@@ -143,5 +75,4 @@ def _well_formed_error(seen: Exchange) -> str:
 
 
 RESPONSE_CHECKS = (content_type, schema)
-REQUEST_CHECKS = (history, extra_fields, tools)
 ERROR_CHECKS = (bad_json, wrong_type, unknown_model)

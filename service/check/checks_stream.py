@@ -1,9 +1,9 @@
 """The form of a streamed answer."""
 
-import json
 from collections import defaultdict
 
 from service.check.judge import judge, some
+from service.check.loose_json import parse, value_at
 from service.check.outcome import Failed, Skipped, Warned, check
 from service.check.schema import ChatCompletionChunk
 from service.check.session import Session
@@ -72,15 +72,18 @@ async def chunks(session: Session) -> str:
     stream = await session.stream()
     if any("error" in chunk for _, chunk in stream.chunks):
         raise Failed("an error event")
-    verdicts = [judge(ChatCompletionChunk, event.data) for event in stream.payloads]
-    for number, verdict in enumerate(verdicts, start=1):
+    absent = ""
+    extra: set[str] = set()
+    for number, event in enumerate(stream.payloads, start=1):
+        verdict = judge(ChatCompletionChunk, event.data)
         if verdict.faults:
             raise Failed(f"chunk {number}: {some(verdict.faults)}")
-    for number, verdict in enumerate(verdicts, start=1):
-        if verdict.absent:
-            raise Warned(f"chunk {number}: not sent, and read as null: {some(verdict.absent)}")
-    extra = [path for verdict in verdicts for path in verdict.extra]
-    return f"{len(verdicts)} chunks" + (f"; beyond OpenAI's: {some(extra)}" if extra else "")
+        if verdict.absent and not absent:
+            absent = f"chunk {number}: not sent, and read as null: {some(verdict.absent)}"
+        extra.update(verdict.extra)
+    if absent:
+        raise Warned(absent)
+    return f"{len(stream.payloads)} chunks" + (f"; beyond OpenAI's: {some(sorted(extra))}" if extra else "")
 
 
 @check(
@@ -92,7 +95,9 @@ async def chunks(session: Session) -> str:
 async def identity(session: Session) -> str:
     stream = await session.stream()
     for name in ("id", "model", "created"):
-        values = {repr(chunk.get(name)) for _, chunk in stream.chunks if "error" not in chunk}
+        given = [chunk.get(name) for _, chunk in stream.chunks if "error" not in chunk]
+        # Of what is neither text nor number its kind will do: stream.chunks tells of it.
+        values = {value if isinstance(value, str | int) else type(value) for value in given}
         if len(values) > 1:
             raise Failed(f"{len(values)} values of `{name}` in one stream")
     return "one of each"
@@ -197,12 +202,10 @@ async def same_text(session: Session) -> str:
 
 
 def _text_of(body: bytes) -> str | None:
-    """As far as it can be read; None where there is no message."""
-    try:
-        content = json.loads(body)["choices"][0]["message"].get("content") or ""
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return content if isinstance(content, str) else None
+    """None where there is no message."""
+    message = value_at(parse(body), "choices", 0, "message")
+    content = value_at(message, "content") or ""
+    return content if isinstance(message, dict) and isinstance(content, str) else None
 
 
 CHECKS = (content_type, framing, utf8, chunks, identity, role, finish, done, usage, same_text)

@@ -1,5 +1,6 @@
 """What a caller hears: when the first word comes, whether the rest comes as it is made, and what a hang-up leaves behind."""
 
+import re
 import statistics
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ from service.check.outcome import Failed, Skipped, Warned, check
 from service.check.session import COUNT, Session, Ttft
 from service.check.stream import Stream
 
+_LINE_END = re.compile(rb"[\r\n]")
 _TTFT_CALLS = 5
 _HANG_UPS = 3
 _GAP_S = 0.0005
@@ -102,7 +104,7 @@ async def keep_alive(session: Session) -> str:
 async def hang_up(session: Session) -> str:
     hung_up = 0
     for _ in range(_HANG_UPS):
-        dropped = await session.ask(session.body(COUNT, stream=True, max_tokens=512), hang_up_when=_has_content)
+        dropped = await session.ask(session.body(COUNT, stream=True, max_tokens=512), hang_up_when=_UntilContent())
         hung_up += dropped.end == "hung up"
     if not hung_up:
         raise Skipped("no stream to hang up on: see stream.content-type and time.ttft")
@@ -117,8 +119,15 @@ async def hang_up(session: Session) -> str:
     return told
 
 
-def _has_content(seen: Exchange) -> bool:
-    return bool(Stream(seen).contents)
+class _UntilContent:
+    """Whether content has come. Each line is read once: a flood without any must not keep us busy until the time is out."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def __call__(self, seen: Exchange) -> bool:
+        *lines, self._rest = _LINE_END.split(self._rest + seen.pieces[-1][1])
+        return bool(Stream(Exchange(pieces=[(0.0, b"\n".join(lines))])).contents)
 
 
 @check(

@@ -1,4 +1,6 @@
-"""One request and everything that was seen of its answer: nothing is raised, whatever the server does."""
+"""One request and everything that was seen of its answer: nothing is raised, whatever the server does, and no more is read than
+a check could want.
+"""
 
 import asyncio
 import os
@@ -12,12 +14,20 @@ from typing import Any, Literal, Self
 import httpx
 
 from service import __version__
+from service.check.target import CannotCheck
 
 # At the beginning of a line: an answer may say these words, too, but no raw line break before them.
 _DONE = re.compile(rb"[\r\n]data: ?\[DONE\]")
 
-End = Literal["whole", "timeout", "left open", "broken off", "unreachable", "hung up"]
-"""How an answer ended. `left open`: `[DONE]` was here, but not the end of the body; `hung up`: by us, as meant."""
+_MOST_BYTES = 2 * 2**20
+"""Of a body. An answer of 512 tokens has a tenth of it; only a long list of models comes near."""
+_MOST_PIECES = 50_000
+"""Of a body: each costs memory beside its bytes."""
+
+End = Literal["whole", "timeout", "left open", "broken off", "unreachable", "hung up", "given up"]
+"""How an answer ended. `left open`: `[DONE]` was here, but not the end of the body; `hung up`: by us, as meant; `given up`:
+by us, since nobody would read it all.
+"""
 
 
 @dataclass
@@ -32,9 +42,25 @@ class Exchange:
     ended_at: float = 0.0
     end: End = "whole"
     why: str = ""
-    """Of an end that nobody wanted: in the words of the network library."""
+    """Of an end that nobody wanted: in our words or the network library's."""
     connection: Any = None
     """Our side's address: the same for two requests on one connection."""
+
+    length: int = 0
+    """Of all pieces, in bytes."""
+
+    def begin(self, response: httpx.Response) -> None:
+        self.status, self.headers = response.status_code, response.headers
+        if stream := response.extensions.get("network_stream"):
+            self.connection = stream.get_extra_info("client_addr")
+
+    def take(self, piece: bytes) -> None:
+        self.length += len(piece)
+        self.pieces.append((time.monotonic(), piece))
+        if self.length > _MOST_BYTES:
+            self.end, self.why = "given up", f"longer than {_MOST_BYTES // 2**20} MiB"
+        elif len(self.pieces) > _MOST_PIECES:
+            self.end, self.why = "given up", f"in more than {_MOST_PIECES} pieces"
 
     @property
     def body(self) -> bytes:
@@ -59,19 +85,30 @@ class Exchange:
             return f"no whole answer within {self.took_s:.1f} s"
         if self.end in ("broken off", "unreachable"):
             return f"{'the connection broke off' if self.end == 'broken off' else 'no connection'} ({self.why})"
+        if self.end == "given up":
+            return f"status {self.status}, given up: {self.why}"
         redirect = ", a redirect: give the URL that it leads to" if self.status and 300 <= self.status < 400 else ""
         return f"status {self.status}{redirect}"
 
 
 class Client:
-    """Connections that are kept, a limit for each whole answer, and the memory of which took longest."""
+    """Connections that are kept, a limit for each whole answer, and the memory of which took longest.
+
+    Raises `CannotCheck` where the environment's proxy or certificates cannot be used.
+    """
 
     def __init__(self, *, timeout_s: float, done_grace_s: float) -> None:
         self.timeout_s = timeout_s
         self._done_grace_s = done_grace_s
         # Not compressed, or a proxy's compression would pass for buffering.
         headers = {"user-agent": f"firstword-check/{__version__}", "accept-encoding": "identity"}
-        self._http = httpx.AsyncClient(timeout=timeout_s, headers=headers, follow_redirects=False)
+        try:
+            self._http = httpx.AsyncClient(timeout=timeout_s, headers=headers, follow_redirects=False)
+        except (httpx.InvalidURL, ValueError, ImportError, OSError):  # Its words quote what may be a proxy's password.
+            raise CannotCheck(
+                "The environment's proxy or certificates cannot be used: look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY "
+                "(http:// or https:// URLs), SSL_CERT_FILE and SSL_CERT_DIR."
+            ) from None
         # A session that a gateway begins for a good key would let a wrong one in.
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.slowest_s = 0.0
@@ -111,15 +148,21 @@ class Client:
         async with asyncio.timeout(self.timeout_s) as limit:
             response = await self._http.send(request, stream=True)
             try:
-                seen.status, seen.headers = response.status_code, response.headers
-                if stream := response.extensions.get("network_stream"):
-                    seen.connection = stream.get_extra_info("client_addr")
+                seen.begin(response)
+                if "," in seen.headers.get("content-encoding", ""):
+                    # Of it a few KB may be as many GB.
+                    seen.end, seen.why = "given up", "compressed several times over, and nobody asked for it"
+                    return
+                is_done = False
                 async for piece in response.aiter_bytes():
-                    seen.pieces.append((time.monotonic(), piece))
+                    seen.take(piece)
                     if hang_up_when and hang_up_when(seen):
                         seen.end = "hung up"
+                    if seen.end != "whole":
                         return
-                    if _DONE.search(b"".join(piece for _, piece in seen.pieces[-2:])):
+                    # Once: a server that says it again and again gets no more time for it.
+                    if not is_done and _DONE.search(b"".join(piece for _, piece in seen.pieces[-2:])):
+                        is_done = True
                         limit.reschedule(asyncio.get_running_loop().time() + self._done_grace_s)
             finally:
                 await response.aclose()  # Of an answer that is not whole this closes the connection.

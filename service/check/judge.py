@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from service.check.schema import Expected
 
 _MOST_TOLD = 3
+_LONGEST = 128 * 2**10
+"""Of one document, which answers some 60 tokens. Of a longer one the faults alone could fill the memory."""
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -27,6 +29,8 @@ class Verdict:
 
 
 def judge(model: type[BaseModel], document: bytes | str) -> Verdict:
+    if len(document) > _LONGEST:
+        return Verdict(faults=(f"(the whole body): longer than {_LONGEST // 2**10} KiB",))
     try:
         parsed = model.model_validate_json(document)
     except ValidationError as error:

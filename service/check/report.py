@@ -1,6 +1,6 @@
 """What a run found, as a stable document (docs/check.md) and as JUnit XML."""
 
-from pathlib import Path
+from io import BytesIO
 from typing import Literal
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
@@ -85,7 +85,7 @@ def as_json(report: Report) -> str:
     return report.model_dump_json(indent=2) + "\n"
 
 
-def write_junit(report: Report, file: Path) -> None:
+def as_junit(report: Report) -> bytes:
     """A warning is a test that passed, with a word on its output."""
     suite = TestSuite("firstword check")
     suite.add_property("endpoint", report.hand_over.url or "")
@@ -97,7 +97,9 @@ def write_junit(report: Report, file: Path) -> None:
     xml = JUnitXml()
     xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]
-    xml.write(str(file), pretty=True)
+    with BytesIO() as file:
+        xml.write(file, pretty=True)
+        return file.getvalue()
 
 
 def _test_case(result: CheckResult) -> TestCase:

@@ -53,6 +53,8 @@ async def _result(check: Check, session: Session) -> CheckResult:
             seen = await check.run(session)
         except NotPassed as found:
             outcome, seen = found.outcome, str(found)
+        except Exception as error:  # Whatever a server came up with, the other checks are run.
+            outcome, seen = "fail", f"the check broke on what came ({type(error).__name__})"
     return CheckResult(
         id=check.id,
         title=check.title,

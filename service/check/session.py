@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,12 @@ COUNT = (
 )
 
 _MOST_RESENDS = 3
+"""Of one request."""
 _LONGEST_WAIT_S = 10
+_LONGEST_WAITS_S = 60
+"""Of a whole run: an endpoint that is always too busy is soon told so."""
+_SHORT_WAIT = re.compile(r"[0-9]{1,3}", re.ASCII)
+"""In seconds. A date, a fraction, a number that is none or too long to read: a refusal like any other."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Session:
     """The same request, to both paths with both headers."""
     resent: int = 0
     """Requests that were refused for load, and asked again after the time that the refusal named."""
+    waited_s: float = 0.0
+    """For those, all together."""
     ttft: Ttft | None = None
     _stream: Exchange | None = None
 
@@ -118,8 +126,12 @@ class Session:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         asking = client or self.client
         seen = await asking.ask("POST", url, headers, content, hang_up_when=hang_up_when)
-        while may_resend and self.resent < _MOST_RESENDS and (wait_s := _retry_after_s(seen)) is not None:
+        for _ in range(_MOST_RESENDS if may_resend else 0):
+            wait_s = _retry_after_s(seen)
+            if wait_s is None or self.waited_s + wait_s > _LONGEST_WAITS_S:
+                break
             self.resent += 1
+            self.waited_s += wait_s
             await asyncio.sleep(wait_s)
             seen = await asking.ask("POST", url, headers, content, hang_up_when=hang_up_when)
         return seen
@@ -129,9 +141,7 @@ class Session:
         return Client(timeout_s=self.options.timeout_s, done_grace_s=self.options.done_grace_s)
 
     def told(self, text: str) -> str:
-        """What may be shown: no control characters of a server's, not long, and in no case the key."""
-        printable = "".join(sign if sign.isprintable() else "?" for sign in self.credential.cover(text))
-        return printable[:400] + ("..." if len(printable) > 400 else "")
+        return self.credential.shown(text)
 
 
 def auth_header(header: Header, key: str) -> dict[str, str]:
@@ -144,6 +154,7 @@ def wrong_key() -> str:
 
 def _retry_after_s(seen: Exchange) -> float | None:
     """How long a refusal for load asks to wait, where that is short."""
-    text = seen.headers.get("retry-after", "")
-    is_for_load = seen.status in (429, 503) and text.isdecimal()
-    return float(text) if is_for_load and int(text) <= _LONGEST_WAIT_S else None
+    text = seen.headers.get("retry-after", "").strip()
+    if seen.status not in (429, 503) or not _SHORT_WAIT.fullmatch(text):
+        return None
+    return float(text) if int(text) <= _LONGEST_WAIT_S else None

@@ -1,6 +1,5 @@
 """A streamed answer, read twice: strictly, for what is wrong with its form; leniently, so that one fault spoils one check."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from service.check.client import Exchange
+from service.check.loose_json import parse
 
 _FIELDS = (b"event", b"id", b"retry")
 
@@ -75,7 +75,7 @@ class Stream:
     @cached_property
     def chunks(self) -> list[tuple[float, dict[str, Any]]]:
         """Those that are JSON objects, with their times."""
-        return [(event.at, value) for event in self.payloads if isinstance(value := _json(event.data), dict)]
+        return [(event.at, value) for event in self.payloads if isinstance(value := parse(event.data), dict)]
 
     @cached_property
     def deltas(self) -> list[Delta]:
@@ -107,13 +107,6 @@ class _Arrivals:
         while self._ends[self._position][0] < offset:
             self._position += 1
         return self._ends[self._position][1]
-
-
-def _json(data: str) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return None
 
 
 def _deltas(at: float, chunk: dict[str, Any]) -> Iterator[Delta]:

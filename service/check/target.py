@@ -12,6 +12,7 @@ from service.errors import FirstwordError
 
 KEY_VARIABLE = "FIRSTWORD_API_KEY"
 _CHAT = "/chat/completions"
+_MOST_SHOWN = 400
 
 PathName = Literal["v1", "bare"]
 
@@ -52,6 +53,11 @@ class Credential:
         """The text without the key, should a server have said it, in whatever case."""
         return re.sub(re.escape(self.key), "[key]", text, flags=re.IGNORECASE)
 
+    def shown(self, text: str) -> str:
+        """What may be shown: no control characters of a server's, not long, and in no case the key."""
+        printable = "".join(sign if sign.isprintable() else "?" for sign in self.cover(text))
+        return printable[:_MOST_SHOWN] + ("..." if len(printable) > _MOST_SHOWN else "")
+
 
 def parse_url(text: str) -> Target:
     """From a base URL with or without /v1, or the whole of chat/completions. Raises `CannotCheck`."""
@@ -82,7 +88,7 @@ def find_credential(key: str | None, key_file: Path | None, environment: Mapping
     if key_file is not None:
         try:
             # A byte that is no text becomes one that no key may have, and is met below.
-            text = key_file.read_text(errors="replace")
+            text = key_file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise CannotCheck(f"The key file {key_file} cannot be read: {error.strerror}.") from None
         return _checked(Credential(text.strip(), "file", str(key_file)), f"The key file {key_file}")

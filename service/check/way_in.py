@@ -1,11 +1,12 @@
 """The way into an endpoint: which path, header and model get an answer."""
 
-import json
-from typing import Any
-
 from service.check.client import Client, Exchange
+from service.check.loose_json import parse, value_at
 from service.check.session import HEADERS, Options, Session, auth_header
 from service.check.target import CannotCheck, Credential, Target
+
+_LONGEST_NAME = 256
+"""Of a model that is taken from a list: it goes into every request."""
 
 
 async def open_session(client: Client, target: Target, credential: Credential, options: Options, model: str | None) -> Session:
@@ -46,12 +47,12 @@ async def _first_model(client: Client, target: Target, credential: Credential) -
     denied = [answer for answer in answers if answer.status in (401, 403)]
     if denied and all(answer.status in (401, 403, 404) for answer in answers):
         _refuse_key(target, denied)
-    raise CannotCheck(f"GET {target.model_lists[0]} names no model ({answers[0].told()}): give --model ID.")
+    raise CannotCheck(f"GET {target.model_lists[0]} names no model ({credential.shown(answers[0].told())}): give --model ID.")
 
 
 def _must_speak_http(target: Target, credential: Credential, answers: list[Exchange]) -> None:
     if all(answer.status is None for answer in answers):
-        why = credential.cover(answers[0].told())
+        why = credential.shown(answers[0].told())
         raise CannotCheck(f"Cannot reach {target.root}: {why}.")
 
 
@@ -63,23 +64,11 @@ def _refuse_key(target: Target, answers: list[Exchange]) -> None:
 
 
 def _first_id(answer: Exchange) -> str | None:
-    models = _value_at(answer.body, "data") if answer.status == 200 else None
-    first = models[0] if isinstance(models, list) and models else None
-    name = first.get("id") if isinstance(first, dict) else None
-    return name if isinstance(name, str) and name else None
+    name = value_at(parse(answer.body), "data", 0, "id") if answer.is_ok else None
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME else None
 
 
 def _is_unknown_model(probe: Exchange) -> bool:
     """In OpenAI's words, or in vLLM's."""
-    error = _value_at(probe.body, "error")
-    return isinstance(error, dict) and (
-        error.get("code") == "model_not_found" or (probe.status, error.get("param")) == (404, "model")
-    )
-
-
-def _value_at(body: bytes, name: str) -> Any:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return None
-    return document.get(name) if isinstance(document, dict) else None
+    error = value_at(parse(probe.body), "error")
+    return value_at(error, "code") == "model_not_found" or (probe.status, value_at(error, "param")) == (404, "model")

@@ -1,10 +1,13 @@
-"""Endpoints that get one thing wrong: at least one for each check, with those of `broken_streams`."""
+"""Endpoints that get one thing wrong: at least one for each check, with those of `broken_streams` and
+`broken_requests`.
+"""
 
 import json
 import time
 from collections.abc import Iterable
 
-import tests.check.broken_streams  # noqa: F401  # notes its own
+import tests.check.broken_requests
+import tests.check.broken_streams  # noqa: F401  # both note their own
 from tests.check.broken import breaks
 from tests.check.good_server import KEY, MODEL, WORDS, GoodHandler, Json
 
@@ -90,35 +93,6 @@ class LeavesNullsOut(GoodHandler):
         return answer
 
 
-class _Picky(GoodHandler):
-    def is_too_much(self, request: Json) -> bool:
-        raise NotImplementedError
-
-    def respond(self, request: Json) -> None:
-        if self.is_too_much(request):
-            self.send_error_body(400, "I don't take that.")
-        else:
-            super().respond(request)
-
-
-@breaks("request.history", "fail")
-class KnowsNoSystemRole(_Picky):
-    def is_too_much(self, request: Json) -> bool:
-        return any(message["role"] == "system" for message in request["messages"])
-
-
-@breaks("request.extra-fields", "fail")
-class RefusesWhatItDoesNotKnow(_Picky):
-    def is_too_much(self, request: Json) -> bool:
-        return "x_conversation_id" in request
-
-
-@breaks("request.tools", "warn")
-class KnowsNoTools(_Picky):
-    def is_too_much(self, request: Json) -> bool:
-        return "tools" in request
-
-
 @breaks("errors.bad-json", "fail")
 class FallsOverBadJson(GoodHandler):
     def on_bad_json(self) -> None:
@@ -166,7 +140,7 @@ class LosesItsSlot(GoodHandler):
     """Whoever hangs up leaves it busy."""
 
     def send_stream(self, frames: Iterable[bytes], request: Json) -> None:
-        if request["max_tokens"] > 100:
+        if self.limit(request) > 100:
             self.server.is_busy = True
         super().send_stream(frames, request)
         self.server.is_busy = False
@@ -181,7 +155,7 @@ class LosesItsSlot(GoodHandler):
 @breaks("time.limit", "fail", {"request.tools": "warn"})
 class HangsOverTools(GoodHandler):
     def respond(self, request: Json) -> None:
-        if "tools" in request:
+        if "tools" in request and not request.get("stream"):
             time.sleep(4)
         super().respond(request)
 

@@ -49,7 +49,7 @@ class NamesChunksWrong(GoodHandler):
 class BreaksMidway(GoodHandler):
     def chunks(self, request: Json) -> list[Json]:
         chunks = super().chunks(request)
-        if request["max_tokens"] != 32 or request.get("stream_options"):
+        if request.get("max_tokens") != 32 or request.get("stream_options"):
             return chunks
         return [chunk for chunk in chunks if not _reason(chunk)] + [{"error": {"message": "out of memory"}}]
 

@@ -100,22 +100,38 @@ class GoodHandler(BaseHTTPRequestHandler):
             self.send_json(200, self.answer(request), self.answer_type)
 
     def words(self, request: Json) -> list[str]:
-        """Many where many are asked for, so that there is something to hang up on."""
-        return WORDS * (20 if request["max_tokens"] > 100 else 1)
+        """Many where many are asked for, so that there is something to hang up on. Each is a token."""
+        return self.all_words(request)[: self.limit(request)]
+
+    def all_words(self, request: Json) -> list[str]:
+        """Without a limit."""
+        if (request.get("response_format") or {}).get("type") == "json_object":
+            return ['{"day":', '"today"}']
+        if "red green blue yellow" in str(request["messages"]):
+            return ["red", "green"] if request.get("stop") == ["blue"] else ["red", "green", "blue", "yellow"]
+        return WORDS * (20 if self.limit(request) > 100 else 1)
+
+    def limit(self, request: Json) -> int:
+        """The most tokens."""
+        limit: int = request.get("max_completion_tokens") or request.get("max_tokens") or 1000
+        return limit
+
+    def reason(self, request: Json) -> str:
+        return "length" if len(self.words(request)) < len(self.all_words(request)) else "stop"
 
     def answer(self, request: Json) -> Json:
         message = {"role": "assistant", "content": " ".join(self.words(request)), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        return {**self.envelope("chat.completion"), "choices": [choice], "usage": self.usage()}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.reason(request)}
+        return {**self.envelope("chat.completion"), "choices": [choice], "usage": self.usage(request)}
 
     def chunks(self, request: Json) -> list[Json]:
         words = self.words(request)
         deltas: list[Json] = [{"role": "assistant", "content": ""}]
         deltas += [{"content": word if position == 0 else f" {word}"} for position, word in enumerate(words)]
-        chunks = [self.chunk(delta, None) for delta in deltas] + [self.chunk({}, "stop")]
+        chunks = [self.chunk(delta, None) for delta in deltas] + [self.chunk({}, self.reason(request))]
         if (request.get("stream_options") or {}).get("include_usage"):
             chunks = [{**chunk, "usage": None} for chunk in chunks]
-            chunks.append({**self.envelope("chat.completion.chunk"), "choices": [], "usage": self.usage()})
+            chunks.append({**self.envelope("chat.completion.chunk"), "choices": [], "usage": self.usage(request)})
         return chunks
 
     def chunk(self, delta: Json, finish_reason: str | None) -> Json:
@@ -125,8 +141,9 @@ class GoodHandler(BaseHTTPRequestHandler):
     def envelope(self, kind: str) -> Json:
         return {"id": "chatcmpl-1", "object": kind, "created": 1_700_000_000, "model": MODEL}
 
-    def usage(self) -> Json:
-        return {"prompt_tokens": 9, "completion_tokens": 14, "total_tokens": 23}
+    def usage(self, request: Json) -> Json:
+        tokens = len(self.words(request))
+        return {"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 9 + tokens}
 
     def frames(self, chunks: list[Json]) -> list[bytes]:
         return [f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]

@@ -5,7 +5,8 @@ import pytest
 from service.check.catalogue import CHECKS
 from service.check.target import CannotCheck
 from tests.check.broken import BROKEN, Broken
-from tests.check.broken_servers import KnowsNoTools, OnlyTheBarePath, OnlyXApiKey
+from tests.check.broken_requests import KnowsNoTools
+from tests.check.broken_servers import OnlyTheBarePath, OnlyXApiKey
 from tests.check.checking import checked, not_passed, told
 from tests.check.good_server import KEY, GoodHandler, running
 
