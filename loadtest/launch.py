@@ -19,16 +19,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtest.calls.agents import AGENTS
+from loadtest.report.ending import INTERRUPTED, NO_STATEMENT, with_a_verdict
 from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds, load
 from loadtest.servers import Endpoint, firstword_serve
 
 console = Console(highlight=False, soft_wrap=True)
 NAME = "launch"
-NO_STATEMENT = 2
 _END_S = 20.0
 """Locust writes the record when it ends; it gets so long for it."""
 
 
+@with_a_verdict
 def main(  # noqa: PLR0917  # typer's way to declare options
     rate: Annotated[float, typer.Option(help="Calls a second at the end of the ramp.", min=0.1)] = 0.8,
     ttft_budget_s: Annotated[float, typer.Option(help="Of the service and of the run: a first word within it is on time.")] = 1.0,
@@ -39,17 +40,17 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 ) -> None:
     """Start the service, call it more and more often, report. Ends as the report does: 0 go, 1 no-go, 2 nothing can be said."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the service goes with us.
-    out.mkdir(parents=True, exist_ok=True)
     record = out / f"{NAME}.json"
-    record.unlink(missing_ok=True)  # Never report an older run as this one.
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # Never report an older run as this one.
         load(thresholds)  # What is wrong with it is better known now than in five minutes.
         ramp = ["-r", str(rate), "-t", str(duration), "--seed", str(seed), "--ttft-budget-s", str(ttft_budget_s)]
         _load(out, record, ramp, duration, ttft_budget_s)
     except KeyboardInterrupt:
         console.print("Stopped.")
-        raise typer.Exit(130) from None
-    except (RuntimeError, WrongThresholds) as error:
+        raise typer.Exit(INTERRUPTED) from None
+    except (RuntimeError, WrongThresholds, OSError) as error:
         console.print(str(error), markup=False)
         raise typer.Exit(NO_STATEMENT) from None
     console.print("[3/3] The report", markup=False)

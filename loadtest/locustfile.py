@@ -1,9 +1,11 @@
 """Simulated phone calls: `locust -f loadtest/locustfile.py --host http://127.0.0.1:8000`. See docs/loadtest.md."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 import locust
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
@@ -20,12 +22,21 @@ events: Any = locust.events  # Its listeners have no types.
 
 
 def on_init(environment: Environment, **_: Any) -> None:
+    heed_interrupts()
     runner = environment.runner
     exchange = Exchange(environment)
     if isinstance(runner, WorkerRunner):
         follow(runner, exchange)
     elif isinstance(runner, LocalRunner | MasterRunner):
         rule(runner, Control(environment, runner, exchange))
+
+
+def heed_interrupts() -> None:
+    """Raise Ctrl-C in Locust's main greenlet, which ends the run in order. Python would raise it in whichever is at work: there
+    gevent, or an `except` of Locust's own, swallows it now and then.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Else interrupts are ignored, as in a background job.
+        gevent.signal_handler(signal.SIGINT, gevent.getcurrent().throw, KeyboardInterrupt)
 
 
 def rule(runner: LocalRunner | MasterRunner, control: Control) -> None:

@@ -47,7 +47,7 @@ class Manners:
 
 def hold_call(plan: CallPlan, due_at: float, line: Line, manners: Manners, on_turn: Callable[[Turn], None]) -> CallOutcome:
     """The whole call, from its first turn, due then. `on_turn` gets each turn as it ends, the one too that is cut when the
-    greenlet is killed.
+    greenlet is killed, or in which the load test itself is at fault; that fault is raised.
     """
     messages = [_said("system", plan.agent.system_prompt)]
     is_good = True

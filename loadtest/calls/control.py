@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import gevent  # type: ignore[import-untyped]
-from locust import User
-from locust.dispatch import UsersDispatcher
 from locust.env import Environment
 from locust.runners import STATE_MISSING, LocalRunner, MasterRunner, WorkerNode
 from rich.console import Console
 
 from loadtest.calls import record, summary
+from loadtest.calls.dispatch import Dispatcher
 from loadtest.calls.exchange import Exchange, Order
-from loadtest.calls.options import KEY_OF, MODEL, MOST_CALLS, key_of, manners_of, scenario_of
+from loadtest.calls.options import KEY_OF, MODEL, MOST_CALLS, key_mark, key_of, manners_of, scenario_of
 from loadtest.calls.plans import typical_call_s
 from loadtest.calls.result import Result, Run
 from loadtest.calls.scenarios import NOISY, QUIET
@@ -28,6 +27,10 @@ from loadtest.calls.target import Target, WrongUse, check
 ORDER, STOP, LAST_REPORT = "firstword-order", "firstword-stop", "firstword-last-report"
 INVALID = 2
 _LAST_REPORTS_S = 15.0
+_REPORT_EVERY_S = 3.0
+"""As Locust's workers do: what was seen is merged as it comes, so that a run of hours needs no more memory than its sample."""
+_LOCUST_FIRST_S = 1.0
+"""Where Locust's page knows when a run is to end, it ends it."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +43,12 @@ class Control:
         self._run: Run | None = None
         self._edition = 0
         self._reported: set[str] = set()
+        self._greenlets: list[Any] = []
+        self._asked_run_s: float | None = None
         self.result: Result | None = None
         self.refused = ""
         """Why no run could begin."""
-        environment.dispatcher_class = cast(Any, functools.partial(Dispatcher, self))
+        environment.dispatcher_class = cast(Any, functools.partial(Dispatcher, self.order))
 
     @property
     def options(self) -> Any:
@@ -52,7 +57,9 @@ class Control:
     def set_defaults(self) -> None:
         """Before Locust's own, which are one user at a time, for ever."""
         options = self.options
-        options.run_time = options.run_time or scenario_of(options).run_s
+        self._asked_run_s = options.run_time
+        if options.headless or options.autostart:  # On the page the scenario can still be changed.
+            options.run_time = options.run_time or scenario_of(options).run_s
         options.num_users = options.num_users or MOST_CALLS
         options.spawn_rate = options.spawn_rate or 1.0
 
@@ -80,12 +87,12 @@ class Control:
             self.look()
         if self._target is None:
             _log.error(self.refused)
-            gevent.spawn(self._runner.quit if self.options.headless else self._runner.stop)
+            self._stop_soon()
             return
         self._edition = 0
         self._reported = set()
         self.result = None
-        self._run = Run.begin(self.options, self._target)
+        self._run = Run.begin(self.options, self._target, float(self.options.run_time or scenario_of(self.options).run_s))
 
     def order(self, cap: int, rate: float, nodes: Iterable[WorkerNode]) -> None:
         """Share so many calls, at this rate, out to the processes; again where rate, cap or processes have changed."""
@@ -96,7 +103,8 @@ class Control:
         run.ordered(rate, cap, names)
         # One figure for all, since calls are numbered from there.
         elapsed_s = run.elapsed_s() if self._edition else 0.0
-        self._warn(rate, cap)
+        self._warn(run, rate, cap)
+        marks = {tenant: key_mark(tenant, run.salt) for tenant in scenario_of(self.options).tenants}
         for index, name in enumerate(names):
             order = Order(
                 scenario=self.options.scenario,
@@ -110,20 +118,47 @@ class Control:
                 workers=len(names),
                 target=asdict(run.target),
                 manners=manners_of(self.options),
+                salt=run.salt,
+                key_marks=marks,
             )
             if isinstance(self._runner, MasterRunner):
                 self._runner.send_message(ORDER, asdict(order), client_id=name)
             else:
                 self._exchange.take(order)
+        if self._edition == 0:
+            self._begun(run)
         self._edition += 1
+
+    def _begun(self, run: Run) -> None:
+        if isinstance(self._runner, LocalRunner):
+            self._greenlets.append(gevent.spawn(self._collect, run.workers[0]))
+        if not self.options.headless:
+            # Locust's page ends only the runs that it was told a time for, and forgets it where rate or cap are changed.
+            wait_s = run.run_s + (_LOCUST_FIRST_S if self.options.run_time else 0.0)
+            self._greenlets.append(gevent.spawn_later(wait_s, gevent.spawn, self._runner.stop))
+
+    def _collect(self, worker: str) -> None:
+        while True:
+            gevent.sleep(_REPORT_EVERY_S)
+            self.on_report(worker, self._exchange.report())
 
     def on_report(self, worker: str, report: dict[str, Any], *, is_last: bool = False) -> None:
         if self._run is not None:
             self._run.seen.merge(worker, report)
+            if (problem := report["problem"]) and worker not in self._run.problems:
+                self._run.problems[worker] = problem
+                _log.error("The run ends, since the worker %s places no calls: %s", worker, problem)
+                self._stop_soon()
         if is_last:
             self._reported.add(worker)
 
+    def _stop_soon(self) -> None:
+        gevent.spawn(self._runner.quit if self.options.headless else self._runner.stop)
+
     def on_test_stopping(self) -> None:
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+        self.options.run_time = self.options.run_time if self.options.headless else self._asked_run_s
         run = self._run
         if run is None or not run.orders:
             self._run = None
@@ -161,36 +196,10 @@ class Control:
                 return
             gevent.sleep(0.05)
 
-    def _warn(self, rate: float, cap: int) -> None:
+    def _warn(self, run: Run, rate: float, cap: int) -> None:
         scenario = scenario_of(self.options)
         peak = rate * (max(scenario.profile) + max(scenario.noisy_profile, default=0.0))
-        at_once = peak * min(typical_call_s(scenario, self.options.pause_scale), self.options.run_time)
+        at_once = peak * min(typical_call_s(scenario, self.options.pause_scale), run.run_s)
         _log.info("%s: at its peak about %.0f calls at once, at most %d (-u)", scenario.name, at_once, cap)
         if at_once > cap:
             _log.warning("More calls at once are to be expected than -u %d allows: some will not be placed.", cap)
-
-
-class Dispatcher(UsersDispatcher):
-    """Locust's way from `-u` and `-r` to users, without its users: the processes that place calls start one per call."""
-
-    def __init__(self, control: Control, worker_nodes: list[WorkerNode], user_classes: list[type[User]]) -> None:
-        super().__init__(worker_nodes, user_classes)
-        self._control = control
-        self._is_told = True
-
-    def new_dispatch(self, target_user_count: int, spawn_rate: float, user_classes: list[type[User]] | None = None) -> None:
-        self._control.order(target_user_count, spawn_rate, self._worker_nodes)
-        self._is_told = False
-
-    def __next__(self) -> dict[str, dict[str, int]]:
-        """Once, since Locust expects something: no change of any class of users on any worker."""
-        if self._is_told:
-            raise StopIteration
-        self._is_told = True
-        return {node.id: {} for node in self._worker_nodes}
-
-    def add_worker(self, worker_node: WorkerNode) -> None:
-        self._worker_nodes.append(worker_node)
-
-    def remove_worker(self, worker_node: WorkerNode) -> None:
-        self._worker_nodes = [node for node in self._worker_nodes if node.id != worker_node.id]

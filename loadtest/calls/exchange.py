@@ -4,6 +4,8 @@ A call is a Locust user, so that Locust shows how many there are and ends them. 
 arrive on their own clock.
 """
 
+import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +20,16 @@ from loadtest.calls.arrivals import Share
 from loadtest.calls.call import CallOutcome, Manners, Turn, hold_call
 from loadtest.calls.entries import tell_call, tell_turn
 from loadtest.calls.honesty import Watch
-from loadtest.calls.options import key_of
+from loadtest.calls.options import KEY_OF, MODEL, key_mark, key_of
 from loadtest.calls.plans import CallPlan, Schedule
 from loadtest.calls.record import Gaps
 from loadtest.calls.rows import Row, call_row, turn_row
 from loadtest.calls.scenarios import SCENARIOS
-from loadtest.calls.target import Line, Target
+from loadtest.calls.target import Line, Target, WrongUse
 
 _SILENCE_S = 5.0
 """Beyond a turn's timeout, which is the one to end it."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Order:
     workers: int
     target: dict[str, str]
     manners: dict[str, Any]
+    salt: str
+    key_marks: dict[str, str]
+    """By tenant, of the keys of the process that rules: those here must be the same."""
 
     @property
     def schedule(self) -> Schedule:
@@ -81,6 +87,8 @@ class Exchange:
         self._gaps = Gaps()
         self._turns: list[Row] = []
         self._calls: list[Row] = []
+        self._problem = ""
+        """Why no calls are placed from here."""
 
     @property
     def is_running(self) -> bool:
@@ -94,15 +102,16 @@ class Exchange:
         else:
             self._greenlets.pop().kill()
         self._order = order
+        self._problem = _problem_with(order)
         self._greenlets.append(gevent.spawn(self._place_all, order))
 
     def report(self) -> dict[str, Any]:
-        """What was seen since the last report; of itself, since the start."""
+        """What was seen since the last report."""
         gaps, self._gaps = self._gaps, Gaps()
         turns, self._turns = self._turns, []
         calls, self._calls = self._calls, []
         told = {"turns": turns, "calls": calls, "gaps": gaps.counts, "gaps_sum_s": gaps.sum_s}
-        return told | {"watch": self._watch.as_dict()}
+        return told | {"watch": self._watch.report(), "problem": self._problem}
 
     def finish(self) -> dict[str, Any]:
         """No more arrivals; calls get Locust's `--stop-timeout` to end; the last report."""
@@ -114,6 +123,8 @@ class Exchange:
         return self.report()
 
     def _place_all(self, order: Order) -> None:
+        if self._problem:
+            return
         schedule, share = order.schedule, Share(order.index, order.workers)
         cap = share.of_cap(order.cap)
         for number, tenant, due_s in schedule.arrivals():
@@ -148,6 +159,9 @@ class Exchange:
 
         try:
             outcome = hold_call(plan, due_at, line, manners, on_turn)
+        except Exception:
+            outcome = "spoiled"
+            raise
         finally:
             self._live -= 1
             self._end(plan, began_at, outcome)
@@ -155,3 +169,15 @@ class Exchange:
     def _end(self, plan: CallPlan, began_at: float, outcome: CallOutcome) -> None:
         self._calls.append(call_row(plan, began_at - self._began_at - plan.due_s, outcome))
         tell_call(self._environment.events.request.fire, plan, outcome, time.monotonic() - began_at)
+
+
+def _problem_with(order: Order) -> str:
+    """Keys do not travel: a worker has those of its own environment, and with others its calls would be another tenant's."""
+    model = os.environ.get(MODEL, "")
+    if model and model != order.target["model"]:
+        _log.warning("%s is %s here; the master's is called: %s", MODEL, model, order.target["model"])
+    try:
+        other = [KEY_OF[tenant] for tenant, mark in order.key_marks.items() if key_mark(tenant, order.salt) != mark]
+    except WrongUse as problem:
+        return str(problem)
+    return f"its {' and '.join(other)} is not the master's" if other else ""

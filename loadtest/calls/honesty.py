@@ -53,8 +53,11 @@ class Watch:
         if lag_s > LAG_LIMIT_S:
             self.blocked_s += lag_s
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def report(self) -> dict[str, Any]:
+        """The seconds since the last report, the sums since the start: after an hour it is no larger than after a minute."""
+        told = asdict(self)
+        self.cpu, self.in_progress = [], []
+        return told
 
 
 def doubts(

@@ -1,5 +1,6 @@
 """The load test's own options, beside Locust's; and what they come to."""
 
+import hmac
 import os
 from argparse import Namespace
 from dataclasses import asdict
@@ -48,4 +49,10 @@ def settings_of(options: Namespace) -> dict[str, Any]:
 
 
 def key_of(tenant: str) -> str:
+    """Raises `WrongUse`."""
     return usable_key(os.environ.get(KEY_OF[tenant], ""), KEY_OF[tenant])
+
+
+def key_mark(tenant: str, salt: str) -> str:
+    """Tells keys apart that two processes have, and no key: too short to check a guess against. Raises `WrongUse`."""
+    return hmac.new(salt.encode(), key_of(tenant).encode(), "sha256").hexdigest()[:8]

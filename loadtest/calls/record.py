@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS, Row
+from loadtest.calls.summary import standing_of
+from loadtest.calls.tally import CALL_KINDS, MOST_REASONS, TURN_KINDS, Tally
 
 VERSION = 1
 KEYS = {
@@ -22,10 +24,12 @@ KEYS = {
     "summary": "the measures of the whole run, as in the table at the end",
     "turns": "`columns`, `rows`, `seen`: rows are a fair sample where more turns were seen than are kept",
     "calls": "the same of calls",
+    "counts": "`turns`, `calls`: of each kind how many in which second; whole where rows are a sample",
+    "totals": "tokens, turns with a first word (`heard`), the sum of their TTFT; of all turns",
     "seconds": "`columns`, `rows`: each second of the run, by when a turn was sent or a call was due; of all turns",
     "itl": "`edges_s`, `counts`: gaps between chunks by size; `sum_s`, `count`",
     "client": "per process: processors used, calls in progress, each second; lags of the loop",
-    "server": "its counts beside the client's, and where they disagree; null where it has none",
+    "server": "its counts beside the client's, and where they disagree; `problem`: they could not be read; null: it has none",
 }
 SECOND_COLUMNS = ("second", "calls", "not_placed", "turns", "on_time", "refused", "failed", "completion_tokens")
 _ITL_LEAST_S, _ITL_GROWTH = 0.0001, 1.05
@@ -80,30 +84,62 @@ class Sample:
 
 
 class Seen:
-    """What the processes that place calls have told so far, merged."""
+    """What the processes that place calls have told so far, merged. Rows are sampled; everything that is counted is exact."""
 
-    def __init__(self, most_rows: int, seed: int) -> None:
+    def __init__(self, most_rows: int, seed: int, ttft_budget_s: float) -> None:
         self.turns, self.calls = Sample(most_rows, seed), Sample(most_rows, seed)
         self.gaps = Gaps()
         self.watches: dict[str, dict[str, Any]] = {}
         self.not_placed = 0
+        self.totals = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0, "heard": 0, "ttft_sum_s": 0.0}
+        self._ttft_budget_s = ttft_budget_s
+        self._tallies = {"turns": Tally(TURN_KINDS), "calls": Tally(CALL_KINDS)}
+        self._reasons: set[str] = set()
         self._seconds: dict[int, list[int]] = {}
 
     def merge(self, worker: str, report: dict[str, Any]) -> None:
+        """What a process saw since its last report."""
         for row in report["turns"]:
             self.turns.add(row)
-            turn = dict(zip(TURN_COLUMNS, row, strict=True))
-            is_refused, is_failed = (turn["outcome"] == outcome for outcome in ("refused", "failed"))
-            sent_s = turn["due_s"] + turn["late_s"]
-            self._count(sent_s, 0, 0, 1, turn["on_time"], int(is_refused), int(is_failed), turn["completion_tokens"])
+            self._turn(dict(zip(TURN_COLUMNS, row, strict=True)))
         for row in report["calls"]:
             self.calls.add(row)
-            call = dict(zip(CALL_COLUMNS, row, strict=True))
-            is_placed = call["outcome"] != "not placed"
-            self.not_placed += not is_placed
-            self._count(call["due_s"], int(is_placed), int(not is_placed), 0, 0, 0, 0, 0)
+            self._call(dict(zip(CALL_COLUMNS, row, strict=True)))
         self.gaps.merge(report["gaps"], report["gaps_sum_s"])
-        self.watches[worker] = report["watch"]
+        self._watched(worker, report["watch"])
+
+    def _turn(self, turn: dict[str, Any]) -> None:
+        outcome, sent_s = turn["outcome"], turn["due_s"] + turn["late_s"]
+        tokens = turn["completion_tokens"]
+        self._count(sent_s, 0, 0, 1, turn["on_time"], int(outcome == "refused"), int(outcome == "failed"), tokens)
+        reason = self._known(turn["reason"] or "unknown") if outcome in ("refused", "failed") else ""
+        standing = standing_of(turn, self._ttft_budget_s)
+        self._tallies["turns"].add((turn["tenant"], turn["agent"], outcome, standing, reason), sent_s)
+        for name in ("prompt_tokens", "cached_tokens", "completion_tokens"):
+            self.totals[name] += turn[name]
+        if turn["ttft_s"] is not None:
+            self.totals["heard"] += 1
+            self.totals["ttft_sum_s"] += turn["ttft_s"]
+
+    def _call(self, call: dict[str, Any]) -> None:
+        is_placed = call["outcome"] != "not placed"
+        self.not_placed += not is_placed
+        self._count(call["due_s"], int(is_placed), int(not is_placed), 0, 0, 0, 0, 0)
+        self._tallies["calls"].add((call["tenant"], call["agent"], call["outcome"]), call["due_s"])
+
+    def _watched(self, worker: str, watch: dict[str, Any]) -> None:
+        """Its seconds are those since its last report, its sums those since the start."""
+        whole = self.watches.setdefault(worker, {"cpu": [], "in_progress": []})
+        for name, told in watch.items():
+            if isinstance(told, list):
+                whole[name] += told
+            else:
+                whole[name] = told
+
+    def _known(self, reason: str) -> str:
+        if len(self._reasons) < MOST_REASONS:
+            self._reasons.add(reason)
+        return reason if reason in self._reasons else "others"
 
     def _count(self, at_s: float, *counts: int) -> None:
         second = self._seconds.setdefault(int(at_s), [0] * len(counts))
@@ -114,6 +150,8 @@ class Seen:
         return {
             "turns": self.turns.as_dict(TURN_COLUMNS),
             "calls": self.calls.as_dict(CALL_COLUMNS),
+            "counts": {name: tally.as_dict() for name, tally in self._tallies.items()},
+            "totals": self.totals,
             "seconds": {
                 "columns": list(SECOND_COLUMNS),
                 "rows": [[second, *counts] for second, counts in sorted(self._seconds.items())],

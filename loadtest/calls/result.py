@@ -1,5 +1,7 @@
 """One run, from its beginning to the record of it."""
 
+import logging
+import secrets
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from loadtest.calls.rows import column
 from loadtest.calls.scenarios import NOISY, QUIET, SCENARIOS
 from loadtest.calls.target import Target
 
+_log = logging.getLogger(__name__)
 _SETTLE_S = 0.3
 """Until the server has counted the turns that were dropped at the end."""
 
@@ -37,7 +40,7 @@ class Run:
 
     options: Any
     target: Target
-    before: server_metrics.Counts | None
+    before: server_metrics.Look
     seen: Seen
     run_s: float
     began_at: float = field(default_factory=time.monotonic)
@@ -45,11 +48,15 @@ class Run:
     """All that ever took part."""
     orders: list[dict[str, Any]] = field(default_factory=list)
     """What was asked, and when: more than once where it was changed on Locust's page, or a worker came."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """By worker: why it places no calls."""
+    salt: str = field(default_factory=lambda: secrets.token_hex(8))
+    """For the marks by which keys are compared."""
 
     @staticmethod
-    def begin(options: Any, target: Target) -> "Run":
-        before = server_metrics.read(target, options.server_metrics, key_of(QUIET))
-        return Run(options, target, before, Seen(options.record_rows, options.seed), float(options.run_time))
+    def begin(options: Any, target: Target, run_s: float) -> "Run":
+        before = _look(options, target)
+        return Run(options, target, before, Seen(options.record_rows, options.seed, options.ttft_budget_s), run_s)
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_at
@@ -64,8 +71,8 @@ class Run:
     def end(self, elapsed_s: float, *, missing: list[str], faults: int) -> Result:
         """Judge, write and return it. `faults`: of the load test itself."""
         gevent.sleep(_SETTLE_S)
-        after = server_metrics.read(self.target, self.options.server_metrics, key_of(QUIET))
-        seen, budget_s = self.seen.as_dict(), self.options.ttft_budget_s
+        after = self.before if self.before.problem else _look(self.options, self.target)
+        seen = self.seen.as_dict()
         told = {
             "version": record.VERSION,
             "scenario": self.orders[0]["scenario"],
@@ -74,8 +81,8 @@ class Run:
             "schedule": self._schedule(),
             "run_s": round(elapsed_s, 2),
             "validity": self._validity(seen, missing, faults),
-            "summary": summary.measures(seen, elapsed_s, budget_s),
-            "server": server_metrics.compare(self.before, after, self.seen.turns, budget_s),
+            "summary": summary.measures(seen, elapsed_s),
+            "server": server_metrics.compare(self.before, after, server_metrics.client_counts(seen), self.options.ttft_budget_s),
             **seen,
         }
         if self.options.record:
@@ -99,6 +106,14 @@ class Run:
             cap=int(self.orders[-1]["cap"]),
             missing=missing,
         )
+        doubts += [f"{worker} placed no calls: {problem}" for worker, problem in self.problems.items()]
         if faults:
             doubts.append(f"{faults} faults of the load test itself; Locust's log has them")
         return {"is_valid": not doubts, "doubts": doubts}
+
+
+def _look(options: Any, target: Target) -> server_metrics.Look:
+    found = server_metrics.look(target, options.server_metrics, key_of(QUIET))
+    if found.problem:
+        _log.warning(found.problem)
+    return found

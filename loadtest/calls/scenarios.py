@@ -27,6 +27,10 @@ class Scenario:
     turns: tuple[int, int] | None = None
     """Turns of a call, where not as its agent has them."""
 
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        return (QUIET, NOISY) if self.noisy_profile else (QUIET,)
+
 
 _ALL = (
     Scenario("smoke", "short calls to one agent: does it work at all?", 30, agents=AGENTS[:1], turns=(2, 2), hang_up_share=0.0),

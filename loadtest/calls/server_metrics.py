@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
+import gevent  # type: ignore[import-untyped]
 from geventhttpclient.response import HTTPParseError
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.calls.record import Sample
-from loadtest.calls.rows import column
+from loadtest.calls.tally import totals
 from loadtest.calls.target import Line, Target
 
 Counts = dict[str, float]
+UNREADABLE = "server metrics could not be read"
+_NO_URL = "--server-metrics is no URL such as http://127.0.0.1:8000/metrics"
+_READ_S = 5.0
 _TTFT = "firstword_ttft_seconds"
 _COUNTED = {
     f"{_TTFT}_count": "heard",
@@ -27,17 +30,52 @@ _TTFT_LIMIT_S = 0.02
 """And the mean TTFT by this: the network's, and the client's own time."""
 
 
-def read(target: Target, url: str, key: str) -> Counts | None:
-    """The sums over all series of what is counted; None where there is nothing of ours. `url` empty: beside the endpoint."""
-    parts, own = urlsplit(url or f"{target.base}/metrics"), urlsplit(target.base)
-    # The key is for the endpoint alone.
-    key = key if (parts.scheme, parts.netloc) == (own.scheme, own.netloc) else ""
+@dataclass(frozen=True)
+class Look:
+    """At the server's counts, once."""
+
+    counts: Counts | None
+    problem: str = ""
+    """Why there are none where there should be some. It has not the address, which may hold a secret."""
+
+
+class _Unreadable(Exception):
+    """The message says why."""
+
+
+def look(target: Target, url: str, key: str) -> Look:
+    """`url` empty: beside the endpoint, which need not have any."""
     try:
-        with closing(Line(replace(target, host=f"{parts.scheme}://{parts.netloc}"), key, silence_s=5)) as line:
-            status, body = line.get(parts.path or "/metrics")
-        return counts_of(body.decode()) if status == 200 else None
-    except (OSError, HTTPParseError, ValueError):
-        return None
+        return Look(_read(target, url or f"{target.base}/metrics", key))
+    except _Unreadable as why:
+        return Look(None, f"{UNREADABLE}: {why}" if url else "")
+
+
+def _read(target: Target, url: str, key: str) -> Counts:
+    """The sums over all series of what is counted. Raises `_Unreadable`."""
+    try:
+        parts, own = urlsplit(url), urlsplit(target.base)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise _Unreadable(_NO_URL)
+        # The key is for the endpoint alone.
+        key = key if (parts.scheme, parts.netloc) == (own.scheme, own.netloc) else ""
+        line = Line(replace(target, host=f"{parts.scheme}://{parts.netloc}"), key, silence_s=_READ_S)
+    except ValueError:
+        raise _Unreadable(_NO_URL) from None
+    try:
+        with closing(line), gevent.Timeout(_READ_S, TimeoutError()):
+            status, body = line.get(urlunsplit(("", "", parts.path or "/metrics", parts.query, "")))
+    except (OSError, HTTPParseError, ValueError) as error:
+        raise _Unreadable(f"nothing answered there ({type(error).__name__})") from None
+    if status != 200:
+        raise _Unreadable(f"it answered with status {status}")
+    try:
+        counts = counts_of(body.decode())
+    except (ValueError, LookupError):
+        raise _Unreadable("what it answered is not in Prometheus's format") from None
+    if counts is None:
+        raise _Unreadable("there is no firstword_* among them")
+    return counts
 
 
 def counts_of(text: str) -> Counts | None:
@@ -53,21 +91,22 @@ def counts_of(text: str) -> Counts | None:
     return counts or None
 
 
-def compare(before: Counts | None, after: Counts | None, turns: Sample, ttft_budget_s: float) -> dict[str, Any] | None:
-    """The server's counts and the client's beside each other, and in words where they disagree."""
-    if before is None or after is None or turns.seen > len(turns.rows):  # A sample cannot be counted against.
+def client_counts(seen: dict[str, Any]) -> Counts:
+    """The client's own, of the record: `heard`, `ttft_sum_s`, `completion_tokens`, and turns `refused` and `cut`."""
+    outcomes = totals(seen["counts"]["turns"], "outcome")
+    ended = {name: float(outcomes.get(name, 0)) for name in ("refused", "cut")}
+    return ended | {name: seen["totals"][name] for name in ("heard", "ttft_sum_s", "completion_tokens")}
+
+
+def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> dict[str, Any] | None:
+    """The server's counts and the client's, and in words where they disagree; None where the server has none."""
+    if problem := before.problem or after.problem:
+        return {"server": {}, "client": {}, "disagreements": [], "problem": problem}
+    if before.counts is None or after.counts is None:
         return None
-    server = {name: value - before.get(name, 0.0) for name, value in after.items() if name != "ttft_budget_s"}
-    ttfts = [ttft for ttft in column(turns.rows, "ttft_s") if ttft is not None]
-    outcomes = column(turns.rows, "outcome")
-    client: Counts = {
-        "heard": len(ttfts),
-        "refused": outcomes.count("refused"),
-        "completion_tokens": sum(column(turns.rows, "completion_tokens")),
-        "ttft_sum_s": sum(ttfts),
-    }
+    server = {name: value - before.counts.get(name, 0.0) for name, value in after.counts.items() if name != "ttft_budget_s"}
     # Of a turn cut at the end nobody waited to hear what became of it.
-    least = 1.0 + outcomes.count("cut")
+    least = 1.0 + client["cut"]
     told = [
         f"{words}: {server.get(name, 0):.0f} by the server, {client[name]:.0f} by the client"
         for name, words in {"heard": "turns with a first word", "refused": "turns refused"}.items()
@@ -77,11 +116,11 @@ def compare(before: Counts | None, after: Counts | None, turns: Sample, ttft_bud
         told[-1] += " (others call too, or there are several replicas?)"
     elif client["heard"]:
         told += _ttft_apart(server, client)
-    if (budget := after.get("ttft_budget_s")) is not None and budget != ttft_budget_s:
+    if (budget := after.counts.get("ttft_budget_s")) is not None and budget != ttft_budget_s:
         told.append(
             f"the server's TTFT budget is {budget:g} s, this run's {ttft_budget_s:g} s: they mean different things by on time"
         )
-    return {"server": server, "client": client, "disagreements": told}
+    return {"server": server, "client": client, "disagreements": told, "problem": ""}
 
 
 def _ttft_apart(server: Mapping[str, float], client: Counts) -> list[str]:

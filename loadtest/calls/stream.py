@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gevent  # type: ignore[import-untyped]
-import orjson
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
+from loadtest.calls.chunks import Chunk, Malformed, chunk_of
 from loadtest.calls.target import Line, error_code, word_of
 from service.domain import Finished, TextDelta, ToolCallDelta, Usage
 from service.telemetry.hearing import Hearing
@@ -54,12 +54,11 @@ class _TooLong(BaseException):
     """The turn took longer than any may."""
 
 
-class _Malformed(Exception):
-    """An event that is no JSON object."""
-
-
 def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float | None = None, timeout_s: float = 60) -> None:
-    """Send a turn; hear its answer to the end, or drop it so long after its first word. What goes wrong stands in the answer."""
+    """Send a turn; hear its answer to the end, or drop it so long after its first word. What goes wrong stands in the answer.
+
+    Raises what is a fault of the load test itself, once that stands there too.
+    """
     hearing = _Listener(answer, drop_after_s)
     limit = gevent.Timeout.start_new(timeout_s, _TooLong())
     answer.sent_at = time.monotonic()
@@ -77,8 +76,11 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
         _fail(answer, f"no end within {timeout_s:g} s" if answer.first_word_at else f"no word within {timeout_s:g} s")
     except (OSError, HTTPParseError) as error:
         _fail(answer, f"connection: {type(error).__name__}")
-    except _Malformed:
-        _fail(answer, "malformed chunk")
+    except Malformed as what:
+        _fail(answer, f"malformed chunk: {what}")
+    except Exception as fault:
+        _fail(answer, f"fault of the load test: {type(fault).__name__}")
+        raise
     finally:
         answer.ended_at = time.monotonic()
         limit.close()
@@ -87,16 +89,6 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
 
 def _fail(answer: Answer, why: str) -> None:
     answer.outcome, answer.reason = "failed", why
-
-
-def _parsed(payload: bytes) -> dict[str, Any]:
-    try:
-        chunk = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        raise _Malformed from None
-    if not isinstance(chunk, dict):
-        raise _Malformed
-    return chunk
 
 
 def _not_answered(answer: Answer, response: HTTPSocketPoolResponse) -> None:
@@ -125,7 +117,7 @@ class _Listener:
             payload = line[5:].strip()
             if payload == b"[DONE]":
                 is_done = True
-            elif not self._take(_parsed(payload), now):
+            elif not self._take(chunk_of(payload), now):
                 return
         self._hearing.hear([Finished(Usage(0, 0, 0))])
         self._answer.first_sentence_at = self._hearing.first_sentence_s
@@ -143,16 +135,17 @@ class _Listener:
         else:
             self._answer.outcome = "answered"
 
-    def _take(self, chunk: dict[str, Any], now: float) -> bool:
+    def _take(self, chunk: Chunk, now: float) -> bool:
         """False: nothing that counts comes after it."""
-        if error := chunk.get("error"):
-            self._break_off(error)
+        if chunk.error:
+            self._break_off(chunk.error)
             return False
-        if choices := chunk.get("choices"):
+        if chunk.has_choices:
             self._stamp(now)
-            self._hear(choices[0].get("delta") or {}, now)
-        if usage := chunk.get("usage"):
-            self._count(usage)
+            self._hear(chunk, now)
+        if tokens := chunk.tokens:
+            answer = self._answer
+            answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens = tokens.prompt, tokens.cached, tokens.completion
         return True
 
     def _stamp(self, now: float) -> None:
@@ -163,25 +156,19 @@ class _Listener:
             answer.gaps.append(now - answer.last_chunk_at)
         answer.last_chunk_at = now
 
-    def _hear(self, delta: dict[str, Any], now: float) -> None:
-        answer, text = self._answer, delta.get("content")
-        has_call = bool(delta.get("tool_calls") or delta.get("function_call"))
-        if not text and not has_call:
+    def _hear(self, chunk: Chunk, now: float) -> None:
+        answer = self._answer
+        if not chunk.text and not chunk.has_call:
             return
         if answer.first_word_at is None:
             answer.first_word_at = now
             if self._drop_after_s is not None:
                 self._patience = gevent.Timeout.start_new(self._drop_after_s, _Dropped())
-        if text:
-            answer.pieces.append(text)
+        if chunk.text:
+            answer.pieces.append(chunk.text)
         if answer.first_sentence_at is None:
-            self._hearing.hear([TextDelta(0, text or "")] + ([ToolCallDelta(0, 0, "")] if has_call else []))
+            self._hearing.hear([TextDelta(0, chunk.text)] + ([ToolCallDelta(0, 0, "")] if chunk.has_call else []))
             answer.first_sentence_at = self._hearing.first_sentence_s
-
-    def _count(self, usage: dict[str, Any]) -> None:
-        self._answer.prompt_tokens = usage.get("prompt_tokens") or 0
-        self._answer.completion_tokens = usage.get("completion_tokens") or 0
-        self._answer.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
     def _break_off(self, error: Any) -> None:
         """vLLM refuses some turns after it has answered 200; what comes after a word is a failure."""

@@ -1,12 +1,13 @@
 """The measures of a run, from its record; and the table at the end. Pure: no clock, no network."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from loadtest.calls.tally import totals
 
 PERCENTS = (50, 90, 95, 99)
 TIMED = {
@@ -18,34 +19,40 @@ TIMED = {
 }
 
 
-def measures(seen: dict[str, Any], run_s: float, ttft_budget_s: float) -> dict[str, Any]:
-    """`seen`: the record, or the part of it that the workers told."""
+STANDINGS = ("on_time", "late", "refused", "failed", "cut")
+
+
+def measures(seen: dict[str, Any], run_s: float) -> dict[str, Any]:
+    """`seen`: the record, or the part of it that the workers told. Counts are of all turns, times of the rows that were kept."""
     turns = [dict(zip(seen["turns"]["columns"], row, strict=True)) for row in seen["turns"]["rows"]]
-    calls = [dict(zip(seen["calls"]["columns"], row, strict=True)) for row in seen["calls"]["rows"]]
-    whole = seen["turns"]["seen"] / len(turns) if turns else 1.0  # Above 1 where the rows are a sample.
-    standing = Counter(standing_of(turn, ttft_budget_s) for turn in turns)
-    counted = len(turns) - standing["cut"]
+    counts, calls = seen["counts"]["turns"], seen["counts"]["calls"]
+    standing, outcomes = totals(counts, "standing"), totals(counts, "outcome")
     answered = [turn for turn in turns if turn["outcome"] == "answered"]
     return {
         "turns": seen["turns"]["seen"],
-        "goodput_per_s": standing["on_time"] * whole / run_s if run_s else 0.0,
-        "on_time_share": standing["on_time"] / counted if counted else None,
-        **{name: round(standing[name] * whole) for name in ("on_time", "late", "refused", "failed", "cut")},
-        "barged_in": round(sum(turn["outcome"] == "barged-in" for turn in turns) * whole),
-        "hung_up": round(sum(turn["outcome"] == "hung-up" for turn in turns) * whole),
-        "refusals": _reasons(turns, "refused"),
-        "errors": _reasons(turns, "failed"),
-        "calls": dict(Counter(call["outcome"] for call in calls)),
-        "tokens": {name: sum(turn[name] for turn in turns) for name in ("prompt_tokens", "cached_tokens", "completion_tokens")},
+        "turns_kept": len(turns),
+        "goodput_per_s": standing.get("on_time", 0) / run_s if run_s else 0.0,
+        "on_time_share": _on_time_share(standing),
+        **{name: standing.get(name, 0) for name in STANDINGS},
+        "barged_in": outcomes.get("barged-in", 0),
+        "hung_up": outcomes.get("hung-up", 0),
+        "refusals": totals(counts, "reason", outcome="refused"),
+        "errors": totals(counts, "reason", outcome="failed"),
+        "calls": totals(calls, "outcome"),
+        "tokens": {name: seen["totals"][name] for name in ("prompt_tokens", "cached_tokens", "completion_tokens")},
         "times": {name: percentiles(_known(turns if name != "duration_s" else answered, name)) for name in TIMED},
         "itl": _itl(seen["itl"]),
         "refusal_s": percentiles(_known([turn for turn in turns if turn["outcome"] == "refused"], "duration_s")),
-        "by_tenant": _by_tenant(turns, ttft_budget_s),
+        "by_tenant": {tenant: _of_tenant(tenant, counts, turns) for tenant in sorted(totals(counts, "tenant"))},
     }
 
 
 def standing_of(turn: dict[str, Any], ttft_budget_s: float) -> str:
-    """on_time, late, refused, failed; `cut`: the run ended before it could be told."""
+    """How a row counts, once: on_time, late, refused, failed; or `cut`: the run ended before it could be told, so it is neither.
+
+    A turn whose budget had passed when the run ended was late. One whose first word had come in time is cut all the same: it
+    could still have failed.
+    """
     if turn["outcome"] in ("refused", "failed"):
         return str(turn["outcome"])
     if turn["on_time"]:
@@ -77,19 +84,15 @@ def _itl(itl: dict[str, Any]) -> dict[str, float]:
     return {"mean": itl["sum_s"] / itl["count"], **found, "max": itl["edges_s"][-1], "count": itl["count"]}
 
 
-def _reasons(turns: list[dict[str, Any]], outcome: str) -> dict[str, int]:
-    return dict(Counter(turn["reason"] or "unknown" for turn in turns if turn["outcome"] == outcome).most_common())
+def _on_time_share(standing: dict[str, int]) -> float | None:
+    ended = sum(count for name, count in standing.items() if name != "cut")
+    return standing.get("on_time", 0) / ended if ended else None
 
 
-def _by_tenant(turns: list[dict[str, Any]], ttft_budget_s: float) -> dict[str, Any]:
-    found = {}
-    for tenant in sorted({turn["tenant"] for turn in turns}):
-        own = [turn for turn in turns if turn["tenant"] == tenant]
-        standing = Counter(standing_of(turn, ttft_budget_s) for turn in own)
-        counted = len(own) - standing["cut"]
-        share = standing["on_time"] / counted if counted else None
-        found[tenant] = {"turns": len(own), "on_time_share": share, "ttft_s": percentiles(_known(own, "ttft_s"))}
-    return found
+def _of_tenant(tenant: str, counts: dict[str, Any], turns: list[dict[str, Any]]) -> dict[str, Any]:
+    standing = totals(counts, "standing", tenant=tenant)
+    ttft_s = percentiles(_known([turn for turn in turns if turn["tenant"] == tenant], "ttft_s"))
+    return {"turns": sum(standing.values()), "on_time_share": _on_time_share(standing), "ttft_s": ttft_s}
 
 
 def _known(turns: list[dict[str, Any]], name: str) -> list[float]:
@@ -106,7 +109,7 @@ def show(record: dict[str, Any], console: Console) -> None:
     )
     lines = {
         "goodput": f"{found['goodput_per_s']:.2f} turns/s on time, {share} of those that ended",
-        "turns": ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in ("on_time", "late", "refused", "failed", "cut")),
+        "turns": ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in STANDINGS),
         "calls": calls,
         "refusals": _counts(found["refusals"]),
         "errors": _counts(found["errors"]),
@@ -117,14 +120,23 @@ def show(record: dict[str, Any], console: Console) -> None:
     for name, told in lines.items():
         console.print(f"  {name:10} {told}", highlight=False)
     console.print(_times(found))
-    for told in (record["server"] or {}).get("disagreements", ()):
-        console.print(f"  Server and client disagree: {told}", highlight=False)
+    if found["turns_kept"] < found["turns"]:
+        kept = f"a sample of {found['turns_kept']} of {found['turns']} turns (--record-rows)"
+        console.print(f"  times are those of {kept}, ITL and counts of all", highlight=False)
+    _show_server(record["server"] or {}, console)
     if validity["is_valid"]:
         console.print("  valid: the client kept up", highlight=False)
         return
     console.print("  [bold red]INVALID[/bold red]: this run says nothing about the server.", highlight=False)
     for doubt in validity["doubts"]:
         console.print(f"  - {doubt}", highlight=False, markup=False)
+
+
+def _show_server(server: dict[str, Any], console: Console) -> None:
+    if problem := server.get("problem"):
+        console.print(f"  {problem}", highlight=False, markup=False)
+    for told in server.get("disagreements", ()):
+        console.print(f"  Server and client disagree: {told}", highlight=False)
 
 
 def _times(found: dict[str, Any]) -> Table:

@@ -11,6 +11,8 @@ import orjson
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 
+from loadtest.calls.chunks import Malformed, chunk_of
+
 CONNECT_S = 5.0
 PROBE_S = 60.0
 """A first turn may have to wait for a model that is still warming up."""
@@ -100,21 +102,22 @@ def _first_model(line: Line) -> str:
     status, body = line.get("/v1/models")
     if status in (401, 403):
         raise WrongUse(_wrong_key(status))
-    try:
-        return str(orjson.loads(body)["data"][0]["id"])
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        raise WrongUse(f"GET /v1/models names no model (status {status}). {NO_MODELS}") from None
+    with contextlib.suppress(orjson.JSONDecodeError, RecursionError, LookupError, TypeError):
+        if isinstance(name := orjson.loads(body)["data"][0]["id"], str):
+            return name
+    raise WrongUse(f"GET /v1/models names no model (status {status}). {NO_MODELS}")
 
 
 def _probe(line: Line, target: Target) -> None:
     body = {"model": target.model, "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1, "stream": True}
     with line.post(body) as response:
         status, kind = response.status_code, str(response.get("content-type", ""))
+        path = target.at(target.path)
         if status == 200 and kind.startswith("text/event-stream"):
-            response.read()
+            if wrong := _wrong_with(response):
+                raise WrongUse(f"POST {path} does not stream chunks of OpenAI's chat/completions: {wrong}.")
             return
         code = error_code(response.read())
-    path = target.at(target.path)
     if status in (401, 403):
         raise WrongUse(_wrong_key(status))
     if status == 404:
@@ -124,17 +127,36 @@ def _probe(line: Line, target: Target) -> None:
     raise WrongUse(f"POST {path} answers a first turn with {status} {code}; try again once it serves.")
 
 
+def _wrong_with(response: HTTPSocketPoolResponse) -> str:
+    """What is wrong with the first event of a stream; empty: nothing. Read to the end, since the line is used again."""
+    payload = next((line[5:].strip() for line in iter(lambda: response.readline(b"\n"), b"") if line.startswith(b"data:")), None)
+    response.read()
+    if payload is None:
+        return "it ends without any event"
+    if payload == b"[DONE]":
+        return "its first event is [DONE]"
+    try:
+        chunk = chunk_of(payload)
+    except Malformed as what:
+        return f"its first event is malformed ({what})"
+    if chunk.error:
+        code = chunk.error.get("code") if isinstance(chunk.error, dict) else None
+        return f"its first event is an error {word_of(code)}".strip()
+    return "" if chunk.is_listed else "its first event has no `choices`"
+
+
 def error_code(body: bytes) -> str:
     """The code of an OpenAI error, kept to a short word: a body can hold anything."""
     try:
         error = orjson.loads(body)["error"]
         return word_of(error.get("code") or error.get("type"))
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+    except (orjson.JSONDecodeError, RecursionError, LookupError, TypeError, AttributeError):
         return ""
 
 
 def word_of(told: object) -> str:
-    word = str(told or "")[:40]
+    """A word or a number, cut to 40 characters; empty where it is anything else."""
+    word = str(told or "")[:40] if isinstance(told, str | int) else ""
     return word if word.replace("_", "").replace("-", "").replace(".", "").isalnum() else ""
 
 

@@ -10,12 +10,19 @@ from rich.table import Table
 
 from loadtest.report import junit, page, thresholds
 from loadtest.report.capacity import Plan
+from loadtest.report.ending import NO_STATEMENT, with_a_verdict
 from loadtest.report.findings import Findings, find
-from loadtest.report.reading import WrongRecord, read
+from loadtest.report.layout import WrongRecord
+from loadtest.report.reading import read
 from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds
 from loadtest.report.verdict import INVALID, amount
 
 
+class Unwritable(Exception):
+    """A file of the report."""
+
+
+@with_a_verdict
 def main(  # noqa: PLR0917  # typer's way to declare options
     record: Annotated[Path, typer.Argument(help="What `locust … --record FILE` wrote.", metavar="RECORD.json")],
     wanted: Annotated[Path, typer.Option("--thresholds", help="A YAML file: what is wanted.")] = DEFAULT_FILE,
@@ -33,10 +40,10 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     try:
         plan = Plan(replicas, calls, gpu_hour_price, gpus_per_replica)
         findings = find(read(record), thresholds.load(wanted), plan)
-    except (WrongRecord, WrongThresholds) as problem:
+        files = write(findings, out or record.parent, record.stem)
+    except (WrongRecord, WrongThresholds, Unwritable) as problem:
         Console(stderr=True, soft_wrap=True).print(str(problem), markup=False, highlight=False)
-        raise typer.Exit(2) from None
-    files = write(findings, out or record.parent, record.stem)
+        raise typer.Exit(NO_STATEMENT) from None
     show(findings, console)
     for file in files:
         console.print(f"  {file}", markup=False)
@@ -44,11 +51,17 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 
 
 def write(findings: Findings, folder: Path, name: str) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Raises `Unwritable`."""
     html, data, xml = (folder / f"{name}-{ending}" for ending in ("report.html", "report.json", "junit.xml"))
-    html.write_text(page.render(findings), encoding="utf-8")
-    data.write_bytes(orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-    junit.write(findings, xml)
+    page_text = page.render(findings)
+    told = orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        html.write_text(page_text, encoding="utf-8")
+        data.write_bytes(told)
+        junit.write(findings, xml)
+    except OSError as error:
+        raise Unwritable(f"The report cannot be written: {error.filename or folder}: {error.strerror}.") from None
     return [html, data, xml]
 
 

@@ -2,13 +2,13 @@
 
 import math
 
-from loadtest.report.capacity import HEADROOM, Capacity, Plan
+from loadtest.report.capacity import AUTOSCALE_SHARE, HEADROOM, Capacity, Plan
 from loadtest.report.reading import Reading
 from loadtest.report.verdict import GO, INVALID, Verdict
 
-_TARGET = 0.8
-"""Of what a replica carries: where the autoscaler adds one, while there is still time for it to start."""
-_KNOBS = {
+KNOBS = {
+    "goodput": "Too few turns were on time. See below what became of the others: where they were late or refused for capacity,"
+    " add replicas, or offer fewer calls to these; where they failed, look at the failures first.",
     "ttft": "The first word comes too late: set FIRSTWORD_TTFT_BUDGET_S to what callers bear, so that the service refuses what"
     " would be late; add replicas, or configure the system prompts ahead (docs/warmup.md).",
     "first_sentence": "The first sentence comes too late: shorter first sentences (the prompt can ask for them), or a lower"
@@ -20,14 +20,17 @@ _KNOBS = {
     " docs/overload.md, step 2.",
     "recovery": "It took too long to recover from the spike: add replicas before a peak (KEDA's minReplicaCount), and look for"
     " a queue in front of the service that keeps what nobody waits for any more.",
+    "calls_at_once": "Fewer calls at once were carried than calls_at_once_min asks for: add replicas (and tell the report how"
+    " many, with --replicas), or ask for what was carried.",
 }
+"""By the beginnings of the thresholds' names."""
 
 
 def advise(reading: Reading, verdict: Verdict, capacity: Capacity, plan: Plan) -> list[str]:
     if verdict.word == INVALID:
         return [*_mend_the_run(reading, verdict), "Then run it again: this one says nothing about the endpoint, good or bad."]
     missed = [row for row in verdict.rows if not row.is_met]
-    told = [words for part, words in _KNOBS.items() if any(row.threshold.startswith(part) for row in missed)]
+    told = [words for part, words in KNOBS.items() if any(row.threshold.startswith(part) for row in missed)]
     if any(row.threshold == "tpot_p99_s_max" and row.measured is None for row in missed):
         told.append(
             "No usage came with the answers, so no TPOT is known: have the endpoint send it, or set tpot_p99_s_max: null."
@@ -81,10 +84,10 @@ def _size(reading: Reading, capacity: Capacity, plan: Plan) -> list[str]:
     if not carried.is_knee:
         again = "run a ramp with a higher -r" if reading.scenario == "ramp" else "run --scenario ramp"
         told.append(f"The knee was not reached: {again} to find it. Until then, take what was carried for all there is.")
-    if capacity.turns_per_s_per_replica:
-        target = capacity.turns_per_s_per_replica * _TARGET
+    if capacity.turns_per_s_per_replica and capacity.autoscale_turns_per_s:
         told.append(
-            f"Autoscale on turns offered per second, at {target:.2f} for each replica ({_TARGET * 100:g} % of what it carried)."
+            f"Autoscale on turns offered per second, at {capacity.autoscale_turns_per_s:.2f} for each replica"
+            f" ({AUTOSCALE_SHARE * 100:g} % of the {capacity.turns_per_s_per_replica:.2f} that it carried)."
             " A target above what it carries would never add a replica in time."
         )
     if capacity.replicas_needed and plan.calls:

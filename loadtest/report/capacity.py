@@ -7,6 +7,8 @@ from loadtest.report.knee import Step
 from loadtest.report.reading import Reading
 from loadtest.report.verdict import GO, Verdict
 
+AUTOSCALE_SHARE = 0.8
+"""Of what a replica carries: where the autoscaler adds one, while there is still time for it to start."""
 HEADROOM_SHARE = 0.2
 HEADROOM = f"one replica more, or {HEADROOM_SHARE * 100:g} % more, whichever is more"
 
@@ -41,6 +43,9 @@ class Capacity:
     """None: no load within the thresholds is known."""
     calls_per_replica: float | None = None
     turns_per_s_per_replica: float | None = None
+    """Sent, refused ones included, at the load carried: what `firstword_turns_offered_total` counts."""
+    autoscale_turns_per_s: float | None = None
+    """The autoscaler's threshold for each replica, `turnsPerSecond` in the chart: `AUTOSCALE_SHARE` of the above."""
     replicas_needed: int | None = None
     """For the calls asked for, headroom included."""
     price_per_1000_on_time: float | None = None
@@ -52,10 +57,12 @@ def capacity_of(reading: Reading, verdict: Verdict, plan: Plan) -> Capacity:
     if carried is None:
         return Capacity(None)
     per_replica = carried.calls_at_once / plan.replicas if carried.calls_at_once else None
+    turns_per_s = carried.turns_per_s / plan.replicas
     return Capacity(
         carried=carried,
         calls_per_replica=per_replica,
-        turns_per_s_per_replica=carried.turns_per_s / plan.replicas,
+        turns_per_s_per_replica=turns_per_s,
+        autoscale_turns_per_s=turns_per_s * AUTOSCALE_SHARE,
         replicas_needed=replicas_for(plan.calls, per_replica) if plan.calls and per_replica else None,
         price_per_1000_on_time=_price(carried, plan),
     )

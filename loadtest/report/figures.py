@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.calls.summary import percentiles
+from loadtest.report import exact
 from loadtest.report.reading import Reading, Span, Turn
 from loadtest.report.thresholds import Thresholds
 
@@ -18,8 +19,9 @@ class Figures:
     """None: there was nothing to measure."""
 
     turns: int
-    """That ended within the run."""
+    """That ended within the run: of all, as the shares are; times are of the rows that the record holds."""
     counts: dict[str, int]
+    """Of the rows that the record holds: where they are a sample, each counts for `Reading.weight` turns."""
     goodput_share: float | None
     failed_share: float | None
     refused_share: float | None
@@ -37,19 +39,17 @@ def figures_of(reading: Reading, spans: Sequence[Span], tenant: str | None = Non
         return tenant in (None, of) and any(span.holds(at_s) for span in spans)
 
     turns = [turn for turn in reading.turns if is_in(turn.tenant, turn.sent_s)]
-    if reading.is_sample:  # Calls cannot be put together again from some of their turns.
-        calls = Counter(call.outcome for call in reading.calls if is_in(call.tenant, call.due_s))
-    else:
-        calls = calls_of(turns)
-    return measured(turns, calls)
+    # Calls cannot be put together again from some of their turns.
+    calls = exact.outcomes(reading, spans, tenant) if reading.is_sample else calls_of(turns)
+    return measured(turns, exact.standings(reading, spans, tenant), calls)
 
 
-def measured(turns: Sequence[Turn], calls: Counter[str]) -> Figures:
-    counts = Counter(turn.standing for turn in turns)
-    ended = len(turns) - counts["cut"]
+def measured(turns: Sequence[Turn], counts: Counter[str], calls: Counter[str]) -> Figures:
+    """`turns`: those whose rows are kept; `counts`: all, by how they counted."""
+    ended = counts.total() - counts["cut"]
     return Figures(
         turns=ended,
-        counts=dict(counts),
+        counts=dict(Counter(turn.standing for turn in turns)),
         goodput_share=share(counts["on_time"], sum(counts[name] for name in COUNTED)),
         failed_share=share(counts["failed"], ended),
         refused_share=share(counts["refused"] + counts["limited"], ended),

@@ -11,6 +11,7 @@ from loadtest.calls.honesty import CPU_LIMIT
 from loadtest.report import plots, tables
 from loadtest.report.drawing import drawn
 from loadtest.report.findings import Findings
+from loadtest.report.reading import Reading
 from loadtest.report.tables import Table
 from loadtest.report.verdict import amount
 
@@ -58,7 +59,8 @@ def _sections(findings: Findings) -> list[Section]:
     return [
         _pictured("load", "Over load", _about_load(findings), tables.over_load(found.steps),
                   lambda: plots.latency_over_load(found, wanted), is_drawn=len(found.steps) > 1),
-        _pictured("latency", "Over time", "Time to first word of the turns sent in each part of the run, and the calls at once.",
+        _pictured("latency", "Over time", "Time to first word of the turns sent in each part of the run, and the calls at once."
+                  + _sampled(reading),
                   tables.latency_over_time(bins), lambda: plots.latency_over_time(bins, wanted), is_drawn=bool(reading.turns)),
         _pictured("outcomes", "What became of the turns", _about_outcomes(findings), tables.outcomes_over_time(reading, bins),
                   lambda: plots.outcomes_over_time(reading, bins), is_drawn=bool(reading.turns)),
@@ -66,7 +68,7 @@ def _sections(findings: Findings) -> list[Section]:
         _pictured("gaps", "Between the words", "Gaps between the chunks of all answers (ITL).", tables.gaps(reading),
                   lambda: plots.gaps(reading), is_drawn=bool(reading.raw["itl"]["count"])),
         Section("agents", "By agent", "Calls are counted as those at the top are.", tables.agents(reading), is_folded=False),
-        Section("slowest", "The slowest turns", "Turn 1 is a call's first. Nothing that was said is kept.",
+        Section("slowest", "The slowest turns", "Turn 1 is a call's first. Nothing that was said is kept." + _sampled(reading),
                 tables.slowest(reading), is_folded=False),
         _pictured("client", "The client itself", "Where it is full, times are its own, and the run is invalid.",
                   tables.client(reading), lambda: plots.client(reading, CPU_LIMIT),
@@ -134,12 +136,22 @@ def _about_load(findings: Findings) -> str:
 
 def _about_outcomes(findings: Findings) -> str:
     turns = findings.reading.turns_seen
-    sampled = f" Scaled up from a sample of {len(findings.reading.turns)}." if findings.reading.is_sample else ""
+    sampled = " The table counts them all; the picture is scaled up from the sample." if findings.reading.is_sample else ""
     return f"{turns} turns, by when they were sent; refusals and failures by reason.{sampled}"
+
+
+def _sampled(reading: Reading) -> str:
+    """Where it is so: what is of a sample, and what is not."""
+    if not reading.is_sample:
+        return ""
+    sample = f"a sample of {len(reading.turns)} of {reading.turns_seen} turns (--record-rows)"
+    return f" The record holds {sample}: times are the sample's, counts and shares those of all."
 
 
 def _about_server(findings: Findings) -> str:
     if findings.reading.raw["server"] is None:
         return "The endpoint has no metrics of ours, or they were not within reach: nothing to compare."
+    if problem := findings.reading.raw["server"].get("problem"):
+        return f"{problem[:1].upper()}{problem[1:]}. Nothing to compare."
     found = findings.reading.raw["server"]["disagreements"]
     return "They disagree:" if found else "They agree."

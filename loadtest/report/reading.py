@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,10 +14,8 @@ import orjson
 
 from loadtest.calls import record, summary
 from loadtest.calls.scenarios import QUIET
-
-
-class WrongRecord(Exception):
-    """Not a record of ours, or of another version."""
+from loadtest.report import layout
+from loadtest.report.layout import WrongRecord
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,12 @@ class Reading:
 
     @cached_property
     def turns(self) -> list[Turn]:
-        return [_turn(row, self.ttft_budget_s) for row in _rows(self.raw["turns"])]
+        return [_turn(row, self.ttft_budget_s) for row in layout.rows_of(self.raw["turns"], "turns")]
 
     @cached_property
     def calls(self) -> list[Call]:
-        return [Call(row["call"], row["tenant"], row["due_s"], row["outcome"], row["turns"]) for row in _rows(self.raw["calls"])]
+        rows = layout.rows_of(self.raw["calls"], "calls")
+        return [Call(row["call"], row["tenant"], row["due_s"], row["outcome"], row["turns"]) for row in rows]
 
     @property
     def turns_seen(self) -> int:
@@ -116,12 +117,13 @@ class Reading:
 
     @cached_property
     def calls_at_once(self) -> dict[int, int]:
-        """In each second, of all processes of the client."""
+        """In each second, of all processes of the client together."""
         found: Counter[int] = Counter()
         for watch in self.raw["client"].values():
-            for second, calls in {int(at_s): calls for at_s, calls in watch["in_progress"]}.items():
-                found[second] += calls
-        return dict(sorted(found.items()))
+            found.update(_in_each_second(watch["in_progress"]))
+        # Up to the last look of all: after it nobody knows.
+        seen = {int(at_s) for watch in self.raw["client"].values() for at_s, _ in watch["in_progress"]}
+        return {second: found[second] for second in range(min(seen), max(seen) + 1)} if seen else {}
 
     def mean_calls_at_once(self, span: Span) -> float | None:
         found = [calls for second, calls in self.calls_at_once.items() if span.holds(second)]
@@ -137,17 +139,28 @@ class Reading:
 def read(path: Path) -> Reading:
     """Raises `WrongRecord`."""
     try:
-        return Reading(record.read(path))
+        raw = record.read(path)
+        layout.check(raw)
     except OSError as error:
         raise WrongRecord(f"{path} cannot be read: {error.strerror}.") from None
     except orjson.JSONDecodeError:
         raise WrongRecord(f"{path} is no JSON.") from None
     except ValueError as error:
         raise WrongRecord(str(error)) from None
+    except WrongRecord as problem:
+        raise WrongRecord(f"{path} is a damaged record: {problem}") from None
+    return Reading(raw)
 
 
-def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+def _in_each_second(looks: Sequence[tuple[float, int]]) -> dict[int, int]:
+    """Of one process, which looks a little less often than once a second. A second without a look has what the last one saw:
+
+    left out, it would lack all calls of this process in the sum over several. The last look is good for one second more.
+    """
+    found: dict[int, int] = {}
+    for (at_s, calls), (next_s, _) in pairwise([*looks, (looks[-1][0] + 2, 0)] if looks else []):
+        found |= dict.fromkeys(range(int(at_s), max(int(at_s) + 1, int(next_s))), calls)
+    return found
 
 
 def _turn(row: dict[str, Any], ttft_budget_s: float) -> Turn:

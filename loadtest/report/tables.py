@@ -1,9 +1,11 @@
 """The numbers behind each picture, and those that have none, as tables for the page."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadtest.report import exact
 from loadtest.report.figures import Figures, calls_of, figures_of
 from loadtest.report.knee import Step
 from loadtest.report.reading import Reading, Span, Turn
@@ -36,15 +38,15 @@ def bins_of(reading: Reading) -> list[Bin]:
 
 def _bin(reading: Reading, span: Span) -> Bin:
     turns = [turn for turn in reading.turns if span.holds(turn.sent_s)]
-    return Bin(span, figures_of(reading, [span]), Counter(_reasons(turns)), reading.mean_calls_at_once(span))
+    reasons = Counter(reason for turn in turns if (reason := _reason(turn)))
+    return Bin(span, figures_of(reading, [span]), reasons, reading.mean_calls_at_once(span))
 
 
-def _reasons(turns: Sequence[Turn]) -> Iterator[str]:
-    for turn in turns:
-        if turn.standing in ("refused", "limited"):
-            yield f"{REFUSED}: {turn.reason or 'unknown'}"
-        elif turn.standing == "failed":
-            yield f"{FAILED}: {turn.reason or 'unknown'}"
+def _reason(of: Turn | exact.Turns) -> str:
+    """Empty where it was neither refused nor did it fail."""
+    if of.standing in ("refused", "limited"):
+        return f"{REFUSED}: {of.reason or 'unknown'}"
+    return f"{FAILED}: {of.reason or 'unknown'}" if of.standing == "failed" else ""
 
 
 def latency_over_time(bins: Sequence[Bin]) -> Table:
@@ -70,12 +72,16 @@ def _step(number: int, step: Step) -> list[str]:
 
 
 def outcomes_over_time(reading: Reading, bins: Sequence[Bin]) -> Table:
-    """Every turn, weighted where the record holds a sample."""
+    """Every turn, also where the record holds only a sample."""
     reasons = reasons_of(bins)
-    rows = []
-    for each in bins:
-        counts = [each.figures.counts.get(name, 0) for name in ("on_time", "late")] + [each.reasons[reason] for reason in reasons]
-        rows.append([f"{each.span.begin_s:.0f}", *(f"{count * reading.weight:.0f}" for count in counts)])
+    counts: list[Counter[str]] = [Counter() for _ in bins]
+    begins_s = [each.span.begin_s for each in bins]
+    for turns in exact.turns_of(reading):
+        place = bisect_right(begins_s, turns.at_s) - 1
+        if place >= 0 and bins[place].span.holds(turns.at_s):
+            counts[place][_reason(turns) or turns.standing] += turns.number
+    heads = ("on_time", "late", *reasons)
+    rows = [[f"{each.span.begin_s:.0f}", *(str(own[head]) for head in heads)] for each, own in zip(bins, counts, strict=True)]
     return Table(("from, s", "on time", "late", *reasons), rows)
 
 
@@ -87,7 +93,7 @@ def reasons_of(bins: Sequence[Bin]) -> list[str]:
 
 def calls_over_time(reading: Reading, spans: Sequence[Span]) -> list[tuple[Span, Counter[str]]]:
     """By when a call began."""
-    return [(span, Counter(call.outcome for call in reading.calls if span.holds(call.due_s))) for span in spans]
+    return [(span, exact.outcomes(reading, [span])) for span in spans]
 
 
 CALL_OUTCOMES = ("good", "spoiled", "lost", "cut", "not placed")
@@ -101,14 +107,22 @@ def calls_table(parts: Sequence[tuple[Span, Counter[str]]]) -> Table:
 
 def agents(reading: Reading) -> Table:
     """Who has what: the longest prompts are often the slowest."""
-    names = sorted({(turn.tenant, turn.agent) for turn in reading.turns})
+    standings: dict[tuple[str, str], Counter[str]] = {}
+    for turns in exact.turns_of(reading):
+        standings.setdefault((turns.tenant, turns.agent), Counter())[turns.standing] += turns.number
+    calls = exact.outcomes_by_agent(reading) if reading.is_sample else _calls_by_agent(reading)
     rows = []
-    for tenant, agent in names:
-        own = [turn for turn in reading.turns if (turn.tenant, turn.agent) == (tenant, agent)]
-        late = sum(turn.standing == "late" for turn in own)
-        calls = calls_of(own)
-        rows.append([tenant, agent, str(len(own)), str(late), *(str(calls[name]) for name in ("good", "spoiled", "lost"))])
+    for who, counts in sorted(standings.items()):
+        ended = calls.get(who, Counter())
+        rows.append([*who, str(counts.total()), str(counts["late"]), *(str(ended[name]) for name in ("good", "spoiled", "lost"))])
     return Table(("tenant", "agent", "turns", "late", "calls good", "spoiled", "lost"), rows)
+
+
+def _calls_by_agent(reading: Reading) -> dict[tuple[str, str], Counter[str]]:
+    turns: dict[tuple[str, str], list[Turn]] = {}
+    for turn in reading.turns:
+        turns.setdefault((turn.tenant, turn.agent), []).append(turn)
+    return {who: calls_of(own) for who, own in turns.items()}
 
 
 def gaps(reading: Reading) -> Table:
@@ -157,7 +171,7 @@ def client(reading: Reading) -> Table:
 def server(reading: Reading) -> Table:
     told = reading.raw["server"]
     words = {"heard": "turns with a first word", "refused": "turns refused", "completion_tokens": "tokens generated"}
-    if told is None:
+    if told is None or told.get("problem"):
         return Table((), [])
     rows = [[about, *(f"{told[side].get(name, 0):.0f}" for side in ("client", "server"))] for name, about in words.items()]
     return Table(("", "client", "server"), rows)

@@ -19,7 +19,8 @@ class WrongThresholds(Exception):
 class Thresholds(BaseModel):
     """A null is not judged. Names carry their units; shares are from 0 to 1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: a "1" or a true that became a number would be judged by something that nobody wrote.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     goodput_share_min: Share | None = Field(0.95, description="on time / (on time + late + refused for capacity + failed)")
     ttft_p50_s_max: Seconds | None = Field(0.6, description="time to first word, half of the turns")
@@ -51,11 +52,14 @@ class Thresholds(BaseModel):
 def load(path: Path) -> Thresholds:
     """Raises `WrongThresholds`."""
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        twice, told = _names_told_twice(text), yaml.safe_load(text)
     except OSError as error:
         raise WrongThresholds(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8, a date that never was.
         raise WrongThresholds(f"{path} is no YAML.") from None
+    if twice:
+        raise WrongThresholds(f"{path} cannot be used:" + "".join(f"\n  {problem}" for problem in twice))
     if not isinstance(told, dict | None):
         raise WrongThresholds(f"{path} must hold names and values, such as `ttft_p95_s_max: 1.0`.")
     try:
@@ -65,9 +69,24 @@ def load(path: Path) -> Thresholds:
         raise WrongThresholds(f"{path} cannot be used:{problems}") from None
 
 
+def _names_told_twice(text: str) -> list[str]:
+    """Of which YAML's own reader would silently take the last."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    found: dict[str, list[str]] = {}
+    for name, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        found.setdefault(str(name.value), []).append(f"{value.value} in line {name.start_mark.line + 1}")
+    return [f"{name} stands there twice: {', '.join(values)}" for name, values in found.items() if len(values) > 1]
+
+
 def _problem(problem: Any) -> str:
     name = str(problem["loc"][0])
-    if problem["type"] != "extra_forbidden":
-        return f"{name}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, given {problem['input']!r}"
+    if name in Thresholds.model_fields:
+        return f"{name} must be {_allowed(name)}, given {problem['input']!r}"
     near = get_close_matches(name, Thresholds.model_fields, n=1, cutoff=0.0)[0]
     return f"{name} is no threshold; did you mean {near}?"
+
+
+def _allowed(name: str) -> str:
+    if name.endswith("turns_min"):
+        return "a whole number of 1 or more"
+    return "a number from 0 to 1, or null" if "_share_" in name else "a number above 0, or null"

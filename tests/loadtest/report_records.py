@@ -59,11 +59,12 @@ class Maker:
         ]
 
     def record(self) -> dict[str, Any]:
-        seen = Seen(self.most_rows, 1)
+        seen = Seen(self.most_rows, 1, BUDGET_S)
         turns = [[turn[name] for name in TURN_COLUMNS] for turn in self.turns]
         calls = [[call[name] for name in CALL_COLUMNS] for call in self.calls]
         gaps = {100: 30 * len(turns)} if turns else {}
-        seen.merge("worker-1", {"turns": turns, "calls": calls, "gaps": gaps, "gaps_sum_s": 0.0, "watch": self._watch()})
+        told = {"turns": turns, "calls": calls, "gaps": gaps, "gaps_sum_s": 0.0, "watch": self._watch()}
+        seen.merge("worker-1", told)
         told = seen.as_dict()
         server = {"heard": float(len(turns)), "refused": 0.0, "completion_tokens": 30.0 * len(turns)}
         return {
@@ -79,7 +80,7 @@ class Maker:
             "schedule": {"stages": {"quiet": self.stages(), "noisy": []}, "changes": []},
             "run_s": self.run_s,
             "validity": {"is_valid": not self.doubts, "doubts": list(self.doubts)},
-            "summary": summary.measures(told, self.run_s, BUDGET_S),
+            "summary": summary.measures(told, self.run_s),
             "server": {"server": server, "client": server, "disagreements": list(self.disagreements)}
             if self.has_server
             else None,

@@ -126,6 +126,41 @@ def test_a_call_that_is_cut_tells_of_the_turn_it_was_in() -> None:
         until(lambda: service.engine.aborted == 1)
 
 
+def test_a_fault_of_the_load_test_itself_loses_no_turn() -> None:
+    turns: list[Turn] = []
+    unsayable = replace(TURN, max_tokens=2**99)
+    with scripted_service() as service, pytest.raises(TypeError):
+        line = Line(Target(service.url, service.model), service.key, silence_s=10)
+        hold_call(plan_of(unsayable), time.monotonic(), line, QUICK, turns.append)
+    assert [(turn.answer.outcome, turn.answer.reason) for turn in turns] == [("failed", "fault of the load test: TypeError")]
+
+
+NO_CHUNK = "does not stream chunks of OpenAI's chat/completions"
+PROBED: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"\n", "it ends without any event"),
+    "only comments": (b": ping\n\n", "it ends without any event"),
+    "only the end": (DONE, "its first event is [DONE]"),
+    "no JSON": (b"data: secret\n\n" + DONE, "its first event is malformed (no JSON)"),
+    "another API": (b'data: {"type": "secret"}\n\n' + DONE, "its first event has no `choices`"),
+    "choices of nothing": (b'data: {"choices": [null]}\n\n' + DONE, "its first event is malformed (choices)"),
+    "an error": (b'data: {"error": {"code": 503, "message": "secret"}}\n\n', "its first event is an error 503"),
+}
+
+
+@pytest.mark.parametrize("name", PROBED)
+def test_a_stream_of_something_else_is_found_before_the_run(name: str) -> None:
+    stream, words = PROBED[name]
+    with raw_endpoint((0.0, stream)) as endpoint, pytest.raises(WrongUse) as told:
+        check(Target(endpoint.url), "")
+    assert NO_CHUNK in str(told.value) and words in str(told.value) and "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("stream", [chunk({"role": "assistant"}) + DONE, chunk() + chunk({"content": "Yes"}) + DONE])
+def test_a_first_chunk_without_a_word_will_do(stream: bytes) -> None:
+    with raw_endpoint((0.0, stream)) as endpoint:
+        assert check(Target(endpoint.url), "").model == "raw"
+
+
 @pytest.mark.parametrize("key", ["canary\nX-Other: 1", "canary\u00e9", "two canaries"])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_told(key: str) -> None:
     with pytest.raises(WrongUse, match="FIRSTWORD_API_KEY holds") as refused:

@@ -15,7 +15,7 @@ def watched(work: Any, *, for_s: float) -> dict[str, Any]:
     ending = gevent.spawn_later(for_s, watching.kill)
     work()
     ending.join()
-    return watch.as_dict()
+    return watch.report()
 
 
 def test_a_blocked_loop_is_noticed() -> None:
@@ -27,6 +27,12 @@ def test_a_blocked_loop_is_noticed() -> None:
     assert seen["worst_lag_s"] > 0.4 and seen["blocked_s"] > 0.4
     (doubt,) = doubts({"local": seen}, [0.0], not_placed=0, cap=9)
     assert doubt.startswith("local: the event loop was blocked for ")
+
+
+def test_a_report_has_the_seconds_since_the_last_one() -> None:
+    watch = Watch(cpu=[(1.0, 0.5)], in_progress=[(1.0, 3)], blocked_s=0.2)
+    assert (watch.report()["cpu"], watch.report()["cpu"]) == ([(1.0, 0.5)], []), "else it grew with the run"
+    assert watch.report()["blocked_s"] == 0.2
 
 
 def test_a_full_processor_is_noticed() -> None:

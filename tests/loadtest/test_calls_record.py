@@ -10,11 +10,14 @@ from rich.console import Console
 from loadtest.calls import record, summary
 from loadtest.calls.call import Turn
 from loadtest.calls.plans import plan_call
-from loadtest.calls.record import Gaps, Sample, Seen
+from loadtest.calls.record import Gaps, Seen
 from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS, Row, turn_row
 from loadtest.calls.scenarios import SCENARIOS
-from loadtest.calls.server_metrics import compare, counts_of
+from loadtest.calls.server_metrics import Look, client_counts, compare, counts_of
 from loadtest.calls.stream import Answer
+from loadtest.report.figures import figures_of
+from loadtest.report.reading import Reading, Span
+from tests.loadtest.report_records import Maker
 
 BUDGET_S = 1.0
 
@@ -49,7 +52,7 @@ def call(number: int, outcome: str) -> Row:
 
 
 def seen(*turns: Row, calls: tuple[Row, ...] = (), gaps: tuple[float, ...] = (), most_rows: int = 1000) -> Seen:
-    told = Seen(most_rows, seed=1)
+    told = Seen(most_rows, seed=1, ttft_budget_s=BUDGET_S)
     found = Gaps()
     found.add(list(gaps))
     told.merge("local", {"turns": turns, "calls": calls, "gaps": found.counts, "gaps_sum_s": found.sum_s, "watch": {}})
@@ -57,7 +60,7 @@ def seen(*turns: Row, calls: tuple[Row, ...] = (), gaps: tuple[float, ...] = (),
 
 
 def measures(*turns: Row, run_s: float = 10.0, **about: Any) -> dict[str, Any]:
-    return summary.measures(seen(*turns, **about).as_dict(), run_s, BUDGET_S)
+    return summary.measures(seen(*turns, **about).as_dict(), run_s)
 
 
 def test_refusals_are_counted_by_reason_and_dilute_no_latency() -> None:
@@ -89,6 +92,22 @@ def test_each_turn_counts_once(row: Row, standing: str) -> None:
     assert {name: found[name] for name in ("on_time", "late", "refused", "failed", "cut")} == {
         name: int(name == standing) for name in ("on_time", "late", "refused", "failed", "cut")
     }
+
+
+@pytest.mark.parametrize(
+    ("ttft_s", "waited_s", "calls"),
+    [(None, 0.5, {"good": 1}), (0.2, 5.0, {"good": 1}), (None, 1.5, {"spoiled": 1}), (1.5, 5.0, {"spoiled": 1})],
+    ids=["still in time", "in the middle of its answer", "no word in time", "word too late"],
+)
+def test_a_call_is_spoiled_by_the_end_of_the_run_only_if_it_was_late_by_then(
+    ttft_s: float | None, waited_s: float, calls: dict[str, int]
+) -> None:
+    made = Maker()
+    made.turn(0, 1.0)
+    made.turn(0, 5.0, 1, outcome="cut", ttft_s=ttft_s, duration_s=waited_s)
+    found = figures_of(Reading(made.record()), [Span(0, 200)])
+    assert found.calls == calls
+    assert (found.turns, found.goodput_share) == ((1, 1.0) if "good" in calls else (2, 0.5))
 
 
 def test_a_row_has_the_times_since_the_turn_was_sent() -> None:
@@ -123,13 +142,36 @@ def test_of_more_turns_than_are_kept_a_fair_sample_is_and_counts_stay_whole() ->
     rows = [turn(number, ttft_s=0.5 if number % 4 else 2.0) for number in range(4000)]
     told = seen(*rows, most_rows=1000)
     assert len(told.turns.rows) == 1000 and told.turns.seen == 4000
-    found = summary.measures(told.as_dict(), 100.0, BUDGET_S)
-    assert found["on_time"] == pytest.approx(3000, rel=0.06) and found["goodput_per_s"] == pytest.approx(30, rel=0.06)
+    found = summary.measures(told.as_dict(), 100.0)
+    assert (found["on_time"], found["late"], found["goodput_per_s"], found["on_time_share"]) == (3000, 1000, 30.0, 0.75)
+    assert found["times"]["ttft_s"]["count"] == found["turns_kept"] == 1000
     numbers = [row[0] for row in told.turns.rows]
     assert sum(numbers) / len(numbers) == pytest.approx(2000, rel=0.08), "early and late turns alike"
     seconds = told.as_dict()["seconds"]
     on_time = seconds["columns"].index("on_time")
     assert sum(row[on_time] for row in seconds["rows"]) == 3000
+
+
+def test_counts_are_the_same_however_few_rows_are_kept() -> None:
+    rows = [turn(number, tenant=("quiet", "noisy")[number % 2], agent=("hotel", "bank")[number % 3 > 0]) for number in range(60)]
+    rows += [turn(number, "refused", reason=("503 overloaded", "429 calls")[number % 3 > 1]) for number in range(40)]
+    rows += [turn(number, "failed", reason="no [DONE]") for number in range(7)] + [turn(1, "hung-up"), turn(2, "barged-in")]
+    calls = tuple(call(number, ("good", "lost", "not placed")[number % 3]) for number in range(30))
+    whole, sampled = (measures(*rows, calls=calls, most_rows=most) for most in (1000, 5))
+    exact = {name for name, told in whole.items() if name not in ("times", "refusal_s", "by_tenant", "turns_kept")}
+    assert {name: sampled[name] for name in exact} == {name: whole[name] for name in exact}
+    assert sampled["tokens"]["prompt_tokens"] == 100 * len(rows) and sampled["calls"] == {
+        "good": 10,
+        "lost": 10,
+        "not placed": 10,
+    }
+    for tenant in ("quiet", "noisy"):
+        assert [of["by_tenant"][tenant]["turns"] for of in (whole, sampled)] == [79 if tenant == "quiet" else 30] * 2
+
+
+def test_reasons_that_never_repeat_do_not_fill_the_memory() -> None:
+    found = measures(*[turn(number, "failed", reason=f"500 {number}") for number in range(300)])
+    assert len(found["errors"]) == 101 and found["errors"]["others"] == 200
 
 
 def test_each_second_has_its_calls_turns_and_refusals() -> None:
@@ -172,8 +214,9 @@ def after(*, heard: int, ttft_sum_s: float, refused: int) -> str:
     ids=["agree", "time between them", "half elsewhere", "others are refused", "another budget"],
 )
 def test_server_and_client_are_held_against_each_other(told: str, budget_s: float, words: str | None) -> None:
-    turns = seen(*[turn(number) for number in range(100)], *[turn(number, "refused") for number in range(10)]).turns
-    found = compare(counts_of(BEFORE), counts_of(told), turns, budget_s)
+    rows = [*[turn(number) for number in range(100)], *[turn(number, "refused") for number in range(10)]]
+    client = client_counts(seen(*rows, most_rows=7).as_dict())  # However few rows are kept.
+    found = compare(Look(counts_of(BEFORE)), Look(counts_of(told)), client, budget_s)
     assert found is not None
     assert len(found["disagreements"]) == (words is not None)
     assert words is None or found["disagreements"][0].startswith(words)
@@ -181,19 +224,20 @@ def test_server_and_client_are_held_against_each_other(told: str, budget_s: floa
 
 def test_without_metrics_of_ours_there_is_nothing_to_compare() -> None:
     assert counts_of("# TYPE vllm:x counter\nvllm:x_total 1\n") is None
-    assert compare(None, counts_of(BEFORE), Sample(1, 1), 1.0) is None
+    assert compare(Look(None), Look(counts_of(BEFORE)), {}, 1.0) is None
 
 
 def test_the_table_has_the_measures_and_says_in_red_what_is_not_valid(tmp_path: Path) -> None:
-    told = seen(turn(0), turn(1, "refused", reason="503 overloaded"), calls=(call(0, "good"), call(1, "lost")), gaps=(0.02,))
+    turns = turn(0), turn(1, "refused", reason="503 overloaded")
+    told = seen(*turns, calls=(call(0, "good"), call(1, "lost")), gaps=(0.02,), most_rows=1)
     whole = {
         "version": 1,
         "scenario": "steady",
         "settings": {"seed": 1},
         "run_s": 10.0,
         "validity": {"is_valid": False, "doubts": ["[the loop] was blocked"]},
-        "server": {"disagreements": ["they differ"]},
-        "summary": summary.measures(told.as_dict(), 10.0, BUDGET_S),
+        "server": {"disagreements": ["they differ"], "problem": "server metrics could not be read: [status 404]"},
+        "summary": summary.measures(told.as_dict(), 10.0),
         **told.as_dict(),
     }
     text = StringIO()
@@ -202,9 +246,10 @@ def test_the_table_has_the_measures_and_says_in_red_what_is_not_valid(tmp_path: 
         "1 good, 1 lost",
         "1 × 503 overloaded",
         "50.0% of those that ended",
-        "TTFT ",
+        "times are those of a sample of 1 of 2 turns",
         "INVALID",
         "[the loop] was blocked",
+        "server metrics could not be read: [status 404]",
     ):
         assert words in text.getvalue()
     file = tmp_path / "record.json"

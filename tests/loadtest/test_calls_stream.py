@@ -118,8 +118,8 @@ BROKEN: dict[str, tuple[list[Piece], dict[str, Any], str]] = {
     "no [DONE]": ([WORD], {}, "no [DONE]"),
     "an error event": ([WORD, (0, b'data: {"error": {"code": "cut_off", "message": "secret"}}\n\n')], {}, "error event cut_off"),
     "a code that is a sentence": ([(0, b'data: {"error": {"code": "my secret"}}\n\n')], {}, "error event"),
-    "malformed": ([(0, b"data: {secret\n\n")], {}, "malformed chunk"),
-    "a chunk that is no object": ([(0, b"data: [1]\n\n")], {}, "malformed chunk"),
+    "malformed": ([(0, b"data: {secret\n\n")], {}, "malformed chunk: no JSON"),
+    "a chunk that is no object": ([(0, b"data: [1]\n\n")], {}, "malformed chunk: no object"),
     "says nothing": ([(0, chunk({"content": ""})), (0, DONE)], {}, "no word in the answer"),
     "a code of ours that is no refusal": ([(0, b'{"error": {"code": "cut_off"}}')], {"status": 503}, "503 cut_off"),
 }
@@ -153,6 +153,61 @@ def test_a_turn_without_an_end_is_given_up(pieces: list[Piece], reason: str) -> 
         answer = ask_at(endpoint.url, timeout_s=0.3)
         assert (answer.outcome, answer.reason) == ("failed", reason)
         assert time.monotonic() - began_at < 3
+
+
+def event(text: str) -> bytes:
+    return b"data: " + text.encode() + b"\n\n"
+
+
+MALFORMED = {
+    '{"choices": [null]}': "choices",
+    '{"choices": ["secret"]}': "choices",
+    '{"choices": {"0": {}}}': "choices",
+    '{"choices": [{"delta": "secret"}]}': "delta",
+    '{"choices": [{"delta": {"content": ["secret"]}}]}': "content",
+    '{"choices": [{"delta": {"content": 7}}]}': "content",
+    '{"choices": [{"delta": {"tool_calls": "secret"}}]}': "tool_calls",
+    '{"choices": [], "usage": ["secret"]}': "usage",
+    '{"choices": [], "usage": {"prompt_tokens": "secret"}}': "prompt_tokens",
+    '{"choices": [], "usage": {"completion_tokens": -1}}': "completion_tokens",
+    '{"choices": [], "usage": {"completion_tokens": 1.5}}': "completion_tokens",
+    '{"choices": [], "usage": {"completion_tokens": true}}': "completion_tokens",
+    '{"choices": [], "usage": {"completion_tokens": 99999999999999999}}': "completion_tokens",
+    '{"choices": [], "usage": {"prompt_tokens_details": 4}}': "prompt_tokens_details",
+    '{"a":' * 5000 + "1" + "}" * 5000: "no JSON",
+}
+
+
+@pytest.mark.parametrize(("text", "part"), MALFORMED.items(), ids=range(len(MALFORMED)))
+def test_a_malformed_chunk_is_the_servers_failure_and_names_the_part(text: str, part: str) -> None:
+    with raw_endpoint(WORD, (0, event(text)), (0, DONE)) as endpoint:
+        answer = ask_at(endpoint.url)
+        assert (answer.outcome, answer.reason) == ("failed", f"malformed chunk: {part}")
+        assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
+
+
+def test_null_is_as_good_as_absent() -> None:
+    nulls = '{"choices": [{"delta": {"content": null, "tool_calls": null}}], "usage": null, "error": null}'
+    usage = '{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": null, "prompt_tokens_details": null}}'
+    with raw_endpoint((0, event(nulls)), WORD, (0, event(usage)), (0, DONE)) as endpoint:
+        answer = ask_at(endpoint.url)
+        assert (answer.outcome, answer.prompt_tokens, answer.completion_tokens) == ("answered", 3, 0)
+
+
+@pytest.mark.parametrize("code", ['[["secret"]]', "[" * 1000 + "]" * 1000], ids=["a list", "a deep one"])
+def test_an_error_whose_code_is_no_word_has_none(code: str) -> None:
+    with raw_endpoint(WORD, (0, event(f'{{"error": {{"code": {code}}}}}'))) as endpoint:
+        assert ask_at(endpoint.url).reason == "error event"
+    with raw_endpoint((0, f'{{"error": {{"code": {code}}}}}'.encode()), status=500) as endpoint:
+        assert ask_at(endpoint.url).reason == "500"
+
+
+def test_a_fault_of_our_own_stands_in_the_answer_and_is_raised() -> None:
+    answer = Answer()
+    with closing(Line(Target("http://127.0.0.1:1", "raw"), "", silence_s=1)) as line, pytest.raises(TypeError):
+        ask(line, {"secret": object()}, answer)
+    assert (answer.outcome, answer.reason) == ("failed", "fault of the load test: TypeError")
+    assert answer.ended_at is not None
 
 
 def test_nobody_there_is_a_failure() -> None:

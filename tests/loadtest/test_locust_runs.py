@@ -139,19 +139,14 @@ def test_a_noisy_tenant_has_a_key_and_figures_of_its_own(tmp_path: Path) -> None
 
 
 def interrupt(process: psutil.Process) -> None:
-    """Ctrl-C, and again where it was of no use: gevent raises it wherever it is, and now and then that place swallows it."""
-    for _ in range(3):
-        os.killpg(process.pid, signal.SIGINT)
-        for _ in range(50):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return
-            time.sleep(0.1)
+    """Ctrl-C."""
+    os.killpg(process.pid, signal.SIGINT)
 
 
-def test_an_interrupted_run_has_its_record_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["alone", "with workers"])
+def test_an_interrupted_run_has_its_record_too(processes: tuple[str, ...], tmp_path: Path) -> None:
     with scripted_service(engine_args=BATCHING) as service:
-        options = ("-r", "5", "-t", "60s", "--processes", "2")
-        run = locust(service.url, tmp_path, *options, after_s=8, then=interrupt)
+        run = locust(service.url, tmp_path, "-r", "5", "-t", "60s", *processes, after_s=8, then=interrupt)
     assert len(run.turns) > 5 and run.record["run_s"] < 30
     assert "lost during the run" not in run.doubts
     assert "Traceback" not in run.words
@@ -187,6 +182,54 @@ def test_the_web_page_starts_changes_and_stops_runs(tmp_path: Path) -> None:
     assert change["rate"] == 9 and 2 < change["at_s"] < 5
     due = [row[3] for row in record["calls"]["rows"]]
     assert sum(due_s >= change["at_s"] for due_s in due) > sum(due_s < change["at_s"] for due_s in due)
+
+
+def test_a_run_from_the_web_page_lasts_as_long_as_its_scenario(tmp_path: Path) -> None:
+    file, port = tmp_path / "record.json", free_port()
+    page = f"http://127.0.0.1:{port}"
+    with scripted_service(engine_args=BATCHING) as service:
+        words = command(service.url, "--web-host", "127.0.0.1", "--web-port", str(port), "--record", str(file), *QUICK)
+        with locust_process(words) as process:
+            until(lambda: is_up(page), within_s=20)
+            form = {"user_count": 100, "spawn_rate": 1, "scenario": "smoke", "host": service.url, "run_time": ""}
+            assert httpx.post(f"{page}/swarm", data=form).json()["success"]
+            until(file.exists, within_s=SCENARIOS["smoke"].run_s + 15)
+            record = json.loads(file.read_text())
+            assert record["run_s"] == pytest.approx(SCENARIOS["smoke"].run_s, abs=1)
+            process.terminate()
+            process.communicate(timeout=20)
+
+
+def test_a_worker_with_another_key_is_refused_and_ends_the_run(tmp_path: Path) -> None:
+    port = str(free_port())
+    with scripted_service(engine_args=BATCHING) as service:
+        words = command(service.url, "--worker", "--master-port", port)
+        keys = {"FIRSTWORD_API_KEY": OTHER_KEY, "FIRSTWORD_MODEL": "another"}
+        with locust_process(words, keys) as worker:
+            options = ("--master", "--master-bind-port", port, "--expect-workers", "1", "-r", "5", "-t", "60s")
+            run = locust(service.url, tmp_path, *options)
+            _, told = worker.communicate(timeout=20)
+    assert run.exit_code == 2 and run.record["run_s"] < 30 and not run.calls
+    assert "placed no calls: its FIRSTWORD_API_KEY is not the master's" in run.doubts
+    assert "FIRSTWORD_MODEL is another here; the master's is called: scripted" in told
+    assert not any(key in text for key in (KEY, OTHER_KEY) for text in (told, run.words, str(run.record)))
+
+
+def test_a_process_that_runs_alone_holds_no_turns_until_the_end(tmp_path: Path) -> None:
+    with raw_endpoint((0.0, chunk({"content": "Yes."}) + DONE)) as endpoint:
+        options = ("--locustfile", "tests/loadtest/held_locustfile.py", "-r", "5", "-t", "10s", "--pause-scale", "0")
+        run = locust(endpoint.url, tmp_path, *options)
+    (held,) = [int(line.rsplit(" ", 1)[1]) for line in run.words.splitlines() if "turns held at the end: " in line]
+    assert held < len(run.turns) / 2
+
+
+def test_server_metrics_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    with scripted_service(engine_args=BATCHING) as service:
+        options = ("--server-metrics", f"{service.url}/nowhere?token=hidden", "-r", "5", "-t", "2s", *QUICK)
+        run = locust(service.url, tmp_path, *options)
+    told = "server metrics could not be read: it answered with status 404"
+    assert run.record["server"]["problem"] == told
+    assert run.words.count(told) == 2 and "hidden" not in run.words, "in the log, and below the table"
 
 
 def is_up(url: str) -> bool:

@@ -32,7 +32,8 @@ def test_a_ramp_of_locusts_is_read_and_judged(tmp_path: Path) -> None:
     reading = read(record)
     findings = find(reading, Thresholds(step_turns_min=1, turns_min=1), Plan())
     assert len(reading.steps) == 10
-    ended = sum(turn.standing != "cut" for turn in reading.turns)
+    # Locust stops a moment late, and a turn sent then is in no step.
+    ended = sum(turn.standing != "cut" and turn.sent_s < reading.steps[-1].end_s for turn in reading.turns)
     assert sum(step.figures.turns for step in findings.verdict.knee.steps) == ended > 60
     assert max(reading.calls_at_once.values()) > 0
     # Go or no-go is the machine's to say; that it was called honestly is what makes it one of them.

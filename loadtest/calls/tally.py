@@ -1,0 +1,41 @@
+"""How many there were of each kind in each second: exact however many there were, where rows are but a sample."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+TURN_KINDS = ("tenant", "agent", "outcome", "standing", "reason")
+CALL_KINDS = ("tenant", "agent", "outcome")
+MOST_REASONS = 100
+"""Reasons have the server's own words; where it always finds new ones, they are `others` from here on."""
+
+
+class Tally:
+    """Grows with the kinds and the seconds of a run, not with what is counted."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self.kinds = tuple(kinds)
+        self._of: dict[tuple[str, ...], Counter[int]] = {}
+
+    def add(self, kind: tuple[str, ...], at_s: float) -> None:
+        self._of.setdefault(kind, Counter())[int(at_s)] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        rows = [[*kind, list(seconds), list(seconds.values())] for kind, seconds in sorted(self._of.items())]
+        return {"columns": [*self.kinds, "seconds", "counts"], "rows": rows}
+
+
+def counted(tally: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[int, int]]]:
+    """Of a record: each kind, and its counts by second."""
+    for row in tally["rows"]:
+        *kind, seconds, counts = row
+        yield dict(zip(tally["columns"], kind, strict=False)), dict(zip(seconds, counts, strict=True))
+
+
+def totals(tally: dict[str, Any], name: str, **only: str) -> dict[str, int]:
+    """Over the whole run, by one of the kinds' columns, of those kinds alone; the most frequent first."""
+    found: Counter[str] = Counter()
+    for kind, counts in counted(tally):
+        if all(kind[column] == value for column, value in only.items()):
+            found[kind[name]] += sum(counts.values())
+    return dict(found.most_common())
