@@ -19,6 +19,7 @@ from service.auth import KeyRing
 from service.catalogue import Catalogue
 from service.engine.base import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
+from service.frames import Frames
 from service.lifecycle import Lifecycle, State
 from service.limits import Limits
 from service.settings import Settings
@@ -45,6 +46,8 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
     adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
     warmth = Warmth(engine, gate, catalogue, telemetry, settings.system_prompts, keys.callers)
     engine.watch_steps(warmth.on_step)
+    frames = Frames(longest_s=settings.frame_window_s)
+    engine.watch_steps(frames.on_step)
     lifecycle = Lifecycle(
         engine,
         gate,
@@ -65,6 +68,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
         limits=Limits(),
         gate=gate,
         warmth=warmth,
+        frames=frames,
         engine=engine,
         telemetry=telemetry,
         exposition=Exposition(telemetry.metrics.registry),

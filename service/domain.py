@@ -62,6 +62,8 @@ class Arrival:
     """The caller's trace context (W3C), as far as it sent one."""
     asked_budget: str | None = None
     """Its own time-to-first-token budget, as its header says it."""
+    asked_frames: str | None = None
+    """How it wants a stream cut into frames, as its header says it."""
     gone_s: float | None = None
     """When its caller hung up; None while there is one. Written by who watches the connection."""
 
@@ -229,6 +231,14 @@ class ChatJob:
         return users > 1 or any(message.role == "tool" for message in self.messages)
 
 
+@dataclass(slots=True)
+class Generated:
+    """What a turn's engine has made of it so far. Written by the engine with each step; steps may hold several tokens."""
+
+    tokens: int = 0
+    """Completion tokens, of all choices."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedTurn:
     """A turn the engine can start at once."""
@@ -239,6 +249,7 @@ class PreparedTurn:
     """Completion tokens at most, per choice: what was asked, or less where the context ends first."""
     payload: object
     """What the engine that made it needs to run it. Opaque to everyone else."""
+    generated: Generated = field(default_factory=Generated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,31 +126,31 @@ class Charge:
         self._tokens = tokens
         self.headers = headers
         """For the answer, as OpenAI sends them; empty for a tenant without limits."""
-        self._known: int | None = None
+        self._stream: PreparedTurn | None = None
+        self._usage: Usage | None = None
         self.has_begun = False
         """Something of the answer exists."""
 
     def prepared(self, turn: PreparedTurn) -> None:
-        """A stream's steps tell of its tokens as they come, so from here on it is known what it took.
+        """A stream's tokens are told as they come, so from here on it is known what it took.
 
         A whole answer's can come all at the end: until then the estimate stands.
         """
         if turn.job.is_stream:
-            self._known = turn.prompt_tokens
-
-    def stepped(self) -> None:
-        """The engine has given a step, about one token."""
-        if self._known is not None:
-            self._known += 1
+            self._stream = turn
 
     def settle(self, usage: Usage) -> None:
         """The engine has said all, and this is what it took."""
-        self._known = usage.prompt_tokens + usage.completion_tokens
+        self._usage = usage
 
     @property
     def excess(self) -> int:
         """Tokens it took beyond what was charged."""
-        return 0 if self._known is None else self._known - self._tokens
+        if self._usage is not None:
+            return self._usage.prompt_tokens + self._usage.completion_tokens - self._tokens
+        if self._stream is not None:
+            return self._stream.prompt_tokens + self._stream.generated.tokens - self._tokens
+        return 0
 
 
 class Limits:

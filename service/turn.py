@@ -1,5 +1,6 @@
 """The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from service.domain import Arrival, Caller, ChatJob, Finished, Step, Usage
 from service.encode import Encoder, encoder_for, error_event
 from service.engine.base import Engine
 from service.errors import TurnError
+from service.frames import Frames, wants_each_token
 from service.lifecycle import Lifecycle
 from service.limits import Charge, Limits, estimate_tokens
 from service.normalize import normalize
@@ -36,6 +38,7 @@ class Rooms:
     limits: Limits
     gate: Gate
     warmth: Warmth
+    frames: Frames
     engine: Engine
     telemetry: Telemetry
     exposition: Exposition
@@ -62,12 +65,9 @@ class _Books:
     warmth: Warmth
     job: ChatJob
 
-    def stepped(self) -> None:
-        if not self.place.has_begun:
-            self.place.begun()
-            self.record.begun(self.place.forecast_error_s)
-        self.record.stepped()
-        self.charge.stepped()
+    def begun(self) -> None:
+        self.place.begun()
+        self.record.begun(self.place.forecast_error_s)
 
     def finished(self, usage: Usage) -> None:
         self.record.finished(usage)
@@ -84,6 +84,7 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
     hangs up) stops the generation.
     """
     with rooms.telemetry.turn(turn_id, caller, arrival) as record, rooms.lifecycle.turn():
+        each_token = wants_each_token(arrival.asked_frames)
         record.budget_s = ttft_budget_s(arrival.asked_budget, caller.policy, rooms.settings)
         request = parse_request(arrival.body, max_messages=rooms.settings.max_messages)
         job = normalize(
@@ -96,7 +97,7 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
         with charged as charge, rooms.catalogue.using(job.adapter), admitted as place:
             async with place.in_time():
                 prepared = await rooms.engine.prepare(job)
-            record.passed("render")
+            record.prepared(prepared)
             charge.prepared(prepared)
             generating = aclosing(rooms.engine.generate(prepared, trace_headers=record.trace_headers))
             async with place.start(prepared), generating as steps:
@@ -105,14 +106,19 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
                 opening = await _opening(steps, books)
                 charge.has_begun = True
                 encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                async with aclosing(_chunks(encoder, opening, steps, books, rooms.lifecycle)) as chunks:
+                frames = None if each_token else rooms.frames
+                answering = _chunks(encoder, opening, steps, books, lifecycle=rooms.lifecycle, frames=frames)
+                async with aclosing(answering) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)
 
 
 async def _opening(steps: AsyncGenerator[Step, None], books: _Books) -> Step:
     """Up to the first step with anything in it: a token can be half a character, or a tool call not yet whole."""
+    is_first = True
     async for step in steps:
-        books.stepped()
+        if is_first:
+            books.begun()
+            is_first = False
         if step:
             return step
     return ()
@@ -123,7 +129,9 @@ async def _chunks(
     opening: Step,
     steps: AsyncGenerator[Step, None],
     books: _Books,
+    *,
     lifecycle: Lifecycle,
+    frames: Frames | None,
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     try:
@@ -138,8 +146,9 @@ async def _chunks(
                 if chunk := encoder.encode(step):
                     books.record.framed()
                     yield chunk
+                    if frames and frames.window_s:
+                        await asyncio.sleep(frames.window_s)
                 step = await anext(steps)
-                books.stepped()
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
         if encoder.has_begun:

@@ -12,6 +12,7 @@ from service.api.wire import read_body, until_disconnect
 from service.domain import Arrival, Caller, Stage
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
+from service.frames import FRAMES_HEADER
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
@@ -95,7 +96,8 @@ def chat_router(rooms: Rooms) -> APIRouter:
         stages = Stage("auth", arrived_s, authenticated_s), Stage("read", authenticated_s, time.monotonic())
         # A list may be spread over several header fields (W3C Trace Context, 3.3.1).
         trace_headers = {name: ",".join(values) for name in TRACE_HEADERS if (values := request.headers.getlist(name))}
-        return TurnResponse(rooms, caller, Arrival(body, arrived_s, stages, trace_headers, request.headers.get(BUDGET_HEADER)))
+        asked = request.headers.get(BUDGET_HEADER), request.headers.get(FRAMES_HEADER)
+        return TurnResponse(rooms, caller, Arrival(body, arrived_s, stages, trace_headers, *asked))
 
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from service.domain import Arrival, ChatJob, Outcome, Stage, Step, Usage
+from service.domain import Arrival, ChatJob, Generated, Outcome, PreparedTurn, Stage, Step, Usage
 from service.errors import ClientGone, NotReady, Overloaded, RateLimited, TurnError
 from service.telemetry.hearing import Hearing
 from service.telemetry.metrics import Metrics
@@ -39,7 +39,7 @@ class TurnRecord:
         self._span = span
         self._stages = list(arrival.stages)
         self._since_s = self._stages[-1].end_s if self._stages else arrival.at_s
-        self._steps = 0
+        self._generated = Generated()
         self._hearing = Hearing()
         self._is_stream = True
         self._has_answered = False
@@ -68,15 +68,16 @@ class TurnRecord:
         self._rules = job.rules
         self._choices, self._is_stream = job.sampling.n, job.is_stream
 
+    def prepared(self, turn: PreparedTurn) -> None:
+        """Its prompt is rendered, and its engine will count what it generates."""
+        self.passed("render")
+        self._generated = turn.generated
+
     def begun(self, forecast_error_s: float) -> None:
         """The first token exists: so much later was it forecast, or earlier where this is below 0."""
         self.passed("prefill")
         self._begun_s = self._since_s
         self._metrics.forecast_error.labels("late" if forecast_error_s < 0 else "early").observe(abs(forecast_error_s))
-
-    def stepped(self) -> None:
-        """The engine has given a step, about one token. Called for each: it only counts."""
-        self._steps += 1
 
     def said(self, step: Step) -> None:
         """A step on its way to the caller."""
@@ -103,7 +104,7 @@ class TurnRecord:
         abort_s = now_s - self._arrival.gone_s if error is not None and self._arrival.gone_s is not None else None
         self._fill_metrics(outcome, error, now_s, abort_s)
         facts = self._facts(outcome, error, now_s)
-        dropped = {"abort_s": _rounded(abort_s), "wasted_tokens": None if abort_s is None else self._steps}
+        dropped = {"abort_s": _rounded(abort_s), "wasted_tokens": None if abort_s is None else self._generated.tokens}
         stages = {stage.name: round(stage.end_s - stage.begin_s, 5) for stage in self._stages}
         trace_id = self._span.trace_id if self._span else None
         _log.info("turn", **facts, **dropped, stages_s=stages, rules=list(self._rules), trace_id=trace_id)
@@ -156,7 +157,7 @@ class TurnRecord:
             metrics.tpot.observe(self._tpot_s)
         if abort_s is not None:
             metrics.abort.observe(abort_s)
-            metrics.wasted_tokens.labels(*labels).inc(self._steps)
+            metrics.wasted_tokens.labels(*labels).inc(self._generated.tokens)
             metrics.barge_ins.labels(*labels, "nothing" if self._first_word_s is None else "speech").inc()
 
     def _status(self, error: BaseException | None) -> int | None:

@@ -19,7 +19,7 @@ from service.errors import (
 )
 from service.telemetry.metrics import STAGES
 from service.telemetry.telemetry import OTHER, Telemetry
-from tests.factories import make_job
+from tests.factories import make_job, make_turn
 
 NEVER_LATE_S, ALWAYS_LATE_S = 3600.0, 1e-12
 
@@ -72,9 +72,10 @@ def test_nothing_of_a_whole_answer_is_heard_before_it_leaves() -> None:
 def take_turn(telemetry: Telemetry, *, error: BaseException | None = None, has_spoken: bool = True, gone: bool = False) -> None:
     with telemetry.turn("turn-1", Caller("acme"), arrive(gone=gone)) as record:
         record.normalized(make_job())
-        record.passed("render")
+        turn = make_turn(make_job())
+        record.prepared(turn)
         record.passed("wait")
-        record.stepped()
+        turn.generated.tokens = 1
         if has_spoken:
             record.begun(0.1)
             record.said((TextDelta(0, "Hello there. And"),))

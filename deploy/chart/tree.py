@@ -1,0 +1,80 @@
+"""The chart's values as a tree: what values.yaml and the README's table are both made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from service.preflight.pool_values import PoolValues
+from service.preflight.values import Values
+
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "map", list: "list"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One key of the values."""
+
+    key: str
+    description: str
+    type: str
+    default: Any
+    """As in YAML; of a group, None: it has its keys' defaults."""
+    nodes: tuple["Node", ...] = ()
+    """A group's keys."""
+    items: tuple["Node", ...] = ()
+    """The keys of a list's items; of one that is needed, the default is None."""
+    choices: tuple[str, ...] = ()
+
+
+def tree() -> tuple[Node, ...]:
+    return tuple(_nodes(Values()))
+
+
+def _nodes(group: BaseModel) -> Iterator[Node]:
+    for name, field in type(group).model_fields.items():
+        yield _node(field, getattr(group, name))
+
+
+def _node(field: FieldInfo, value: Any) -> Node:
+    key, why = field.alias or "", field.description or ""
+    if isinstance(value, BaseModel):
+        return Node(key, why, "", None, nodes=tuple(_nodes(value)))
+    items = _model_in(field.annotation)
+    return Node(
+        key=key,
+        description=why,
+        type=_type(field.annotation),
+        default=_as_yaml(value),
+        items=tuple(_items(items)) if items else (),
+        choices=get_args(field.annotation) if get_origin(field.annotation) is Literal else (),
+    )
+
+
+def _items(model: type[BaseModel]) -> Iterator[Node]:
+    """A pool's are poolDefaults' but for the name, and those stand there."""
+    for name, field in model.model_fields.items():
+        if not (issubclass(model, PoolValues) and name in PoolValues.model_fields):
+            yield _node(field, None if field.is_required() else field.default)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """`Adapter` of `list[Adapter]`."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
+        return arguments[0]
+    return None
+
+
+def _type(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    return _TYPES[str if origin is Literal else origin or annotation]
+
+
+def _as_yaml(value: Any) -> Any:
+    """Items of a list say only what is not the default."""
+    if isinstance(value, list):
+        return [item.model_dump(by_alias=True, exclude_unset=True) if isinstance(item, BaseModel) else item for item in value]
+    return value

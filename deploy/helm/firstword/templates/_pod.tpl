@@ -1,0 +1,181 @@
+{{/*
+The pod of a replica. {root, pool, role: server | worker}; a worker is one of the further nodes of a replica with `nodes` above 1.
+
+No preStop hook: the service itself stays up and answers while proxies learn that it goes (docs/operations.md, "A restart that loses
+nothing").
+*/}}
+{{- define "firstword.podTemplate" -}}
+{{- $pool := .pool -}}
+{{- $isServer := eq .role "server" -}}
+metadata:
+  labels:
+    {{- include "firstword.podLabels" . | nindent 4 }}
+  annotations:
+    kubectl.kubernetes.io/default-container: firstword
+    # Without the adapters that come and go while serving, and without the keys: neither needs a restart.
+    firstword.io/config: {{ include "firstword.config" (dict "root" .root "pool" $pool "forChecksum" true) | sha256sum }}
+    {{- with $pool.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "firstword.fullname" .root }}
+  automountServiceAccountToken: false
+  # A Service named firstword-… would put FIRSTWORD_… variables into the pod.
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ int $pool.graceSeconds }}
+  {{- with .root.Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $pool.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- with $pool.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- include "firstword.placement" . | nindent 2 }}
+  securityContext:
+    {{- include "firstword.podSecurity" .root | nindent 4 }}
+  {{- if $pool.downloads }}
+  initContainers:
+    - name: fetch
+      {{- include "firstword.containerBasics" $pool | nindent 6 }}
+      args:
+        {{- include "firstword.fetchArgs" $pool | nindent 8 }}
+      env:
+        {{- include "firstword.cacheEnv" $pool | nindent 8 }}
+        {{- with $pool.cache.tokenSecret }}
+        - name: HF_TOKEN
+          valueFrom:
+            secretKeyRef: { name: {{ . }}, key: {{ $pool.cache.tokenKey }} }
+        {{- end }}
+        {{- with $pool.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      resources:
+        requests: { cpu: "1", memory: 2Gi }
+        limits: { memory: 4Gi }
+      volumeMounts:
+        - { name: cache, mountPath: /cache }
+        - { name: tmp, mountPath: /tmp }
+  {{- end }}
+  containers:
+    - name: firstword
+      {{- include "firstword.containerBasics" $pool | nindent 6 }}
+      args: [{{ ternary "serve" "worker" $isServer }}]
+      env:
+        - { name: FIRSTWORD_CONFIG, value: /etc/firstword/config/config.yaml }
+        {{- if gt (int $pool.nodes) 1 }}
+        {{- include "firstword.nodesEnv" . | nindent 8 }}
+        {{- end }}
+        {{- include "firstword.cacheEnv" $pool | nindent 8 }}
+        # What is needed has been fetched: nothing is asked of the network while it starts.
+        - { name: HF_HUB_OFFLINE, value: "1" }
+        - { name: VLLM_NO_USAGE_STATS, value: "1" }
+        {{- with $pool.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      resources:
+        {{- include "firstword.resources" $pool | nindent 8 }}
+      {{- if $isServer }}
+      ports:
+        - { name: http, containerPort: {{ include "firstword.port" . }} }
+        - { name: metrics, containerPort: {{ include "firstword.metricsPort" . }} }
+      {{- include "firstword.probes" $pool | nindent 6 }}
+      {{- end }}
+      volumeMounts:
+        - { name: config, mountPath: /etc/firstword/config, readOnly: true }
+        {{- if $isServer }}
+        # A folder, never subPath: that would not follow the Secret, and keys could not be changed while serving.
+        - { name: keys, mountPath: /etc/firstword/keys, readOnly: true }
+        {{- end }}
+        - { name: cache, mountPath: /cache }
+        - { name: tmp, mountPath: /tmp }
+        - { name: shm, mountPath: /dev/shm }
+  volumes:
+    - name: config
+      configMap: { name: {{ $pool.fullname }} }
+    {{- if $isServer }}
+    - name: keys
+      secret:
+        secretName: {{ include "firstword.keysSecret" .root }}
+        items: [{ key: {{ .root.Values.keys.fileKey }}, path: keys.yaml }]
+        defaultMode: 0440
+    {{- end }}
+    {{- include "firstword.cacheVolume" $pool | nindent 4 }}
+    - name: tmp
+      emptyDir: {}
+    - name: shm
+      emptyDir: { medium: Memory, sizeLimit: {{ int $pool.shmGiB }}Gi }
+{{- end -}}
+
+{{- define "firstword.podLabels" -}}
+{{- if eq .role "server" -}}
+{{ include "firstword.selectorLabels" . }}
+{{- else -}}
+app.kubernetes.io/name: firstword
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: worker
+firstword.io/pool: {{ .pool.name }}
+{{- end }}
+{{- with .pool.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of a pool's containers. */}}
+{{- define "firstword.containerBasics" -}}
+image: {{ .imageRef }}
+imagePullPolicy: {{ .image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+securityContext:
+  {{- include "firstword.containerSecurity" . | nindent 2 }}
+{{- end -}}
+
+{{- define "firstword.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end -}}
+
+{{- define "firstword.podSecurity" -}}
+runAsNonRoot: true
+{{- if ge (int .Values.securityContext.runAsUser) 0 }}
+runAsUser: {{ int .Values.securityContext.runAsUser }}
+{{- end }}
+{{- if ge (int .Values.securityContext.fsGroup) 0 }}
+fsGroup: {{ int .Values.securityContext.fsGroup }}
+# A volume of weights is not walked file by file at each start.
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+seccompProfile: { type: RuntimeDefault }
+{{- end -}}
+
+{{- define "firstword.resources" -}}
+{{- $resources := deepCopy .resources -}}
+{{- if .gpu.enabled -}}
+  {{- range list "requests" "limits" -}}
+    {{- $_ := set $resources . (set (index $resources .) $.gpu.resource (toString (int $.gpu.count))) -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml $resources }}
+{{- end -}}
+
+{{/* /readyz is 200 once warm, and asks nothing of the engine, so load does not turn it; /livez is 200 also while loading. */}}
+{{- define "firstword.probes" -}}
+startupProbe:
+  httpGet: { path: /readyz, port: http }
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: {{ div (add .lifecycle.startupSeconds 4) 5 }}
+readinessProbe:
+  httpGet: { path: /readyz, port: http }
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 3
+livenessProbe:
+  httpGet: { path: /livez, port: http }
+  periodSeconds: 10
+  timeoutSeconds: 10
+  failureThreshold: 6
+{{- end -}}

@@ -1,0 +1,40 @@
+{{/*
+The pools, each over `poolDefaults`, with what is derived from them: JSON, to be read by `fromJsonArray (include "firstword.pools" $)`.
+
+  fullname      names the pool's objects
+  imageRef      what its pods pull
+  isHub         the model comes from the model hub
+  downloads     an init container fetches something
+  graceSeconds  terminationGracePeriodSeconds: lameduck, drain, stop and 5 s
+  shmGiB        of /dev/shm: 1, and 2 for each GPU of the pod (NCCL's and vLLM's message queues are there)
+  cacheKey      compiled code fits one GPU and one image
+  url           where callers reach it
+*/}}
+{{- define "firstword.pools" -}}
+{{- $pools := list -}}
+{{- range $given := .Values.pools -}}
+  {{- $pool := mustMergeOverwrite (deepCopy $.Values.poolDefaults) $given -}}
+  {{- $_ := set $pool "fullname" (printf "%s-%s" (include "firstword.fullname" $) $pool.name) -}}
+  {{- $kind := ternary "gpu" "cpu" $pool.gpu.enabled -}}
+  {{- $_ := set $pool "imageRef" (include "firstword.image" (dict "root" $ "image" $pool.image "kind" $kind)) -}}
+  {{- $isHub := not (or (eq $pool.model.name "embedded") (hasPrefix "/" $pool.model.name)) -}}
+  {{- $_ := set $pool "isHub" $isHub -}}
+  {{- $hubAdapters := false -}}
+  {{- range $pool.adapters -}}{{- if .repo -}}{{- $hubAdapters = true -}}{{- end -}}{{- end -}}
+  {{- $_ := set $pool "downloads" (and (or $isHub $hubAdapters) (not $pool.cache.offline)) -}}
+  {{- with $pool.lifecycle -}}
+    {{- $_ := set $pool "graceSeconds" (add .lameduckSeconds .drainSeconds .stopSeconds 5) -}}
+  {{- end -}}
+  {{- if not (int $pool.shmGiB) -}}
+    {{- $_ := set $pool "shmGiB" (add 1 (mul 2 (ternary $pool.gpu.count 0 $pool.gpu.enabled))) -}}
+  {{- end -}}
+  {{- $gpu := ternary ($pool.gpu.product | default $pool.gpu.resource) "cpu" $pool.gpu.enabled -}}
+  {{- $_ := set $pool "cacheKey" (printf "%s-%s" $gpu (sha256sum $pool.imageRef | trunc 12) | replace "/" "-") -}}
+  {{- $service := printf "http://%s.%s.svc" $pool.fullname $.Release.Namespace -}}
+  {{- $isOutside := and $pool.hostname (or $.Values.gateway.enabled $.Values.ingress.enabled) -}}
+  {{- $_ := set $pool "service" $service -}}
+  {{- $_ := set $pool "url" (ternary (printf "https://%s" $pool.hostname) $service (not (empty $isOutside))) -}}
+  {{- $pools = append $pools $pool -}}
+{{- end -}}
+{{ toJson $pools }}
+{{- end -}}

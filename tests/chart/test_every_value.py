@@ -1,0 +1,152 @@
+"""Every value does something: each one of the kitchen sink's, changed alone, changes what is rendered."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import pytest
+from helm_python import HelmError
+
+from deploy.chart.tree import Node, tree
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Json, merged, values_of
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and positions from the top."""
+
+FOR_PREFLIGHT_ALONE = {"model.weightsGiB", "model.kvKiBPerToken", "gpu.memoryGiB"}
+KITCHEN_SINK = values_of("kitchen-sink")
+# A key comes from one place: none of the three can be changed alone.
+WAYS_TO_KEYS: dict[str, Json] = {
+    "keys.existingSecret": {"existingSecret": "firstword-keys"},
+    "keys.generate": {"generate": True},
+    "keys.externalSecret.enabled": {"externalSecret": {"enabled": True, "storeName": "vault", "remoteKey": "voice"}},
+}
+NO_DIGESTS = merged(KITCHEN_SINK, {"inferencePool": {"image": {"digest": ""}}, "tools": {"image": {"digest": ""}}})
+# What the kitchen sink cannot have: a picker needs the gateway, a digest makes its tag idle.
+ELSEWHERE: dict[str, Json] = {
+    "gateway.enabled": values_of("multi-node"),
+    "inferencePool.image.tag": NO_DIGESTS,
+    "tools.image.tag": NO_DIGESTS,
+}
+# Where one more of the same is not another of its kind.
+OTHERS: dict[str, Any] = {
+    "cache.size": "7Gi",
+    "loadTest.pool": "big",
+    "gateway.splits[].shares[].pool": "wide",
+    "settings": {"max_turns": 9},
+}
+
+
+def paths(nodes: Sequence[Node], at: str = "") -> Iterator[tuple[str, Node]]:
+    """What can be said, by its path; of a pool, the path within it."""
+    for node in nodes:
+        path = "" if node.key == "poolDefaults" else f"{at}{node.key}"
+        if node.nodes:
+            yield from paths(node.nodes, f"{path}." if path else "")
+        elif node.items:
+            yield from paths(node.items, f"{path}[].")
+        else:
+            yield path, node
+
+
+ALL = dict(paths(tree()))
+
+
+def places(path: str, values: Json) -> Iterator[Place]:
+    """Where values say it: in each pool, and in poolDefaults."""
+    in_pool: list[Place] = [("pools", number) for number in range(len(values.get("pools", ())))]
+    in_pool += [("poolDefaults",)] if "poolDefaults" in values else []
+    for start in [(), *in_pool]:
+        yield from _below(start, path, values)
+
+
+def _below(start: Place, path: str, values: Json) -> Iterator[Place]:
+    found: list[Place] = [start]
+    for step in path.replace("[]", ".[]").split("."):
+        found = [(*place, more) for place in found for more in _steps(step, _at(values, place))]
+    yield from found
+
+
+def _steps(step: str, here: Any) -> list[str | int]:
+    if step == "[]":
+        return list(range(len(here))) if isinstance(here, list) else []
+    return [step] if isinstance(here, dict) and step in here else []
+
+
+def _at(values: Any, place: Place) -> Any:
+    for step in place:
+        values = values[step]
+    return values
+
+
+def other(path: str, node: Node, value: Any) -> Any:
+    """Another value of the same kind."""
+    if node.choices:
+        return next(choice for choice in node.choices if choice != value)
+    if path in OTHERS:
+        return value | OTHERS[path] if isinstance(value, dict) else OTHERS[path]
+    return _BY_TYPE[node.type](value)
+
+
+def _other_text(value: str) -> str:
+    return value[:-1] + ("1" if value.endswith("0") else "0") if value[-1:].isalnum() else value + "0"
+
+
+_BY_TYPE: dict[str, Callable[[Any], Any]] = {
+    "boolean": lambda value: not value,
+    "integer": lambda value: value + 1,
+    "number": lambda value: value + 1,
+    "map": lambda value: value | {"changed": "yes"},
+    "list": lambda value: [*value, "another"] if value and isinstance(value[0], str) else value[:-1],
+    "string": _other_text,
+}
+
+
+def rendered(values: Json) -> Any:
+    """Compared as text by file: with comments, but those do not hang on values."""
+    return CHART.render(values, name=RELEASE, namespace=NAMESPACE)
+
+
+BEFORE = {json.dumps(values): rendered(values) for values in (KITCHEN_SINK, *ELSEWHERE.values())}
+
+
+def changes(path: str, place: Place, values: Json) -> bool:
+    """A refusal is no change: the check that refuses may be all that reads it."""
+    changed = copy.deepcopy(values)
+    _at(changed, place[:-1])[place[-1]] = other(path, ALL[path], _at(values, place))
+    try:
+        return bool(rendered(changed) != BEFORE[json.dumps(values)])
+    except HelmError:
+        return False
+
+
+@pytest.mark.parametrize("path", sorted(ALL.keys() - WAYS_TO_KEYS.keys() - FOR_PREFLIGHT_ALONE))
+def test_each_value_does_something(path: str) -> None:
+    values = ELSEWHERE.get(path, KITCHEN_SINK)
+    said = list(places(path, values))
+    assert said, "the kitchen sink does not say it"
+    assert any(changes(path, place, values) for place in said)
+
+
+def test_each_way_to_keys_is_another() -> None:
+    renders = [rendered({"keys": way}) for way in WAYS_TO_KEYS.values()]
+    assert all(one != two for one, two in combinations(renders, 2))
+    assert rendered({"keys": {"existingSecret": "another"}}) not in renders
+
+
+@pytest.mark.parametrize("path", sorted(FOR_PREFLIGHT_ALONE))
+def test_what_preflight_alone_reads_changes_nothing(path: str) -> None:
+    """Here so that the list above stays true."""
+    assert path in ALL
+    said = list(places(path, KITCHEN_SINK))
+    assert said and not any(changes(path, place, KITCHEN_SINK) for place in said)
+
+
+@pytest.mark.parametrize("path", sorted(ALL.keys() - {"keys.existingSecret", "keys.generate"}))
+def test_the_kitchen_sink_says_each_otherwise_than_the_default(path: str) -> None:
+    node = ALL[path]
+    said = [_at(KITCHEN_SINK, place) for place in places(path, KITCHEN_SINK)]
+    # What is on by default must be on to be seen; that it can be off is tested where it belongs.
+    assert any(value != node.default for value in said) or (said and node.default is True)

@@ -1,0 +1,123 @@
+"""Who may call: the Secret's three ways, and that a key is nowhere else."""
+
+import base64
+import re
+
+import pytest
+import yaml
+from helm_python import Config, HelmRenderError
+
+from service.key_file import KeyFile
+from tests.chart.api_server import api_server, kubeconfig
+from tests.chart.pools import each_scenario, env_of, mounts, server
+from tests.chart.rendering import CHART, MINIMAL, NAMESPACE, RELEASE, Json, Rendered, render, scenario, values_of
+
+GENERATE: Json = {"keys": {"generate": True}}
+
+
+def generated(rendered: Rendered) -> dict[str, str]:
+    (secret,) = rendered.of("Secret")
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def test_a_generated_key_opens_the_generated_file() -> None:
+    data = generated(render(GENERATE))
+    file = KeyFile.model_validate(yaml.safe_load(data["keys.yaml"]))
+    (entry,) = file.keys
+    assert re.fullmatch(rf"fw_{entry.id}_[A-Za-z0-9]{{43}}", data["api-key"])
+
+
+def test_each_install_has_a_key_of_its_own() -> None:
+    assert generated(render(GENERATE)) != generated(render(GENERATE))
+
+
+def test_an_upgrade_that_cannot_read_the_secret_is_refused() -> None:
+    """`helm template`, GitOps, and dry runs see no cluster: a new key there would lock everybody out."""
+    with pytest.raises(HelmRenderError, match=r"keys\.generate.*keys\.existingSecret"):
+        render(GENERATE, is_upgrade=True)
+
+
+def test_the_key_is_in_the_secret_and_nowhere_else() -> None:
+    rendered = render(values_of("cpu"))
+    (secret,), data = rendered.of("Secret"), generated(rendered)
+    for told in (data["api-key"], data["api-key"].split("_")[2], yaml.safe_load(data["keys.yaml"])["salt"]):
+        assert told not in rendered.text
+    for encoded in secret["data"].values():
+        assert rendered.text.count(encoded) == 1
+        assert encoded not in rendered.notes
+
+
+@each_scenario
+def test_the_notes_say_where_the_key_lies_and_not_what_it_is(name: str) -> None:
+    rendered, keys = scenario(name), values_of(name)["keys"]
+    secret = keys.get("existingSecret") or "voice-firstword-keys"
+    assert f"Secret calls/{secret}, key {keys.get('plainKey', 'api-key')}" in rendered.notes
+    assert not re.search(r"fw_[0-9a-zA-Z]+_[0-9A-Za-z]+", rendered.notes)
+
+
+@each_scenario
+def test_the_secret_is_mounted_as_a_folder(name: str) -> None:
+    """A subPath mount never changes, and then keys could not be rotated without a restart."""
+    secret = values_of(name)["keys"].get("existingSecret") or "voice-firstword-keys"
+    for pod in scenario(name).pods:
+        for container in pod.containers:
+            for mount, volume in mounts(pod, container):
+                if "secret" in volume:
+                    assert "subPath" not in mount and "subPathExpr" not in mount, pod.name
+                    assert volume["secret"]["secretName"] == secret
+                    assert mount["readOnly"] is True
+        assert not [env for each in pod.containers for env in each.get("envFrom", ())]
+
+
+@each_scenario
+def test_servers_read_the_file_and_tools_the_plain_key(name: str) -> None:
+    keys = values_of(name)["keys"]
+    secret = keys.get("existingSecret") or "voice-firstword-keys"
+    for pod in scenario(name).pods:
+        if pod.role == "server":
+            (volume,) = (volume for _, volume in mounts(pod, server(pod)) if "secret" in volume)
+            assert [item["key"] for item in volume["secret"]["items"]] == [keys.get("fileKey", "keys.yaml")]
+        elif pod.labels["app.kubernetes.io/component"] in ("check", "load-test"):
+            given = env_of(pod.containers[0])["FIRSTWORD_API_KEY"]
+            assert given == {"secretKeyRef": {"name": secret, "key": keys.get("plainKey", "api-key")}}
+        else:
+            assert secret not in str(pod.spec)
+
+
+def test_a_vaults_key_becomes_a_key_file() -> None:
+    """The template's text as External Secrets renders it, with the sprig functions named there done here."""
+    (document,) = scenario("kitchen-sink").of("ExternalSecret")
+    data = document["spec"]["target"]["template"]["data"]
+    key = "fw_9c0d2e41_abcdefghijklmnopqrstuvwxyzabcdefghijklmnopq"
+    salt = "ab" * 32
+    told = {name: text.replace("{{ .apiKey | sha256sum }}", salt).replace("{{ .apiKey }}", key) for name, text in data.items()}
+    assert "{{" not in str(told)
+    assert told["plain"] == key
+    (entry,) = KeyFile.model_validate(yaml.safe_load(told["file.yaml"])).keys
+    assert (entry.id, entry.tenant) == ("9c0d2e41", "acme")
+    assert document["spec"]["target"]["name"] == "voice-firstword-keys"
+    assert document["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}
+
+
+def test_an_existing_secret_is_left_alone() -> None:
+    rendered = render(MINIMAL)
+    assert rendered.of("Secret") == rendered.of("ExternalSecret") == []
+
+
+def test_an_upgrade_keeps_the_key() -> None:
+    """With a cluster to look at, the Secret is written as it is there: also what was added by hand."""
+    (secret,) = render(GENERATE).of("Secret")
+    secret["data"]["more"] = base64.b64encode(b"by hand").decode()
+    with api_server(secret) as url, Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster:
+        files = cluster.render(CHART, GENERATE, name=RELEASE, namespace=NAMESPACE, is_upgrade=True, is_install=False)
+    assert yaml.safe_load(files["firstword/templates/keys.yaml"])["data"] == secret["data"]
+
+
+def test_an_upgrade_after_the_secret_is_gone_is_refused() -> None:
+    (secret,) = render(GENERATE, namespace="elsewhere").of("Secret")
+    with (
+        api_server(secret) as url,
+        Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster,
+        pytest.raises(HelmRenderError, match=r"keys\.generate"),
+    ):
+        cluster.render(CHART, GENERATE, name=RELEASE, namespace=NAMESPACE, is_upgrade=True, is_install=False)
