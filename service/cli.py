@@ -1,4 +1,4 @@
-"""The command `firstword`: `serve`, `check`, and `keys …`."""
+"""The command `firstword`: `serve`, `worker`, `check`, `preflight`, `fetch`, and `keys …`."""
 
 import asyncio
 import contextlib
@@ -6,22 +6,22 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
-import uvloop
 
-from service import __version__, check_command, keys_command
-from service.app import create_app
+from service import __version__, check_command, fetch, keys_command, preflight_command
 from service.auth import KeyRing, make_plain_key, parse_plain_keys
-from service.engine.base import Engine
 from service.errors import FirstwordError, StartError
 from service.key_file import read_key_file
 from service.progress import say, step
-from service.serve import Service, bind, leave, leave_on_signals
 from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
 from service.telemetry.logs import configure_logs
-from service.telemetry.traces import Traces
-from service.turn import Rooms
+
+if TYPE_CHECKING:
+    from service.engine.arguments import Node
+    from service.engine.base import Engine
+    from service.turn import Rooms
 
 app = typer.Typer(
     help="Put your own language model behind a voice agent.",
@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(keys_command.app, name="keys")
 app.command()(check_command.check)
+app.command()(fetch.fetch)
+app.command()(preflight_command.preflight)
 
 
 def main() -> None:
@@ -51,6 +53,14 @@ def version() -> None:
 @app.command()
 def serve() -> None:
     """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
+    # `firstword check` runs where there is no web server, too.
+    import uvloop
+
+    from service.app import create_app
+    from service.nodes import Leader, end_with_a_node, equal_on_nodes, leader_node
+    from service.serve import Service, bind, leave, leave_on_signals
+    from service.telemetry.traces import Traces
+
     leave_on_signals()
     settings = load_settings()
     log = configure_logs(settings.log_format)
@@ -58,7 +68,10 @@ def serve() -> None:
         say(f"Warning: {sentence}")
     keys, made_key = _keys(settings)
     sock = bind(settings)
-    engine = _engine(settings)
+    node = leader_node(settings)
+    engine = _engine(settings, node)
+    if node is not None:
+        Leader(node, equal_on_nodes(engine, node), end_with_a_node)
     traces = Traces.configured(
         endpoint=settings.otlp_endpoint,
         protocol=settings.otlp_protocol,
@@ -88,6 +101,25 @@ def serve() -> None:
         leave(rooms, log, status)
 
 
+@app.command()
+def worker() -> None:
+    """Be a further node of a replica that spans several: run a part of its model. Settings as for `serve`."""
+    from service.nodes import equal_on_nodes, follow, further_node, join
+    from service.serve import leave_on_signals
+
+    leave_on_signals()
+    settings = load_settings()
+    log = configure_logs(settings.log_format)
+    node = further_node(settings)
+    engine = _engine(settings, node)
+    from service.engine.vllm import VllmEngine
+
+    assert isinstance(engine, VllmEngine), "the scripted engine has one node"
+    with step(f"Waiting for the leader, {node.master_address}"):
+        connection = join(node, equal_on_nodes(engine, node))
+    follow(connection, engine.work, log, patience_s=settings.lameduck_s + settings.drain_timeout_s)
+
+
 def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
     """The configured keys, or one made now: returned beside them, to be shown once."""
     plain = parse_plain_keys(settings.api_keys.get_secret_value()) if settings.api_keys else []
@@ -102,7 +134,7 @@ def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
     return keys, made_key
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, node: "Node | None") -> "Engine":
     """The engine the settings ask for, cold. Raises `StartError`."""
     if settings.engine == "scripted":
         from service.engine.scripted import ScriptedEngine
@@ -134,6 +166,7 @@ def _engine(settings: Settings) -> Engine:
             revision=revision,
             otlp_endpoint=settings.otlp_endpoint,
             otlp_protocol=settings.otlp_protocol,
+            node=node,
         )
 
 

@@ -102,6 +102,18 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="A JSON object of vLLM `AsyncEngineArgs` fields (for `scripted`: `ScriptedArgs`), over our defaults.",
     )
+    nodes: int = Field(
+        default=1, ge=1, description="Nodes that one replica spans: the leader, and others that run `firstword worker`."
+    )
+    node_rank: int = Field(
+        default=0, ge=0, description="This node's number among them; 0 is the leader, and runs `firstword serve`."
+    )
+    master_address: str | None = Field(
+        default=None, min_length=1, description="The leader's name or address, as every node of the replica reaches it."
+    )
+    master_port: int = Field(
+        default=29501, ge=1, le=65534, description="Where the leader gathers the replica's nodes; the port after it is used too."
+    )
     model_aliases: list[str] = Field(
         default_factory=list, description="A JSON list of further names that callers may use for the model."
     )
@@ -152,6 +164,12 @@ class Settings(BaseSettings):
     )
     tpot_bound_s: float = Field(
         default=0.25, gt=0, description="Time per output token that running turns keep to: it bounds how many run at once."
+    )
+    frame_window_s: float = Field(
+        default=0.04,
+        ge=0,
+        le=1,
+        description="Under load, a stream's text that comes within so long leaves as one frame; 0: each token has its own.",
     )
     clients_may_retry: bool = Field(
         default=False,

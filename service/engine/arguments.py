@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,23 @@ from service import __version__
 from service.errors import StartError
 
 AUTO, NONE = "auto", "none"
+# Which node is which must not be said in two places.
+_OF_NODES = {
+    "nnodes": "FIRSTWORD_NODES",
+    "node_rank": "FIRSTWORD_NODE_RANK",
+    "master_addr": "FIRSTWORD_MASTER_ADDRESS",
+    "master_port": "FIRSTWORD_MASTER_PORT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This process among the nodes of a replica that spans several; rank 0 is the leader."""
+
+    count: int
+    rank: int
+    master_address: str
+    master_port: int
 
 
 def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
@@ -39,6 +57,25 @@ def adapter_args(max_adapters: int) -> dict[str, Any]:
     # With vLLM's 1 of each, a turn with another adapter would wait for the first's, and load from disk inside a step.
     # Rank 64 holds nearly every adapter there is; each place costs memory by this rank, whatever the adapter's own.
     return {"enable_lora": True, "max_loras": max_adapters, "max_cpu_loras": max_adapters, "max_lora_rank": 64}
+
+
+def node_args(node: Node | None, engine_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Our engine arguments for this node of several; none for one alone. Raises `StartError` for the user's that say it too."""
+    for name in engine_args.keys() & _OF_NODES:
+        raise StartError(f"FIRSTWORD_ENGINE_ARGS: {name} is set by {_OF_NODES[name]}.")
+    if node is None:
+        return {}
+    for name in engine_args:
+        if name.startswith("data_parallel"):
+            raise StartError(f"FIRSTWORD_ENGINE_ARGS: {name} and FIRSTWORD_NODES do not go together: use replicas.")
+    return {
+        "nnodes": node.count,
+        "node_rank": node.rank,
+        "master_addr": node.master_address,
+        "master_port": node.master_port,
+        # Where Ray is installed too, vLLM would have to be told which of the two is meant.
+        "distributed_executor_backend": "mp",
+    }
 
 
 def pick_parser(variable: str, setting: str, of_family: str | None, known: Iterable[str]) -> str | None:

@@ -157,13 +157,13 @@ class TurnReader:
         self._constraint = constraint
         self._has_spoken = False
         self._prompt_tokens = prompt_tokens
-        self._completion_tokens = 0
+        self.completion_tokens = 0
 
     def read(self, output: Any) -> Step:
         """One output of the engine -> its events; `Finished` is the last. Raises `EngineFailed`, or `InvalidRequest`."""
         events: list[Event] = []
         for choice in output.outputs:
-            self._completion_tokens += len(choice.token_ids)
+            self.completion_tokens += len(choice.token_ids)
             try:
                 events += self._readers[choice.index].read(choice)
             except EngineFailed:
@@ -181,7 +181,7 @@ class TurnReader:
         if output.finished:
             reasoning_tokens = sum(reader.reasoning_tokens for reader in self._readers)
             cached_tokens = output.num_cached_tokens or 0
-            events.append(Finished(Usage(self._prompt_tokens, self._completion_tokens, cached_tokens, reasoning_tokens)))
+            events.append(Finished(Usage(self._prompt_tokens, self.completion_tokens, cached_tokens, reasoning_tokens)))
         return events
 
 

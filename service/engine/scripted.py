@@ -201,6 +201,7 @@ class ScriptedEngine:
             if number == reply.fail_after or not self.is_healthy:
                 raise EngineFailed
             await anext(ticks)
+            turn.generated.tokens += len(choices)
             events: list[Event] = [TextDelta(index, text) for index in choices if text] if isinstance(text, str) else list(text)
             has_called = has_called or any(isinstance(event, ToolCallDelta) for event in events)
             if number == len(texts) - 1:

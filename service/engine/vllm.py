@@ -37,12 +37,13 @@ from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
 from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
 from service.engine.adapter_loading import AdapterLoader
-from service.engine.arguments import AUTO, adapter_args, default_args, fingerprint, pick_parser
+from service.engine.arguments import AUTO, Node, adapter_args, default_args, fingerprint, node_args, pick_parser
 from service.engine.base import build_args, completion_room
 from service.engine.base_weights import read_base
 from service.engine.families import HERMES, reasoning_parser_for, tool_parser_for
@@ -115,11 +116,13 @@ class VllmEngine:
         revision: str | None = None,
         otlp_endpoint: str | None = None,
         otlp_protocol: OtlpProtocol = "grpc",
+        node: Node | None = None,
     ) -> None:
         """Check the arguments and read the model's configuration; no weights yet. Raises `StartError`.
 
         The parsers are names of vLLM's, `auto` for the model family's, or `none`. `revision` is of a folder that says none.
-        Spans of the engine go to `otlp_endpoint`, where one is given.
+        Spans of the engine go to `otlp_endpoint`, where one is given. `node` is which one this is, where a replica spans several:
+        the leader starts and serves, the others `work`.
         """
         defaults = {
             "model": model,
@@ -127,6 +130,7 @@ class VllmEngine:
             **default_args(model, is_cpu=current_platform.is_cpu()),
             **adapter_args(max_adapters),
             **tracing_args(otlp_endpoint, otlp_protocol, os.environ),
+            **node_args(node, engine_args),
         }
         self._untraced = UNTRACED if otlp_endpoint else None
         args = build_args(AsyncEngineArgs, defaults, engine_args)
@@ -138,6 +142,8 @@ class VllmEngine:
             self._tokenizer = cached_tokenizer_from_config(config.model_config)
         except Exception as error:
             raise StartError(f"vLLM refuses the model {model!r} or an engine argument: {error}") from None
+        if node is not None:
+            _check_share(config.parallel_config)
         family = config.model_config.hf_config.model_type, f"{model} {served_model_name}"
         traits = probe_traits(self._render)
         # What normalization writes for a template that can't show tools is Hermes' form, so that is what to read.
@@ -208,6 +214,13 @@ class VllmEngine:
         except Exception as error:
             raise StartError(f"The vLLM engine did not start: {type(error).__name__}: {error}") from error
 
+    def work(self) -> None:
+        """Instead of `start`, on a further node: run its part of the model. Returns when that has ended, never of itself.
+
+        It is what `vllm serve --headless` does. Raises what vLLM raises where the part can't be loaded.
+        """
+        MultiprocExecutor(self._config, monitor_workers=False).start_worker_monitor(inline=True)
+
     @property
     def max_adapters(self) -> int:
         lora = self._config.lora_config
@@ -252,6 +265,7 @@ class VllmEngine:
             async with aclosing(outputs):  # An unclosed generator keeps its KV blocks until garbage collection.
                 async for output in outputs:
                     step = reader.read(output)
+                    turn.generated.tokens = reader.completion_tokens
                     if not output.finished:
                         yield step
             # Only now the last step: a reader that closes us on it would make vLLM abort what has just finished.
@@ -314,6 +328,16 @@ class VllmEngine:
             time.sleep(0.05)
         if sending is not None:
             sending.join(max(0.0, deadline - time.monotonic()))
+
+
+def _check_share(parallel: Any) -> None:
+    """vLLM tells whether two ranks share a node by the devices that it sees: with another number of ranks they never meet."""
+    ranks, devices = parallel.local_world_size, current_platform.device_count()
+    if ranks != devices:
+        raise StartError(
+            f"FIRSTWORD_NODES: {parallel.world_size} ranks on {parallel.nnodes} nodes need {ranks} devices on each, and this one "
+            f"has {devices}; tensor_parallel_size x pipeline_parallel_size must be nodes x devices."
+        )
 
 
 def _revision(model_config: Any) -> str:

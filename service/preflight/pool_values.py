@@ -134,7 +134,7 @@ class Cache(BaseModel):
     model_config = STRICT
     type: Literal["claim", "perReplica", "existing", "emptyDir"] = Field(
         default="emptyDir",
-        description="`claim`: one volume for all replicas; `perReplica`: one for each; `existing`: yours; `emptyDir`: on the node.",
+        description="`claim`: one volume for all replicas; `perReplica`: one each; `existing`: yours; `emptyDir`: on the node.",
     )
     size: str = Field(default="200Gi", pattern=r"^[0-9.]+[KMGTP]i?$", description="Weights, adapters and compile caches.")
     storage_class: str = Field(default="", description="By default the cluster's.")

@@ -66,6 +66,14 @@ def test_great_numbers_stay_whole() -> None:
     assert isinstance(config["max_body_bytes"], int)
 
 
+@pytest.mark.parametrize(("revision", "folder"), [("", "main"), ("0123abc", "0123abc"), ("team/v2", "team-v2")])
+def test_adapters_are_looked_for_where_they_are_fetched_to(revision: str, folder: str) -> None:
+    """docs/image.md, "Weights before the engine"."""
+    adapter = {"name": "booking", "repo": "example/booking", "revision": revision}
+    config = config_of(render(merged(MINIMAL, {"poolDefaults": {"adapters": [adapter]}})), "default")
+    assert config["adapters"] == [{"name": "booking", "path": f"/cache/adapters/booking/{folder}"}]
+
+
 @each_pool
 def test_the_settings_file_is_where_the_service_looks(name: str, pool: Pool) -> None:
     pod = scenario(name).server(pool.name)

@@ -11,6 +11,7 @@ import yaml
 from deploy.chart.files import stale, write
 from deploy.chart.schema_file import SET_BY_CHART
 from deploy.chart.tree import Node, tree
+from service import __version__
 from service.preflight.values import Values
 from service.settings import Settings
 from tests.chart.rendering import CHART, FOLDER, SCENARIOS, Json, read, scenario, values_of
@@ -92,6 +93,11 @@ def test_the_readme_lists_every_value() -> None:
     for path in ("pools[].name", "poolDefaults.gpu.count", "poolDefaults.adapters[].repo", "gateway.splits[].shares[].weight"):
         assert any(row.startswith(f"| `{path}` |") for row in rows), path
     assert {row.replace("\\|", "").count("|") for row in rows} == {5}
+
+
+def test_the_chart_and_the_service_have_one_version() -> None:
+    """Images are tagged by it."""
+    assert CHART.metadata["appVersion"] == CHART.version == __version__
 
 
 def test_all_scenarios_are_there() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service import __version__
 from service.preflight.pool_values import Pool
 from tests.chart.pools import each_pool, each_scenario, env_of, mounts, pools_of, server
 from tests.chart.rendering import MINIMAL, Json, Pod, merged, render, scenario, values_of
@@ -66,7 +67,7 @@ def test_exactly_cache_tmp_and_shared_memory_are_writable(name: str) -> None:
 
 def documented_env() -> dict[str, str]:
     """Of docs/image.md: what each pod that serves or fetches has."""
-    rows = re.findall(r"^\| `(\w+)` \| `(\S+)` \|", IMAGE_PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z_]+)` \| `(\S+)` \|", IMAGE_PAGE.read_text(), re.MULTILINE)
     assert len(rows) > 8
     return dict(rows)
 
@@ -133,9 +134,8 @@ def test_pods_go_where_the_values_say(name: str, pool: Pool) -> None:
 @each_pool
 def test_images_are_pinned_by_digest_or_tag(name: str, pool: Pool) -> None:
     image = server(scenario(name).server(pool.name))["image"]
-    kind = "gpu" if pool.gpu.enabled else "cpu"
-    default = f"{pool.image.repository}:{pool.image.tag or f'0.1.0-{kind}'}"
-    assert image == (f"{pool.image.repository}@{pool.image.digest}" if pool.image.digest else default)
+    tag = pool.image.tag or f"{__version__}-{'gpu' if pool.gpu.enabled else 'cpu'}"
+    assert image == f"{pool.image.repository}{f'@{pool.image.digest}' if pool.image.digest else f':{tag}'}"
     for pod in scenario(name).pods:
         assert all(re.search(r"(@sha256:[0-9a-f]{64}|:[^/:]+)$", each["image"]) for each in pod.containers)
         assert not any(each["image"].endswith(":latest") for each in pod.containers)

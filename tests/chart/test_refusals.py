@@ -37,6 +37,8 @@ CANNOT_WORK: dict[str, tuple[Json, str]] = {
         {"keys": {"existingSecret": "", "externalSecret": {"enabled": True}}}, r"keys\.externalSecret.*storeName and remoteKey",
     ),
     "a pool's name that is too long": ({"pools": [{"name": "p" * 30}], "name": "r" * 40}, "shorten the release's or the pool's"),
+    "a pool named like a dashboard": ({"pools": [{"name": "dashboard-engine"}]}, "dashboard-engine.*choose one"),
+    "a pool named like a load test": ({"pools": [{"name": "loadtest-1"}]}, "loadtest-1.*choose one"),
     "an adapter from nowhere": (pool(adapters=[{"name": "a"}]), "either repo or path"),
     "an adapter from two places": (pool(adapters=[{"name": "a", "repo": "x/y", "path": "/cache/a"}]), "either repo or path"),
     "two adapters of one name": (pool(adapters=[{"name": "a", "path": "/cache/a"}] * 2), r'two adapters are named "a"'),

@@ -10,7 +10,7 @@ from kubernetes_validate.utils import all_versions, major_minor  # type: ignore[
 
 from tests.chart.crds import CRDS, MISSING, problems, schemas
 from tests.chart.pools import each_scenario
-from tests.chart.rendering import FOLDER, NAMESPACE, RELEASE, SCENARIOS, Json, render, scenario, values_of
+from tests.chart.rendering import FOLDER, NAMESPACE, RELEASE, SCENARIOS, Json, Rendered, merged, render, scenario, values_of
 
 CORE = frozenset({"v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"})
 OLDEST_MINOR = 31
@@ -86,10 +86,23 @@ def test_every_object_has_its_namespace_and_the_usual_labels(name: str) -> None:
         assert {"app.kubernetes.io/version", "helm.sh/chart"} <= metadata["labels"].keys()
 
 
+def names(rendered: Rendered) -> list[tuple[str, str]]:
+    return sorted((document["kind"], document["metadata"]["name"]) for document in rendered.objects)
+
+
 @each_scenario
 def test_no_two_objects_have_one_name(name: str) -> None:
-    names = [(document["kind"], document["metadata"]["name"]) for document in scenario(name).objects]
-    assert sorted(set(names)) == sorted(names)
+    assert sorted(set(names(scenario(name)))) == names(scenario(name))
+
+
+def test_pools_may_be_named_like_parts_of_the_chart() -> None:
+    words = (
+        "keys server picker tools download load-test loadtest check worker nodes server-nodes a a-check a-nodes rules recording"
+    )
+    values = values_of("kitchen-sink") | {"pools": [{"name": word, "hostname": f"{word}.example.com"} for word in words.split()]}
+    values["gateway"]["splits"][0]["shares"] = [{"pool": "a", "weight": 1}]
+    rendered = render(merged(values, {"loadTest": {"pool": "a"}}))
+    assert sorted(set(names(rendered))) == names(rendered)
 
 
 @pytest.mark.parametrize("release", ["firstword", "my-firstword", "r" * 33])

@@ -27,19 +27,23 @@ resources:
 {{/* docs/image.md has the reasons. Everything that writes, writes to /cache or /tmp. */}}
 {{- define "firstword.cacheEnv" -}}
 {{- $compiled := printf "/cache/compile/%s" .cacheKey -}}
-- { name: HOME, value: /tmp }
+- { name: HOME, value: {{ $compiled }}/home }
 # For the user that has no name.
 - { name: USER, value: firstword }
+- { name: LOGNAME, value: firstword }
 - { name: HF_HOME, value: /cache/hf }
-- { name: XDG_CACHE_HOME, value: {{ $compiled }} }
 - { name: VLLM_CACHE_ROOT, value: {{ $compiled }}/vllm }
 - { name: TORCHINDUCTOR_CACHE_DIR, value: {{ $compiled }}/inductor }
 - { name: TRITON_CACHE_DIR, value: {{ $compiled }}/triton }
+- { name: FLASHINFER_WORKSPACE_BASE, value: {{ $compiled }}/flashinfer }
+- { name: CUDA_CACHE_PATH, value: {{ $compiled }}/cuda }
+- { name: VLLM_NO_USAGE_STATS, value: "1" }
+- { name: HF_HUB_DISABLE_TELEMETRY, value: "1" }
 {{- end -}}
 
 {{/* Where an adapter is on the cache volume. */}}
 {{- define "firstword.adapterPath" -}}
-{{- .path | default (printf "/cache/adapters/%s/%s" .name (.revision | default "main")) -}}
+{{- .path | default (printf "/cache/adapters/%s/%s" .name (.revision | default "main" | replace "/" "-")) -}}
 {{- end -}}
 
 {{- define "firstword.fetchArgs" -}}

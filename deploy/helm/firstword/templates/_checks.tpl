@@ -48,6 +48,9 @@ Called once, where something is always rendered: serviceaccount.yaml.
 {{- if gt (len $pool.fullname) 52 -}}
   {{- fail (printf "%s: the objects would be named %s, %d characters long, and 52 is the most: shorten the release's or the pool's name." .at $pool.fullname (len $pool.fullname)) -}}
 {{- end -}}
+{{- if regexMatch "^(dashboard|loadtest)-" $pool.name -}}
+  {{- fail (printf "%s: objects of the chart's own have such names; choose one that does not begin with dashboard- or loadtest-." .at) -}}
+{{- end -}}
 {{- $adapters := list -}}
 {{- range $adapter := $pool.adapters -}}
   {{- if eq (empty $adapter.repo) (empty $adapter.path) -}}

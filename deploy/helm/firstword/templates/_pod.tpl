@@ -71,7 +71,6 @@ spec:
         {{- include "firstword.cacheEnv" $pool | nindent 8 }}
         # What is needed has been fetched: nothing is asked of the network while it starts.
         - { name: HF_HUB_OFFLINE, value: "1" }
-        - { name: VLLM_NO_USAGE_STATS, value: "1" }
         {{- with $pool.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

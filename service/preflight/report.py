@@ -1,0 +1,51 @@
+"""What preflight found, as a stable document (docs/preflight.md)."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from service.check.outcome import Outcome
+from service.check.report import Counts
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(_Document):
+    pool: str | None
+    """Null: of the cluster or the namespace."""
+    check: str
+    title: str
+    outcome: Outcome
+    seen: str
+    fix: str | None
+    """What to change; null where there is nothing."""
+
+
+class Report(_Document):
+    format: Literal[1] = 1
+    """Grows when a field changes its meaning or goes; new fields may come without."""
+    firstword_version: str
+    started_at: str
+    duration_s: float
+    cluster: str
+    namespace: str
+    release: str
+    verdict: Literal["pass", "fail"]
+    counts: Counts
+    findings: list[Finding]
+
+
+def count(findings: list[Finding]) -> Counts:
+    outcomes = [finding.outcome for finding in findings]
+    return Counts(
+        passed=outcomes.count("pass"),
+        warned=outcomes.count("warn"),
+        failed=outcomes.count("fail"),
+        skipped=outcomes.count("skipped"),
+    )
+
+
+def as_json(report: Report) -> str:
+    return report.model_dump_json(indent=2) + "\n"

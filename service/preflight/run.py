@@ -1,0 +1,60 @@
+"""From plan and cluster to a report: one check after another."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from service import __version__
+from service.preflight.catalogue import CLUSTER_CHECKS, POOL_CHECKS
+from service.preflight.cluster import Cluster, CouldNotLook, NotAllowed
+from service.preflight.finding import CannotLook, ClusterCheck, Found, PoolCheck, doubtful
+from service.preflight.model_hub import ModelHub
+from service.preflight.reading import Plan
+from service.preflight.report import Finding, Report, count
+from service.preflight.survey import Survey
+
+
+def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
+    """Raises `CannotLook` where the cluster cannot be reached. No hub: it is not asked."""
+    started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    findings = list(_findings(Survey(plan, cluster, hub)))
+    counts = count(findings)
+    return Report(
+        firstword_version=__version__,
+        started_at=started_at,
+        duration_s=round(time.monotonic() - started, 3),
+        cluster=cluster.name,
+        namespace=plan.namespace,
+        release=plan.release,
+        verdict="fail" if counts.failed else "pass",
+        counts=counts,
+        findings=findings,
+    )
+
+
+def _findings(survey: Survey) -> Iterator[Finding]:
+    for check in CLUSTER_CHECKS:
+        for found in _found(lambda check=check: check.run(survey)):  # type: ignore[misc]
+            yield _finding(None, check, found)
+    for pool in survey.plan.pools:
+        for pool_check in POOL_CHECKS:
+            for found in _found(lambda check=pool_check, pool=pool: check.run(survey, pool)):  # type: ignore[misc]
+                yield _finding(pool.name, pool_check, found)
+
+
+def _found(run: Callable[[], Iterator[Found]]) -> Iterator[Found]:
+    try:
+        yield from run()
+    except NotAllowed as needs:
+        yield doubtful(f"could not be looked at: needs {needs}", "Let who runs preflight look: docs/preflight.md has the role.")
+    except CouldNotLook as why:
+        yield doubtful(f"could not be looked at: {why}", "Try again, or look by hand.")
+    except CannotLook:
+        raise
+    except Exception as error:  # Free maps of the values, and objects of others: the other checks are run whatever stands there.
+        seen = f"could not be looked at ({type(error).__name__})"
+        yield doubtful(seen, "Some value or object is not as Kubernetes or vLLM wants it: compare with their reference.")
+
+
+def _finding(pool: str | None, check: ClusterCheck | PoolCheck, found: Found) -> Finding:
+    return Finding(pool=pool, check=check.id, title=check.title, outcome=found.outcome, seen=found.seen, fix=found.fix)

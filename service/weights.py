@@ -1,0 +1,100 @@
+"""Which files of a model repository vLLM loads, and which of them lie on the disk already."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+_MARKER = "firstword-fetched.json"
+_ABANDONED_S = 3600
+_OTHER_FORMATS = {".gguf", ".onnx", ".onnx_data", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".pth", ".ckpt", ".zip"}
+_PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp4", ".pdf"}
+_TORCH = (".bin", ".pt")
+
+
+def wanted(files: Mapping[str, int]) -> dict[str, int]:
+    """Names and sizes of what vLLM loads with `load_format: auto`: no other formats, none twice.
+
+    As in its loader: `consolidated*.safetensors` where there are any, else `*.safetensors`, else `*.bin` and `*.pt`; weights in
+    folders (`original/` and the like) are not read.
+    """
+    top = [name for name in files if "/" not in name]
+    has_safetensors = any(fnmatch(name, "*.safetensors") for name in top)
+    has_consolidated = any(fnmatch(name, "consolidated*.safetensors") for name in top)
+
+    def is_wanted(name: str) -> bool:
+        path = PurePosixPath(name)
+        if path.suffix in _OTHER_FORMATS | _PICTURES or path.parts[0] == "original":
+            return False
+        if path.suffix in _TORCH:
+            return not has_safetensors and len(path.parts) == 1
+        if path.suffix == ".safetensors":
+            return len(path.parts) == 1 and (not has_consolidated or name.startswith("consolidated"))
+        return True
+
+    return {name: size for name, size in files.items() if is_wanted(name)}
+
+
+def missing(folder: Path) -> list[str]:
+    """What a folder lacks to be served: by the list that `fetch` left, else by what each model or adapter must have."""
+    try:
+        names = json.loads((folder / _MARKER).read_text())
+    except (OSError, ValueError):
+        return _obviously_missing(folder)
+    return [name for name in names if not (folder / name).is_file()]
+
+
+def _obviously_missing(folder: Path) -> list[str]:
+    if (folder / "adapter_config.json").is_file():
+        return [] if _has(folder, "adapter_model.*") else ["adapter_model.safetensors"]
+    lacking = [] if _has(folder, "config.json") or _has(folder, "params.json") else ["config.json"]
+    for index in folder.glob("*.safetensors.index.json"):
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+        return lacking + sorted(shard for shard in shards if not (folder / shard).is_file())
+    if not any(_has(folder, pattern) for pattern in ("*.safetensors", "*.bin", "*.pt", "*.gguf")):
+        lacking.append("*.safetensors")
+    return lacking
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    # A link into a cache whose file is gone is not there.
+    return any(path.is_file() for path in folder.glob(pattern))
+
+
+def is_marked(folder: Path) -> bool:
+    """True where a `fetch` got to its end, and all its files are still there."""
+    return (folder / _MARKER).is_file() and not missing(folder)
+
+
+def mark(folder: Path, names: Iterable[str]) -> None:
+    """Remember what a whole download holds; under its name only when written."""
+    draft = folder / f".{_MARKER}.{time.monotonic_ns()}"
+    draft.write_text(json.dumps(sorted(names)))
+    draft.replace(folder / _MARKER)
+
+
+def bytes_of(files: Mapping[str, int], folder: Path) -> int:
+    """How many bytes of the files a folder has already; a file counts when it has its name, which it gets when whole."""
+    return sum(size for name, size in files.items() if (folder / name).is_file())
+
+
+def bytes_coming(folder: Path) -> int:
+    """What downloads under way have written: each pod writes files of its own, and renames them at their end."""
+    total = 0
+    for path in folder.rglob("*.incomplete"):
+        try:
+            total += min(path.stat().st_size, path.stat().st_blocks * 512)
+        except FileNotFoundError:
+            continue  # Just renamed.
+    return total
+
+
+def remove_abandoned(folder: Path) -> None:
+    """What killed downloads left: the client never goes on with one. An hour unwritten, so that no other pod is at it."""
+    for path in folder.rglob("*.incomplete"):
+        try:
+            if path.stat().st_mtime < time.time() - _ABANDONED_S:
+                path.unlink()
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,49 @@
+"""A model hub of a few answers, on a real socket."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Hub:
+    url: str
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    """Paths, and the token that was shown."""
+
+
+@contextmanager
+def model_hub(answers: Mapping[str, Json | int]) -> Iterator[Hub]:
+    """By path, without the query: a document, or a status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hub.asked.append((self.path, self.headers["Authorization"]))
+            answer = answers.get(self.path.partition("?")[0], 404)
+            self.send_response(answer if isinstance(answer, int) else 200)
+            self.end_headers()
+            self.wfile.write(b"<html>" if isinstance(answer, int) else json.dumps(answer).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def repository(name: str, info: Json | int, config: Json | int, revision: str = "main") -> dict[str, Json | int]:
+    return {f"/api/models/{name}/revision/{revision}": info, f"/{name}/resolve/{revision}/config.json": config}

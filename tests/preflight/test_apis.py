@@ -1,0 +1,115 @@
+"""What others must have installed, missing in each way."""
+
+from typing import Any
+
+import pytest
+
+from tests.preflight.looking import Looker, finding, not_passed, told
+from tests.preflight.right_cluster import GATEWAYS, Json, pool, right, values
+
+SCALED: Json = {
+    **pool(autoscaling={"enabled": True, "minReplicas": 2, "maxReplicas": 3, "turnsPerSecond": 5.0}),
+    "prometheus": {"url": "http://prometheus-operated.monitoring.svc:9090"},
+}
+WIDE = pool(nodes=2)
+PICKED = values(inferencePool={"enabled": True})
+VAULT = values(keys={"externalSecret": {"enabled": True, "storeName": "vault", "remoteKey": "voice"}})
+PUBLIC = (GATEWAYS, "gateways", "public")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "seen", "fix"),
+    [
+        (values(), "gateway.networking.k8s.io/v1/httproutes", "gateway.enabled needs httproutes", "Install the Gateway API"),
+        (SCALED, "keda.sh/v1alpha1/scaledobjects", "autoscaling.enabled (pool default)", "Install KEDA"),
+        (WIDE, "leaderworkerset.x-k8s.io/v1/leaderworkersets", "nodes above 1 (pool default)", "Install LeaderWorkerSet"),
+        (PICKED, "inference.networking.k8s.io/v1/inferencepools", "inferencePool.enabled", "Inference Extension"),
+        (VAULT, "external-secrets.io/v1/externalsecrets", "keys.externalSecret.enabled", "External Secrets Operator"),
+        (values(), "monitoring.coreos.com/v1/podmonitors", "monitoring.podMonitor.enabled", "the Prometheus Operator"),
+        (values(), "monitoring.coreos.com/v1/prometheusrules", "monitoring.rules.enabled", "the Prometheus Operator"),
+    ],
+)
+def test_an_api_that_is_missing(given: Json, kind: str, seen: str, fix: str, looked: Looker) -> None:
+    objects = {key: document for key, document in right().items() if key[0] != kind}
+    report = looked(objects, given, without=(kind,))
+    found = finding(report, "cluster.apis")
+    assert found.outcome == "fail", told(report)
+    assert seen in found.seen
+    assert fix in (found.fix or "")
+
+
+def test_an_api_of_an_older_version_alone(looked: Looker) -> None:
+    def older(server: Any) -> None:
+        server.resources["gateway.networking.k8s.io/v1beta1/httproutes"] = {}
+
+    gateway = ("gateway.networking.k8s.io/v1/httproutes", GATEWAYS)
+    objects = {key: document for key, document in right().items() if key[0] != GATEWAYS}
+    found = finding(looked(objects, values(), without=gateway, setup=older), "cluster.apis")
+    assert found.seen.endswith("needs httproutes.gateway.networking.k8s.io/v1, and the cluster has only v1beta1")
+    assert (found.fix or "").startswith("Upgrade the Gateway API")
+
+
+def listener(**allowed: Any) -> Json:
+    return {"name": "https", "allowedRoutes": {"namespaces": allowed}}
+
+
+@pytest.mark.parametrize(
+    ("listeners", "outcome"),
+    [
+        ([{"name": "https"}], "fail"),  # Its own namespace alone, by default.
+        ([listener(**{"from": "Same"})], "fail"),
+        ([listener(**{"from": "Selector", "selector": {"matchLabels": {"team": "voice"}}})], "fail"),
+        ([listener(**{"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "calls"}}})], "pass"),
+        ([listener(**{"from": "All"})], "pass"),
+    ],
+)
+def test_whose_routes_a_gateway_takes(listeners: list[Json], outcome: str, looked: Looker) -> None:
+    objects = right()
+    objects[PUBLIC]["spec"]["listeners"] = listeners
+    found = finding(looked(objects, values()), "gateway.parents")
+    assert found.outcome == outcome
+    if outcome == "fail":
+        assert found.seen == "no listener of gateways/public takes routes from the namespace calls"
+
+
+def test_a_gateway_that_is_missing_or_has_no_such_listener(looked: Looker) -> None:
+    objects = right()
+    objects[PUBLIC]["spec"]["listeners"] = [{"name": "http"}]
+    found = finding(looked(objects, values()), "gateway.parents")
+    assert (found.seen, found.fix) == (
+        "gateways/public has no listener https",
+        "Set sectionName to one that it has: http.",
+    )
+    del objects[PUBLIC]
+    assert finding(looked(objects, values()), "gateway.parents").seen == "there is no Gateway gateways/public"
+    nobody = values(gateway={"enabled": True})
+    assert finding(looked(right(), nobody), "gateway.parents").seen == "gateway.parentRefs is empty"
+
+
+def test_a_gateway_that_is_not_programmed(looked: Looker) -> None:
+    objects = right()
+    objects[PUBLIC]["status"] = {"conditions": [{"type": "Programmed", "status": "False"}]}
+    report = looked(objects, values())
+    assert not_passed(report) == {"gateway.parents": "warn"}, told(report)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "is_default", "outcome", "fix"),
+    [
+        ("nginx", False, "pass", ""),
+        ("", True, "pass", ""),
+        ("", False, "fail", "Set ingress.className to one that there is: nginx."),
+        ("traefik", False, "fail", "Set ingress.className to one that there is: nginx."),
+    ],
+)
+def test_the_ingress_class(class_name: str, is_default: bool, outcome: str, fix: str, looked: Looker) -> None:
+    objects = right()
+    annotations = {"ingressclass.kubernetes.io/is-default-class": "true"} if is_default else {}
+    objects[("networking.k8s.io/v1/ingressclasses", None, "nginx")]["metadata"]["annotations"] = annotations
+    found = finding(looked(objects, values(ingress={"enabled": True, "className": class_name})), "ingress.class")
+    assert (found.outcome, found.fix or "") == (outcome, fix)
+
+
+def test_no_ingress_controller(looked: Looker) -> None:
+    objects = {key: document for key, document in right().items() if "ingressclasses" not in key[0]}
+    assert finding(looked(objects, values(ingress={"enabled": True})), "ingress.class").fix == "Install an ingress controller."
