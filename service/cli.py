@@ -71,7 +71,9 @@ def serve() -> None:
     node = leader_node(settings)
     engine = _engine(settings, node)
     if node is not None:
-        Leader(node, equal_on_nodes(engine, node), end_with_a_node)
+        leader = Leader(node, equal_on_nodes(engine, node), end_with_a_node)
+        with step(f"Waiting for {node.count - 1} more of {node.count} nodes"):
+            leader.wait_for_nodes()
     traces = Traces.configured(
         endpoint=settings.otlp_endpoint,
         protocol=settings.otlp_protocol,

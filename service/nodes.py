@@ -28,6 +28,8 @@ _log = structlog.get_logger("firstword.nodes")
 _HELLO_S = 10.0
 _RETRY_S = 1.0
 _CHILDREN_STOP_S = 5.0
+_END_S = 10.0
+"""The usual end of a process whose engine died takes less."""
 _LOG_CLOSE_S = 1.0
 # A machine that lost its power says nothing: noticed after 5 + 3 x 5 s.
 _KEEP_ALIVE_S = 5
@@ -72,6 +74,7 @@ class Leader:
         """
         self._node, self._equal, self._on_lost = node, equal, on_lost
         self._ranks: set[int] = set()
+        self._is_complete = threading.Event()
         is_dual = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if is_dual else socket.AF_INET
         try:
@@ -79,6 +82,10 @@ class Leader:
         except OSError as error:
             raise StartError(f"Cannot bind port {_port(node)}, FIRSTWORD_MASTER_PORT + 1: {error.strerror}.") from None
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def wait_for_nodes(self) -> None:
+        """Until all have joined. Only then is the engine started: vLLM waits for minutes, and a download takes longer."""
+        self._is_complete.wait()
 
     def _accept(self) -> None:
         while True:
@@ -93,6 +100,8 @@ class Leader:
             if rank is None:
                 return
             _log.info("node joined", rank=rank)
+            if len(self._ranks) == self._node.count - 1:
+                self._is_complete.set()
             _until_closed(connection)
         self._on_lost(rank)
 
@@ -164,9 +173,11 @@ def follow(connection: socket.socket, work: Callable[[], None], log: Sink, *, pa
 def end_with_a_node(rank: int) -> NoReturn:
     """The leader's `on_lost`: the engine is killed, which ends every turn with an error and the process with 1."""
     _log.error("node lost", rank=rank)
-    while True:  # Also processes that are only being started now.
+    deadline = time.monotonic() + _END_S
+    while time.monotonic() < deadline:  # Also processes that are only being started now.
         kill_children(wait_s=1.0)
         time.sleep(0.2)
+    os._exit(1)  # There was no engine yet.
 
 
 def _port(node: Node) -> int:
