@@ -170,7 +170,7 @@ def test_a_turn_that_is_refused_afterwards_costs_nothing(error: Exception) -> No
 
 @pytest.mark.parametrize(("is_stream", "tokens", "remaining"), [(True, 0, 99), (True, 7, 92), (False, 0, 40), (False, 7, 40)])
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit()], ids=lambda error: type(error).__name__)
-def test_a_turn_that_is_hung_up_on_costs_what_is_known(is_stream: bool, tokens: int, remaining: int, error: BaseException) -> None:
+def test_a_turn_that_is_hung_up_on_costs_what_it_took(is_stream: bool, tokens: int, remaining: int, error: BaseException) -> None:
     tenant = Tenant(tokens_per_min=100)
     with pytest.raises(type(error)), tenant.limits.hold(tenant.caller, estimated_tokens=60) as charge:
         turn = make_turn(make_job(is_stream=is_stream))  # One prompt token.
