@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from service.preflight import names
+
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True)
 
 Mapping = dict[str, Any]
@@ -13,28 +15,26 @@ Objects = list[dict[str, Any]]
 
 class Image(BaseModel):
     model_config = STRICT
-    repository: str = Field(
-        default="firstword", min_length=1, description="Where it is in your registry; `Dockerfile.gpu` builds ours."
+    repository: names.Repository = Field(
+        default="firstword", description="Where it is in your registry; `Dockerfile.gpu` builds ours."
     )
-    tag: str = Field(
+    tag: names.Tag = Field(
         default="", description="By default the chart's appVersion with `-gpu`, `-cpu` or `-tools`, as the pool or Job needs."
     )
-    digest: str = Field(
-        default="", pattern=r"^(sha256:[0-9a-f]{64})?$", description="`sha256:…`; pins it, whatever the tag says."
-    )
+    digest: names.Digest = Field(default="", description="`sha256:…`; pins it, whatever the tag says.")
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(default="IfNotPresent", description="As in Kubernetes.")
 
 
 class Model(BaseModel):
     model_config = STRICT
-    name: str = Field(
-        default="embedded", min_length=1, description="`embedded`, a Hugging Face model ID, or a folder on the cache volume."
+    name: names.ModelName = Field(
+        default="embedded", description="`embedded`, a Hugging Face model ID, or a folder on the cache volume."
     )
-    revision: str = Field(
+    revision: names.Revision = Field(
         default="", description="The commit to serve. Without it, two replicas can come to serve different weights."
     )
-    served_name: str = Field(default="", description="The model ID that callers use; by default the model's name.")
-    aliases: list[str] = Field(default=[], description="Further names that callers may use.")
+    served_name: names.Words = Field(default="", description="The model ID that callers use; by default the model's name.")
+    aliases: list[names.Words] = Field(default=[], description="Further names that callers may use.")
     weights_gib: float = Field(
         default=0, ge=0, alias="weightsGiB", description="What the weights take, for preflight; 0: it asks the model hub."
     )
@@ -49,9 +49,9 @@ class Model(BaseModel):
 class Adapter(BaseModel):
     model_config = STRICT
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The model ID by which callers choose it.")
-    repo: str = Field(default="", description="A Hugging Face repository, downloaded before the engine starts.")
-    revision: str = Field(default="", description="Its commit.")
-    path: str = Field(
+    repo: names.HubId = Field(default="", description="A Hugging Face repository, downloaded before the engine starts.")
+    revision: names.Revision = Field(default="", description="Its commit.")
+    path: names.Folder = Field(
         default="", description="Instead of `repo`: a folder on the cache volume. Such ones come and go without a restart."
     )
 
@@ -59,11 +59,11 @@ class Adapter(BaseModel):
 class Gpu(BaseModel):
     model_config = STRICT
     enabled: bool = Field(default=True, description="False: the CPU engine and image, to try the chart without a GPU.")
-    resource: str = Field(
-        default="nvidia.com/gpu", min_length=1, description="What the device plugin offers; MIG: `nvidia.com/mig-3g.40gb`."
+    resource: names.Resource = Field(
+        default="nvidia.com/gpu", description="What the device plugin offers; MIG: `nvidia.com/mig-3g.40gb`."
     )
     count: int = Field(default=1, ge=0, description="GPUs of a pod, which is also the tensor parallelism on its node.")
-    product: str = Field(
+    product: names.LabelValue = Field(
         default="",
         description="The node label `nvidia.com/gpu.product` to ask for, e.g. `NVIDIA-L4`; names the compile cache too.",
     )
@@ -73,6 +73,13 @@ class Gpu(BaseModel):
         alias="memoryGiB",
         description="Memory of one GPU, for preflight; 0: by the label `nvidia.com/gpu.memory`.",
     )
+
+
+class Variable(BaseModel):
+    model_config = STRICT
+    name: names.VariableName = Field(description="Not one that the chart sets.")
+    value: str = Field(default="", description="As text: a number in quotes.")
+    value_from: Mapping = Field(default={}, description="Instead, as in Kubernetes, e.g. a `secretKeyRef`.")
 
 
 class Resources(BaseModel):
@@ -136,15 +143,19 @@ class Cache(BaseModel):
         default="emptyDir",
         description="`claim`: one volume for all replicas; `perReplica`: one each; `existing`: yours; `emptyDir`: on the node.",
     )
-    size: str = Field(default="200Gi", pattern=r"^[0-9.]+[KMGTP]i?$", description="Weights, adapters and compile caches.")
-    storage_class: str = Field(default="", description="By default the cluster's.")
+    size: names.Size = Field(
+        default="40Gi",
+        description="For weights, adapters and compiled code. With `emptyDir` each pod asks for so much `ephemeral-storage`: a "
+        "node with less to give gets none.",
+    )
+    storage_class: names.Name = Field(default="", description="By default the cluster's.")
     access_mode: Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"] = Field(
         default="ReadWriteMany", description="Of `claim`; replicas on several nodes need ReadWriteMany."
     )
-    existing_claim: str = Field(default="", description="Of `existing`.")
+    existing_claim: names.Name = Field(default="", description="Of `existing`.")
     offline: bool = Field(default=False, description="Download nothing: the model is on the volume, in `hf/` or as a folder.")
-    token_secret: str = Field(default="", description="The Secret with the Hugging Face token, for gated models.")
-    token_key: str = Field(default="token", min_length=1, description="Its key.")
+    token_secret: names.Name = Field(default="", description="The Secret with the Hugging Face token, for gated models.")
+    token_key: names.Key = Field(default="token", description="Its key.")
 
 
 class PoolValues(BaseModel):
@@ -158,14 +169,14 @@ class PoolValues(BaseModel):
     settings: Mapping = Field(
         default={}, description="Settings of docs/settings.md in lower case without prefix, e.g. `ttft_budget_s: 1.5`."
     )
-    env: Objects = Field(default=[], description="Further environment variables, e.g. `NCCL_DEBUG`.")
+    env: list[Variable] = Field(default=[], description="Further environment variables, e.g. `NCCL_DEBUG`.")
     gpu: Gpu = Field(default=Gpu(), description="GPUs of a pod.")
     nodes: int = Field(
         default=1, ge=1, description="Nodes of one replica; above 1 it is a LeaderWorkerSet, and `gpu.count` is of each node."
     )
     resources: Resources = Field(default=Resources(), description="CPU and memory of a pod.")
     shm_gib: int = Field(default=0, ge=0, alias="shmGiB", description="`/dev/shm`; 0: 1 and 2 more for each GPU.")
-    node_selector: dict[str, str] = Field(default={}, description="As in Kubernetes.")
+    node_selector: names.Labels = Field(default={}, description="As in Kubernetes.")
     tolerations: Objects = Field(
         default=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}], description="As in Kubernetes."
     )
@@ -173,22 +184,19 @@ class PoolValues(BaseModel):
     topology_spread_constraints: Objects = Field(
         default=[], description="By default the replicas are spread over nodes, where that is possible."
     )
-    runtime_class_name: str = Field(default="", description="E.g. `nvidia`, where the GPU operator made it.")
-    priority_class_name: str = Field(default="", description="Phones ring: above batch work.")
+    runtime_class_name: names.Name = Field(default="", description="E.g. `nvidia`, where the GPU operator made it.")
+    priority_class_name: names.Name = Field(default="", description="Phones ring: above batch work.")
     replicas: int = Field(default=1, ge=1, description="Without autoscaling.")
     autoscaling: Autoscaling = Field(default=Autoscaling(), description="Replicas by load.")
     rollout: Rollout = Field(default=Rollout(), description="How a new version takes over.")
     lifecycle: Lifecycle = Field(default=Lifecycle(), description="Seconds from which probes, deadlines and grace are derived.")
     cache: Cache = Field(default=Cache(), description="Where weights and compile caches live.")
-    hostname: str = Field(
+    hostname: names.HostnameOrNone = Field(
         default="", description="The pool's own name, which its platform agents call; needed with a gateway or ingress."
     )
-    pod_labels: dict[str, str] = Field(default={}, description="Further labels of the pods.")
+    pod_labels: names.Labels = Field(default={}, description="Further labels of the pods; none of the chart's own.")
     pod_annotations: dict[str, str] = Field(default={}, description="Further annotations of the pods.")
 
 
 class Pool(PoolValues):
-    name: str = Field(
-        pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$",
-        description="Names the Deployment, the Service and the label `pool` of metrics.",
-    )
+    name: names.PoolName = Field(description="Names the Deployment, the Service and the label `pool` of metrics.")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from service.preflight import names
 from service.preflight.pool_values import STRICT, Image, Mapping, Objects, Pool, PoolValues, Resources
 
 
@@ -14,21 +15,19 @@ class ExternalSecret(BaseModel):
     model_config = STRICT
     enabled: bool = Field(default=False, description="Let External Secrets Operator make the Secret from your vault.")
     store_kind: Literal["SecretStore", "ClusterSecretStore"] = Field(default="SecretStore", description="Kind of the store.")
-    store_name: str = Field(default="", description="Its name.")
+    store_name: names.Name = Field(default="", description="Its name.")
     remote_key: str = Field(default="", description="The vault's entry, whose property `api-key` is the key: `fw_<id>_<secret>`.")
-    tenant: str = Field(default="default", min_length=1, description="Whose key it is.")
-    refresh_interval: str = Field(default="1m", description="How often the vault is asked.")
+    tenant: names.Tenant = Field(default="default", description="Whose key it is.")
+    refresh_interval: names.Duration = Field(default="1m", description="How often the vault is asked.")
 
 
 class Keys(BaseModel):
     model_config = STRICT
-    existing_secret: str = Field(
+    existing_secret: names.Name = Field(
         default="", description="Your Secret with a key file, `firstword keys add`'s, and for test and load test a plain key."
     )
-    file_key: str = Field(default="keys.yaml", min_length=1, description="The key file's key in the Secret.")
-    plain_key: str = Field(
-        default="api-key", min_length=1, description="A plain API key's key in it: of `helm test` and the load test."
-    )
+    file_key: names.Key = Field(default="keys.yaml", description="The key file's key in the Secret.")
+    plain_key: names.Key = Field(default="api-key", description="A plain API key's key in it: of `helm test` and the load test.")
     generate: bool = Field(
         default=False, description="Without a Secret of yours, make one with a random key at the first install. Not for GitOps."
     )
@@ -48,7 +47,7 @@ class Gateway(BaseModel):
 
 class Share(BaseModel):
     model_config = STRICT
-    pool: str = Field(description="A pool's name.")
+    pool: names.PoolName = Field(description="A pool's name.")
     weight: int = Field(ge=0, le=1_000_000, description="Its share, relative to the others'.")
 
 
@@ -56,19 +55,19 @@ class Split(BaseModel):
     """Weights split turns, not calls: the turns of one call come to different models."""
 
     model_config = STRICT
-    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", description="Names the HTTPRoute.")
-    hostname: str = Field(min_length=1, description="The hostname; no pool's.")
+    name: names.PoolName = Field(description="Names the HTTPRoute.")
+    hostname: names.Hostname = Field(description="The hostname; no pool's.")
     shares: list[Share] = Field(min_length=1, description="Pools and their weights. They split turns, not calls.")
 
 
 class Ingress(BaseModel):
     model_config = STRICT
     enabled: bool = Field(default=False, description="An Ingress for each pool, where there is no Gateway API.")
-    class_name: str = Field(default="", description="By default the cluster's.")
+    class_name: names.Name = Field(default="", description="By default the cluster's.")
     annotations: dict[str, str] = Field(
         default={}, description="What your controller needs to leave streams alone: docs/gateways.md."
     )
-    tls_secret: str = Field(default="", description="The TLS Secret for the pools' hostnames.")
+    tls_secret: names.Name = Field(default="", description="The TLS Secret for the pools' hostnames.")
 
 
 class InferencePool(BaseModel):
@@ -81,6 +80,11 @@ class InferencePool(BaseModel):
         description="The endpoint picker. Its configuration is that of this version.",
     )
     replicas: int = Field(default=1, ge=1, description="Of the picker, which is in the way of every turn.")
+    node_selector: names.Labels = Field(default={}, description="As in Kubernetes.")
+    tolerations: Objects = Field(default=[], description="As in Kubernetes.")
+    priority_class_name: names.Name = Field(
+        default="", description="As that of the pools: without a picker no turn is well placed."
+    )
     session_header: str = Field(
         default="x-session-token",
         pattern=r"^[a-z0-9-]+$",
@@ -93,14 +97,16 @@ class InferencePool(BaseModel):
 
 class Prometheus(BaseModel):
     model_config = STRICT
-    url: str = Field(default="", description="What KEDA asks, e.g. `http://prometheus-operated.monitoring.svc:9090`.")
-    trigger_authentication: str = Field(default="", description="A TriggerAuthentication of KEDA's, where it needs a password.")
+    url: names.Url = Field(default="", description="What KEDA asks, e.g. `http://prometheus-operated.monitoring.svc:9090`.")
+    trigger_authentication: names.Name = Field(
+        default="", description="A TriggerAuthentication of KEDA's, where it needs a password."
+    )
 
 
 class Toggle(BaseModel):
     model_config = STRICT
     enabled: bool = Field(default=False, description="Needs Prometheus Operator.")
-    labels: dict[str, str] = Field(
+    labels: names.Labels = Field(
         default={}, description="What your Prometheus selects by, e.g. `release: kube-prometheus-stack`."
     )
 
@@ -114,7 +120,7 @@ class PodMonitor(Toggle):
 class Dashboards(BaseModel):
     model_config = STRICT
     enabled: bool = Field(default=True, description="ConfigMaps that Grafana's sidecar loads.")
-    labels: dict[str, str] = Field(default={"grafana_dashboard": "1"}, description="What the sidecar selects by.")
+    labels: names.Labels = Field(default={"grafana_dashboard": "1"}, description="What the sidecar selects by.")
     annotations: dict[str, str] = Field(default={}, description="E.g. `grafana_folder: Firstword`.")
 
 
@@ -141,7 +147,9 @@ class NetworkPolicy(BaseModel):
         default=[{"namespaceSelector": {}}], description="Who may scrape, as peers; by default every pod of the cluster."
     )
     egress: Objects = Field(
-        default=[], description="Further egress rules, e.g. to a trace collector. DNS, and 443 for downloads, are there."
+        default=[],
+        description="Further egress rules of every pod, e.g. to a trace collector. There are DNS (53, 5353), 443 for downloads, "
+        "and 443 and 6443 for the picker, which asks the API server: add its port where it is another.",
     )
 
 
@@ -151,7 +159,7 @@ class Tools(BaseModel):
     resources: Resources = Field(
         default=Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"}), description="Of each pod."
     )
-    node_selector: dict[str, str] = Field(default={}, description="As in Kubernetes.")
+    node_selector: names.Labels = Field(default={}, description="As in Kubernetes.")
     tolerations: Objects = Field(default=[], description="As in Kubernetes.")
 
 
@@ -162,9 +170,13 @@ class Check(BaseModel):
 
 class LoadTest(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=False, description="A Job of simulated calls, one for each upgrade: docs/launch.md.")
-    pool: str = Field(default="", description="Which pool; by default the first.")
-    scenario: str = Field(default="ramp", min_length=1, description="As in docs/loadtest.md.")
+    enabled: bool = Field(
+        default=False, description="A Job of simulated calls, one for each upgrade, once the pool is ready: docs/launch.md."
+    )
+    pool: names.PoolNameOrNone = Field(default="", description="Which pool; by default the first.")
+    scenario: Literal["smoke", "steady", "ramp", "spike", "soak", "barge-in"] = Field(
+        default="ramp", description="As in docs/loadtest.md; `noisy-tenant` would need a second tenant's key."
+    )
     calls: int = Field(default=200, ge=1, description="Simultaneous calls at most (Locust's -u).")
     arrivals_per_second: float = Field(default=2.0, gt=0, description="Call arrivals (Locust's -r).")
     seconds: int = Field(default=600, ge=30, description="How long (Locust's -t).")

@@ -212,3 +212,16 @@ def test_a_new_adapter_needs_no_restart_and_anything_else_does() -> None:
 
     assert checksum(adapters=[adapter]) == checksum()
     assert checksum(settings={"max_turns": 9}) != checksum()
+
+
+def test_adapters_make_new_pods_where_the_places_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that started without adapters has no place for one, and one with eight none for a ninth."""
+    places, checksums = [], []
+    for number in (0, 1, 2, 8, 9, 10):
+        adapters = [{"name": f"a{each}", "path": f"/cache/a{each}"} for each in range(number)]
+        rendered = render(merged(MINIMAL, {"poolDefaults": {"adapters": adapters}}))
+        settings = settings_of(yaml.safe_dump(config_of(rendered, "default")), tmp_path, monkeypatch)
+        places.append(settings.adapter_places)
+        checksums.append(rendered.server("default").template["metadata"]["annotations"]["firstword.io/config"])
+    assert places == [0, 8, 8, 8, 9, 10]
+    assert [checksums.index(each) for each in checksums] == [places.index(each) for each in places]

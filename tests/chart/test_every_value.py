@@ -33,6 +33,7 @@ ELSEWHERE: dict[str, Json] = {
 # Where one more of the same is not another of its kind.
 OTHERS: dict[str, Any] = {
     "cache.size": "7Gi",
+    "keys.externalSecret.refreshInterval": "7m",
     "loadTest.pool": "big",
     "gateway.splits[].shares[].pool": "wide",
     "settings": {"max_turns": 9},
@@ -65,7 +66,7 @@ def places(path: str, values: Json) -> Iterator[Place]:
 def _below(start: Place, path: str, values: Json) -> Iterator[Place]:
     found: list[Place] = [start]
     for step in path.replace("[]", ".[]").split("."):
-        found = [(*place, more) for place in found for more in _steps(step, _at(values, place))]
+        found = [(*place, more) for place in found for more in _steps(step, at(values, place))]
     yield from found
 
 
@@ -75,7 +76,7 @@ def _steps(step: str, here: Any) -> list[str | int]:
     return [step] if isinstance(here, dict) and step in here else []
 
 
-def _at(values: Any, place: Place) -> Any:
+def at(values: Any, place: Place) -> Any:
     for step in place:
         values = values[step]
     return values
@@ -115,7 +116,7 @@ BEFORE = {json.dumps(values): rendered(values) for values in (KITCHEN_SINK, *ELS
 def changes(path: str, place: Place, values: Json) -> bool:
     """A refusal is no change: the check that refuses may be all that reads it."""
     changed = copy.deepcopy(values)
-    _at(changed, place[:-1])[place[-1]] = other(path, ALL[path], _at(values, place))
+    at(changed, place[:-1])[place[-1]] = other(path, ALL[path], at(values, place))
     try:
         return bool(rendered(changed) != BEFORE[json.dumps(values)])
     except HelmError:
@@ -147,6 +148,6 @@ def test_what_preflight_alone_reads_changes_nothing(path: str) -> None:
 @pytest.mark.parametrize("path", sorted(ALL.keys() - {"keys.existingSecret", "keys.generate"}))
 def test_the_kitchen_sink_says_each_otherwise_than_the_default(path: str) -> None:
     node = ALL[path]
-    said = [_at(KITCHEN_SINK, place) for place in places(path, KITCHEN_SINK)]
+    said = [at(KITCHEN_SINK, place) for place in places(path, KITCHEN_SINK)]
     # What is on by default must be on to be seen; that it can be off is tested where it belongs.
     assert any(value != node.default for value in said) or (said and node.default is True)

@@ -10,7 +10,7 @@ from helm_python import Config, HelmRenderError
 from service.key_file import KeyFile
 from tests.chart.api_server import api_server, kubeconfig
 from tests.chart.pools import each_scenario, env_of, mounts, server
-from tests.chart.rendering import CHART, MINIMAL, NAMESPACE, RELEASE, Json, Rendered, render, scenario, values_of
+from tests.chart.rendering import CHART, MINIMAL, NAMESPACE, RELEASE, Json, Rendered, merged, render, scenario, values_of
 
 GENERATE: Json = {"keys": {"generate": True}}
 
@@ -78,7 +78,7 @@ def test_servers_read_the_file_and_tools_the_plain_key(name: str) -> None:
             (volume,) = (volume for _, volume in mounts(pod, server(pod)) if "secret" in volume)
             assert [item["key"] for item in volume["secret"]["items"]] == [keys.get("fileKey", "keys.yaml")]
         elif pod.labels["app.kubernetes.io/component"] in ("check", "load-test"):
-            given = env_of(pod.containers[0])["FIRSTWORD_API_KEY"]
+            given = env_of(pod.spec["containers"][0])["FIRSTWORD_API_KEY"]
             assert given == {"secretKeyRef": {"name": secret, "key": keys.get("plainKey", "api-key")}}
         else:
             assert secret not in str(pod.spec)
@@ -111,6 +111,30 @@ def test_an_upgrade_keeps_the_key() -> None:
     with api_server(secret) as url, Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster:
         files = cluster.render(CHART, GENERATE, name=RELEASE, namespace=NAMESPACE, is_upgrade=True, is_install=False)
     assert yaml.safe_load(files["firstword/templates/keys.yaml"])["data"] == secret["data"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "more", "missing"),
+    [
+        ({"fileKey": "new.yaml"}, {}, r'no "new\.yaml", but api-key, keys\.yaml'),
+        ({"plainKey": "plain"}, {}, r'no "plain", but api-key, keys\.yaml'),
+        # Nobody reads it, so it need not be there.
+        ({"plainKey": "plain"}, {"check": {"enabled": False}}, None),
+    ],
+)
+def test_an_upgrade_does_not_give_the_pods_a_secret_without_their_keys(keys: Json, more: Json, missing: str | None) -> None:
+    """The pods would wait for the new name for ever; and what is under the old one is only guessed at."""
+    (secret,) = render(GENERATE).of("Secret")
+    values = merged(GENERATE, {"keys": keys, **more})
+    with api_server(secret) as url, Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster:
+        if missing is None:
+            files = cluster.render(CHART, values, name=RELEASE, namespace=NAMESPACE, is_upgrade=True, is_install=False)
+            assert yaml.safe_load(files["firstword/templates/keys.yaml"])["data"] == secret["data"]
+            return
+        with pytest.raises(HelmRenderError, match=missing) as refused:
+            cluster.render(CHART, values, name=RELEASE, namespace=NAMESPACE, is_upgrade=True, is_install=False)
+    assert "by hand" in str(refused.value)
+    assert not any(value in str(refused.value) for value in secret["data"].values())
 
 
 def test_an_upgrade_after_the_secret_is_gone_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from service.preflight.pool_values import Pool
 from tests.chart.pools import config_of, each_pool, server
-from tests.chart.rendering import MINIMAL, Json, Rendered, merged, render, scenario
+from tests.chart.rendering import MINIMAL, NAMESPACE, Json, Rendered, merged, render, scenario
 
 
 def budget_s(probe: Json) -> int:
@@ -73,9 +73,7 @@ def test_a_rollout_needs_no_gpu_but_the_spare_one(has_spare: bool, surge: int, u
 
 @each_pool
 def test_one_pod_at_a_time_may_be_evicted_and_a_sick_one_always(name: str, pool: Pool) -> None:
-    (budget,) = (
-        each for each in scenario(name).of("PodDisruptionBudget") if each["metadata"]["labels"]["firstword.io/pool"] == pool.name
-    )
+    budget = scenario(name).one("PodDisruptionBudget", scenario(name).server(pool.name).owner["metadata"]["name"])
     assert budget["spec"]["maxUnavailable"] == 1
     assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
@@ -105,15 +103,29 @@ def test_the_notes_say_what_wait_needs(values: Json, install_s: int, upgrade_s: 
 
 
 @pytest.mark.parametrize(
-    ("values", "is_outage"),
+    ("values", "minutes"),
     [
-        ({}, True),
-        ({"replicas": 2}, False),
-        ({"rollout": {"spareGpus": True}}, False),
-        ({"autoscaling": {"enabled": True, "turnsPerSecond": 5, "minReplicas": 1}}, True),
-        ({"autoscaling": {"enabled": True, "turnsPerSecond": 5, "minReplicas": 2}}, False),
+        # 70 s for the old pod to end, 1800 to start; 600 to download.
+        ({}, 32),
+        ({"model": {"name": "a/b"}}, 42),
+        ({"model": {"name": "a/b"}, "lifecycle": {"startupSeconds": 530, "downloadSeconds": 1}}, 11),
+        ({"replicas": 2}, None),
+        ({"rollout": {"spareGpus": True}}, None),
+        ({"autoscaling": {"enabled": True, "turnsPerSecond": 5, "minReplicas": 1}}, 32),
+        ({"autoscaling": {"enabled": True, "turnsPerSecond": 5, "minReplicas": 2}}, None),
     ],
 )
-def test_the_notes_say_where_a_rollout_is_an_outage(values: Json, is_outage: bool) -> None:
+def test_the_notes_say_where_a_rollout_is_an_outage(values: Json, minutes: int | None) -> None:
+    """The minutes are preflight's: tests/preflight/test_pool.py."""
     whole = merged(MINIMAL, {"prometheus": {"url": "http://prometheus:9090"}, "poolDefaults": values})
-    assert bool(re.search(r"each rollout is an outage of about \d+ min", render(whole).notes)) is is_outage
+    told = re.findall(r"each rollout is an outage of up to about (\d+) min", render(whole).notes)
+    assert told == ([] if minutes is None else [str(minutes)])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "command"), [(1, "rollout status deployment/{}"), (2, "wait --for=condition=Available leaderworkerset/{}")]
+)
+def test_the_notes_have_a_command_that_waits_where_helm_does_not(nodes: int, command: str) -> None:
+    """Helm 3 calls a Deployment ready that lacks as many pods as it may: with one replica, all."""
+    notes = minimal(nodes=nodes, replicas=2).notes
+    assert f"kubectl -n {NAMESPACE} {command.format('voice-firstword-default')} --timeout={2 * 2470}s" in notes

@@ -183,6 +183,36 @@ def test_what_is_on_the_hub_is_fetched_first_and_nothing_afterwards(name: str, p
                     assert any(pool.model.revision in argument for argument in first[0]["args"])
 
 
+@each_pool
+def test_fetching_asks_for_what_serving_does_but_for_gpus(name: str, pool: Pool) -> None:
+    """It goes before, so the pod needs no more for it; and a quota that wants limits of its own kind finds them in both."""
+    for pod in engines(scenario(name).pods):
+        fetch = [each["resources"] for each in pod.spec.get("initContainers", ())]
+        serving = server(pod)["resources"]
+        without = {side: {key: of for key, of in serving[side].items() if "/" not in key} for side in serving}
+        assert fetch in ([], [without]), pod.name
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({"cache": {"size": "30Gi"}}, "30Gi"),
+        ({"cache": {"type": "perReplica"}}, None),
+        ({"cache": {"type": "claim"}}, None),
+        ({"resources": {"requests": {"ephemeral-storage": "9Gi"}}}, "9Gi"),
+        # Kubernetes then asks for as much, and refuses a request above it.
+        ({"resources": {"limits": {"ephemeral-storage": "9Gi"}}}, None),
+    ],
+)
+def test_a_cache_on_the_nodes_disk_is_asked_for(given: Json, asked: str | None) -> None:
+    """Else the scheduler would choose a node whose disk is full, and the kubelet evict the pod while it downloads."""
+    pod = render(merged(MINIMAL, {"poolDefaults": {"model": {"name": "a/b"}, **given}})).server("default")
+    for container in pod.containers:
+        assert container["resources"]["requests"].get("ephemeral-storage") == asked
+        said = given.get("resources", {}).get("limits", {})
+        assert container["resources"]["limits"].get("ephemeral-storage") == said.get("ephemeral-storage")
+
+
 def test_compile_caches_fit_one_gpu_and_one_image() -> None:
     def folder(**pool_defaults: Json) -> str:
         pod = render(merged(MINIMAL, {"poolDefaults": pool_defaults})).server("default")

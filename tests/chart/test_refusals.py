@@ -1,11 +1,14 @@
 """Values that cannot work are refused before anything is installed, in words that say what to change."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from helm_python import HelmRenderError, HelmValuesError
 
+from loadtest.calls.scenarios import SCENARIOS
+from service.preflight.values import LoadTest
+from tests.chart.pools import server
 from tests.chart.rendering import MINIMAL, Json, merged, render
 
 TWO: Json = {"pools": [{"name": "large"}, {"name": "small"}]}
@@ -24,6 +27,14 @@ def pool(**said: Any) -> Json:
 def split(*shares: tuple[str, int], hostname: str = "t.example.com", name: str = "trial") -> Json:
     listed = [{"pool": pool, "weight": weight} for pool, weight in shares]
     return merged(HOSTNAMES, merged(GATEWAY, {"gateway": {"splits": [{"name": name, "hostname": hostname, "shares": listed}]}}))
+
+
+def env(*names: str) -> Json:
+    return {"poolDefaults": {"env": [{"name": name, "value": "1"} for name in names]}}
+
+
+def adapter(name: str) -> Json:
+    return {"name": name, "path": "/cache/a"}
 
 
 CANNOT_WORK: dict[str, tuple[Json, str]] = {
@@ -78,6 +89,48 @@ CANNOT_WORK: dict[str, tuple[Json, str]] = {
         merged(split(("large", 1)), {"gateway": {"enabled": False}}), r"gateway\.enabled to true",
     ),
     "a picker that nobody asks": ({"inferencePool": {"enabled": True}}, r"inferencePool\.enabled.*gateway\.enabled"),
+    "a release named by a number": ({"name": "123"}, r"release's name.*\"123\".*letter"),
+    "a release named like a domain": ({"name": "my.release"}, "release's name.*my.release"),
+    "a release's name that is too long for the load test": (
+        {"loadTest": {"enabled": True}, "name": "r" * 32}, r"loadTest\.enabled.*64 characters",
+    ),
+    "one key of the Secret for two": ({"keys": {"fileKey": "a", "plainKey": "a"}}, "fileKey and plainKey"),
+    "a setting as a variable": (env("FIRSTWORD_TTFT_BUDGET_S"), r"FIRSTWORD_TTFT_BUDGET_S.*`settings`.*ttft_budget_s"),
+    "a variable for working offline": (env("HF_HUB_OFFLINE"), r"HF_HUB_OFFLINE.*cache\.offline"),
+    "the hub's token as a variable": (env("HF_TOKEN"), r"HF_TOKEN.*cache\.tokenSecret"),
+    "a variable for the home folder": (env("HOME"), "HOME: it is on the cache volume"),
+    "a variable for a cache": (env("VLLM_CACHE_ROOT"), "VLLM_CACHE_ROOT: it is on the cache volume"),
+    "a variable for statistics": (env("VLLM_NO_USAGE_STATS"), "VLLM_NO_USAGE_STATS.*leave it out"),
+    "a node's address as a variable": (merged(env("VLLM_HOST_IP"), pool(nodes=2)), "VLLM_HOST_IP.*leave it out"),
+    "a variable twice": (env("NCCL_DEBUG", "NCCL_DEBUG"), "two are named NCCL_DEBUG"),
+    "a label by which the Service finds pods": (pool(podLabels={"firstword.io/pool": "x"}), r"podLabels: firstword\.io/pool"),
+    "a label of Kubernetes's usual ones": (pool(podLabels={"app.kubernetes.io/component": "x"}), "podLabels: app.kubernetes.io/"),
+    "the checksum as an annotation": (pool(podAnnotations={"firstword.io/config": "x"}), r"podAnnotations: firstword\.io/config"),
+    "a hook as an annotation": (pool(podAnnotations={"helm.sh/hook": "test"}), r"podAnnotations: helm\.sh/hook"),
+    "the container for logs": (
+        pool(podAnnotations={"kubectl.kubernetes.io/default-container": "x"}), "podAnnotations: kubectl.*default-container",
+    ),
+    "a label of the alerts that is ours": (
+        {"monitoring": {"rules": {"labels": {"app.kubernetes.io/name": "x"}}}}, r"monitoring\.rules\.labels: app\.kubernetes",
+    ),
+    "an adapter named like the served model": (
+        pool(model={"name": "a/b", "servedName": "agent"}, adapters=[adapter("agent")]), '"agent" has a name of the model.*name',
+    ),
+    "an adapter named like the model": (pool(model={"name": "gpt2"}, adapters=[adapter("gpt2")]), '"gpt2" has a name'),
+    "an adapter named like the model's folder": (
+        pool(model={"name": "/cache/models/qwen"}, adapters=[adapter("qwen")]), '"qwen" has a name of the model',
+    ),
+    "an adapter named like the embedded model": (pool(adapters=[adapter("SmolLM2-135M-Instruct")]), "has a name of the model"),
+    "an adapter named like an alias": (pool(model={"aliases": ["x"]}, adapters=[adapter("x")]), '"x" has a name of the model'),
+    "a canary by tag over a digest for all": (
+        {"poolDefaults": {"image": {"digest": DIGEST}}} | pool(image={"tag": "0.2.0"}), r"image\.tag is 0\.2\.0,.*digest: \"\"",
+    ),
+    "more memory asked for than allowed": (pool(resources={"requests": {"memory": "32Gi"}}), r"memory is 32Gi.*limit 24Gi"),
+    "more memory asked for, in another unit": (
+        pool(resources={"requests": {"memory": "3000Mi"}, "limits": {"memory": "2.5Gi"}}), r"memory is 3000Mi.*limit 2\.5Gi",
+    ),
+    "more shared memory than memory": (pool(shmGiB=25), r"/dev/shm may take 25Gi.*limits\.memory \(24Gi\).*shmGiB"),
+    "the usual memory for eight GPUs": (pool(gpu={"count": 8}), r"/dev/shm may take 17Gi.*raise the limit"),
     "a load test of no pool": ({"loadTest": {"enabled": True, "pool": "x"}}, r'loadTest\.pool.*no pool "x".*default'),
 }  # fmt: skip
 
@@ -108,6 +161,24 @@ NOT_OF_THIS_KIND: dict[str, tuple[Json, str]] = {
     "a number as text": (pool(gpu={"count": "1"}), "gpu/count': got string, want integer"),
     "an unknown kind of cache": (pool(cache={"type": "hostPath"}), "cache/type': value must be one of"),
     "a size without a unit": (pool(cache={"size": "200"}), "cache/size'"),
+    "a size in the kernel's unit": (pool(cache={"size": "5K"}), "cache/size'"),
+    "a size with two points": (pool(cache={"size": "1..2Gi"}), "cache/size'"),
+    "a size of nothing": (pool(cache={"size": "0Gi"}), "cache/size'"),
+    "an environment variable without a name": (pool(env=[{"foo": 1}]), "env/0': missing property 'name'"),
+    "an environment variable's number": (pool(env=[{"name": "A", "value": 1}]), "env/0/value': got number, want string"),
+    "a URL as the hostname": (pool(hostname="https://Voice_Example.com/v1"), "hostname'"),
+    "capitals in the hostname": (pool(hostname="Voice.example.com"), "hostname'"),
+    "a hostname for all": (pool(hostname="*.example.com"), "hostname'"),
+    "an address as the hostname": (pool(hostname="10.0.0.1"), "hostname'"),
+    "a URL as a split's hostname": (split(("large", 1), hostname="https://t.example.com"), "splits/0/hostname'"),
+    "an object inside of a name": (pool(runtimeClassName="nvidia\n  hostNetwork: true"), "runtimeClassName'"),
+    "a model that looks like an option": (pool(model={"name": "--all"}), "model/name'"),
+    "a Secret's key with a slash": ({"keys": {"plainKey": "a/b"}}, "keys/plainKey'"),
+    "a GPU without a domain": (pool(gpu={"resource": "gpu"}), "gpu/resource'"),
+    "an image with its tag": (pool(image={"repository": "a/b:1@x"}), "image/repository'"),
+    "a label with a space": (pool(podLabels={"team": "a b"}), "podLabels/team'"),
+    "a scenario that is none": ({"loadTest": {"scenario": "rampp"}}, "loadTest/scenario': value must be one of"),
+    "a scenario of two tenants": ({"loadTest": {"scenario": "noisy-tenant"}}, "loadTest/scenario': value must be one of"),
     "an environment variable as text": (pool(env=["A=b"]), "env/0': got string, want object"),
     "less than an engine needs to stop": (pool(lifecycle={"stopSeconds": 1}), "stopSeconds': minimum"),
 }  # fmt: skip
@@ -138,6 +209,16 @@ def test_values_of_another_kind_are_refused(values: Json, words: str) -> None:
         pool(cache={"offline": True}),
         pool(cache={"type": "existing", "existingClaim": "models", "offline": True}, model={"name": "a/b"}),
         pool(image={"digest": DIGEST}),
+        {"poolDefaults": {"image": {"digest": DIGEST}}} | pool(image={"tag": "0.2.0-gpu", "digest": ""}),
+        {"poolDefaults": {"image": {"tag": "0.1.0-gpu", "digest": DIGEST}}},
+        pool(image={"repository": "localhost:5000/team/first_word", "tag": "0.1.0"}),
+        pool(image={"repository": "123", "tag": "456"}),
+        pool(podLabels={"app.kubernetes.io.example.com/x": "y"}),
+        pool(model={"name": "gpt2", "servedName": "agent"}, adapters=[adapter("gpt2")]),
+        env("VLLM_HOST_IP", "NCCL_DEBUG"),
+        pool(gpu={"count": 8}, resources={"requests": {"memory": "96Gi"}, "limits": {"memory": "96Gi"}}),
+        pool(shmGiB=100, resources={"limits": {"memory": None}}),
+        pool(resources={"requests": {"memory": 8 * 2**30}, "limits": {"memory": "9000Mi"}}),
         {"securityContext": {"runAsUser": -1, "fsGroup": -1}},
         {"networkPolicy": {"enabled": False}},
         split(("large", 0), ("small", 1)),
@@ -148,3 +229,23 @@ def test_values_of_another_kind_are_refused(values: Json, words: str) -> None:
 )
 def test_values_that_work_are_not(values: Json) -> None:
     assert render(merged(MINIMAL, values)).objects
+
+
+@pytest.mark.parametrize(
+    ("pool_defaults", "of_the_pool", "limits"),
+    [
+        ({"resources": {"limits": None}}, {}, {}),
+        ({"resources": None}, {}, {}),
+        ({}, {"resources": {"limits": {"memory": None}}}, {}),
+        ({}, {"resources": {"limits": {"memory": None, "cpu": "8"}}}, {"cpu": "8"}),
+        ({"resources": {"limits": {"memory": None}}}, {}, {}),
+    ],
+)
+def test_null_takes_a_limit_away(pool_defaults: Json, of_the_pool: Json, limits: Json) -> None:
+    rendered = render(merged(MINIMAL, {"poolDefaults": pool_defaults} | pool(**of_the_pool)))
+    assert server(rendered.server("default"))["resources"]["limits"] == limits | {"nvidia.com/gpu": "1"}
+
+
+def test_the_load_test_offers_the_scenarios_of_one_tenant() -> None:
+    offered = get_args(LoadTest.model_fields["scenario"].annotation)
+    assert list(offered) == [name for name, scenario in SCENARIOS.items() if len(scenario.tenants) == 1]

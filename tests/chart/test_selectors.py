@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+import pytest
+
 from tests.chart.pools import each_scenario, pools_of
-from tests.chart.rendering import NAMESPACE, RELEASE, Json, Pod, Rendered, render, scenario, values_of
+from tests.chart.rendering import NAMESPACE, RELEASE, Json, Pod, Rendered, merged, render, scenario, values_of
 
 
 def is_selected(selector: Json, labels: Mapping[str, str]) -> bool:
@@ -43,10 +45,39 @@ def pool_services(rendered: Rendered) -> dict[str, Json]:
 @each_scenario
 def test_each_pool_has_its_own_service_and_budget(name: str) -> None:
     rendered = scenario(name)
-    services, budgets = pool_services(rendered), by_pool(rendered.of("PodDisruptionBudget"))
+    services = pool_services(rendered)
     for pool in pools_of(values_of(name)):
         assert found(rendered.pods, {"matchLabels": services[pool.name]["spec"]["selector"]}) == servers(rendered, pool.name)
-        assert found(rendered.pods, budgets[pool.name]["spec"]["selector"]) == servers(rendered, pool.name)
+        budget = rendered.one("PodDisruptionBudget", rendered.server(pool.name).owner["metadata"]["name"])
+        # An eviction of a further node ends the replica, too.
+        of_replicas = {pod.name for pod in rendered.pods if pod.owner is rendered.server(pool.name).owner}
+        assert len(of_replicas) == (1 if pool.nodes == 1 else 2)
+        assert found(rendered.pods, budget["spec"]["selector"]) == of_replicas
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_pickers_are_spread_and_leave_one_at_a_time(replicas: int) -> None:
+    rendered = render(merged(values_of("kitchen-sink"), {"inferencePool": {"replicas": replicas}}))
+    pickers = [pod for pod in rendered.pods if pod.role == "picker"]
+    for pod in pickers:
+        (spread,) = pod.spec["topologySpreadConstraints"]
+        assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+        assert found(rendered.pods, spread["labelSelector"]) == {pod.name}
+        # Of one there is none: it could never be evicted, or always.
+        name = pod.owner["metadata"]["name"]
+        budgets = [each for each in rendered.of("PodDisruptionBudget") if each["metadata"]["name"] == name]
+        assert len(budgets) == (1 if replicas > 1 else 0)
+        for budget in budgets:
+            assert budget["spec"]["maxUnavailable"] == 1
+            assert found(rendered.pods, budget["spec"]["selector"]) == {pod.name}
+    assert len(pickers) == 4
+
+
+def test_pickers_run_where_the_values_say() -> None:
+    said = values_of("kitchen-sink")["inferencePool"]
+    for pod in (pod for pod in scenario("kitchen-sink").pods if pod.role == "picker"):
+        for key in ("nodeSelector", "tolerations", "priorityClassName"):
+            assert pod.spec[key] == said[key]
 
 
 @each_scenario
@@ -191,6 +222,33 @@ def test_policies_let_through_what_the_pods_need() -> None:
     assert ways_in(rendered, leader, worker, 29500) and ways_in(rendered, worker, leader, 29500)
     assert not ways_in(rendered, worker, rendered.server("small"), 29500)
     assert ways_in(rendered, load[0], load[1], 5557)
+
+
+def ports_out(rendered: Rendered, pod: Pod, to: Json | None = None) -> set[tuple[str, int]]:
+    """Ports that policies let a pod open connections to: anywhere, or to a peer that a rule names."""
+    policies = [each["spec"] for each in rendered.of("NetworkPolicy") if is_selected(each["spec"]["podSelector"], pod.labels)]
+    rules = [rule for policy in policies for rule in policy.get("egress", ())]
+    fitting = [rule for rule in rules if rule.get("to") == ([to] if to else None)]
+    return {(each["protocol"], each["port"]) for rule in fitting for each in rule.get("ports", ())}
+
+
+@each_scenario
+def test_every_pod_asks_for_names_and_the_picker_for_the_api(name: str) -> None:
+    """A policy is applied behind the Service, where OpenShift's DNS is on 5353."""
+    for pod in scenario(name).pods:
+        out = ports_out(scenario(name), pod)
+        assert out >= {(protocol, port) for protocol in ("UDP", "TCP") for port in (53, 5353)}, pod.name
+        assert ((("TCP", 443) in out) and (("TCP", 6443) in out)) or pod.role != "picker"
+
+
+def test_what_the_values_let_out_is_let_out_of_every_pod() -> None:
+    rendered = scenario("kitchen-sink")
+    (rule,) = values_of("kitchen-sink")["networkPolicy"]["egress"]
+    assert {pod.labels["app.kubernetes.io/component"] for pod in rendered.pods} == {
+        "server", "worker", "picker", "check", "load-test"
+    }  # fmt: skip
+    for pod in rendered.pods:
+        assert ports_out(rendered, pod, rule["to"][0]) == {("TCP", 4317)}, pod.name
 
 
 @each_scenario

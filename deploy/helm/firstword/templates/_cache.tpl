@@ -4,39 +4,39 @@
 {{- if eq .cache.type "claim" }}
   persistentVolumeClaim: { claimName: {{ .fullname }} }
 {{- else if eq .cache.type "existing" }}
-  persistentVolumeClaim: { claimName: {{ .cache.existingClaim }} }
+  persistentVolumeClaim: { claimName: {{ .cache.existingClaim | quote }} }
 {{- else if eq .cache.type "perReplica" }}
   ephemeral:
     volumeClaimTemplate:
       spec:
         {{- include "firstword.claimSpec" (dict "cache" .cache "accessMode" "ReadWriteOnce") | nindent 8 }}
 {{- else }}
-  emptyDir: { sizeLimit: {{ .cache.size }} }
+  emptyDir: { sizeLimit: {{ .cache.size | quote }} }
 {{- end }}
 {{- end -}}
 
 {{- define "firstword.claimSpec" -}}
 accessModes: [{{ .accessMode }}]
 {{- with .cache.storageClass }}
-storageClassName: {{ . }}
+storageClassName: {{ . | quote }}
 {{- end }}
 resources:
-  requests: { storage: {{ .cache.size }} }
+  requests: { storage: {{ .cache.size | quote }} }
 {{- end -}}
 
 {{/* docs/image.md has the reasons. Everything that writes, writes to /cache or /tmp. */}}
 {{- define "firstword.cacheEnv" -}}
 {{- $compiled := printf "/cache/compile/%s" .cacheKey -}}
-- { name: HOME, value: {{ $compiled }}/home }
+- { name: HOME, value: {{ printf "%s/home" $compiled | quote }} }
 # For the user that has no name.
 - { name: USER, value: firstword }
 - { name: LOGNAME, value: firstword }
 - { name: HF_HOME, value: /cache/hf }
-- { name: VLLM_CACHE_ROOT, value: {{ $compiled }}/vllm }
-- { name: TORCHINDUCTOR_CACHE_DIR, value: {{ $compiled }}/inductor }
-- { name: TRITON_CACHE_DIR, value: {{ $compiled }}/triton }
-- { name: FLASHINFER_WORKSPACE_BASE, value: {{ $compiled }}/flashinfer }
-- { name: CUDA_CACHE_PATH, value: {{ $compiled }}/cuda }
+- { name: VLLM_CACHE_ROOT, value: {{ printf "%s/vllm" $compiled | quote }} }
+- { name: TORCHINDUCTOR_CACHE_DIR, value: {{ printf "%s/inductor" $compiled | quote }} }
+- { name: TRITON_CACHE_DIR, value: {{ printf "%s/triton" $compiled | quote }} }
+- { name: FLASHINFER_WORKSPACE_BASE, value: {{ printf "%s/flashinfer" $compiled | quote }} }
+- { name: CUDA_CACHE_PATH, value: {{ printf "%s/cuda" $compiled | quote }} }
 - { name: VLLM_NO_USAGE_STATS, value: "1" }
 - { name: HF_HUB_DISABLE_TELEMETRY, value: "1" }
 {{- end -}}
@@ -49,16 +49,16 @@ resources:
 {{- define "firstword.fetchArgs" -}}
 - fetch
 {{- if .isHub }}
-- {{ .model.name }}
+- {{ .model.name | quote }}
 {{- with .model.revision }}
-- --revision={{ . }}
+- {{ printf "--revision=%s" . | quote }}
 {{- end }}
 {{- else }}
-- {{ .model.name }}
+- {{ .model.name | quote }}
 {{- end }}
 {{- range .adapters }}
 {{- if .repo }}
-- --adapter={{ .name }}={{ .repo }}{{ with .revision }}@{{ . }}{{ end }}
+- {{ printf "--adapter=%s=%s%s" .name .repo (ternary (printf "@%s" .revision) "" (not (empty .revision))) | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

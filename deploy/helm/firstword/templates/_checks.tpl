@@ -3,6 +3,7 @@ What the schema cannot say. Each message names the value and what to change; the
 Called once, where something is always rendered: serviceaccount.yaml.
 */}}
 {{- define "firstword.checks" -}}
+{{- include "firstword.releaseChecks" . -}}
 {{- include "firstword.keyChecks" . -}}
 {{- $names := list -}}
 {{- range $pool := fromJsonArray (include "firstword.pools" .) -}}
@@ -13,6 +14,9 @@ Called once, where something is always rendered: serviceaccount.yaml.
   {{- $at := printf "pools, %q" $pool.name -}}
   {{- include "firstword.poolChecks" (dict "at" $at "pool" $pool) -}}
   {{- include "firstword.cacheChecks" (dict "at" $at "pool" $pool) -}}
+  {{- include "firstword.labelChecks" (dict "at" $at "pool" $pool) -}}
+  {{- include "firstword.envChecks" (dict "at" $at "pool" $pool) -}}
+  {{- include "firstword.memoryChecks" (dict "at" $at "pool" $pool) -}}
 {{- end -}}
 {{- if eq (int .Values.securityContext.runAsUser) 0 -}}
   {{- fail "securityContext.runAsUser: 0 is root; take any other, or -1 for whom the cluster chooses." -}}
@@ -29,6 +33,9 @@ Called once, where something is always rendered: serviceaccount.yaml.
   {{- fail "keys: nobody could call. Set keys.existingSecret to a Secret with a key file (`firstword keys add` makes one), or keys.generate to true for a random key, or keys.externalSecret." -}}
 {{- else if gt (len $ways) 1 -}}
   {{- fail (printf "keys: %s are set; choose one." (join " and " $ways)) -}}
+{{- end -}}
+{{- if eq .Values.keys.fileKey .Values.keys.plainKey -}}
+  {{- fail (printf "keys: fileKey and plainKey are both %q; the Secret has the key file and the plain key under two names." .Values.keys.fileKey) -}}
 {{- end -}}
 {{- with .Values.keys.externalSecret -}}
   {{- if and .enabled (not (and .storeName .remoteKey)) -}}
@@ -52,9 +59,13 @@ Called once, where something is always rendered: serviceaccount.yaml.
   {{- fail (printf "%s: objects of the chart's own have such names; choose one that does not begin with dashboard- or loadtest-." .at) -}}
 {{- end -}}
 {{- $adapters := list -}}
+{{- $models := prepend $pool.model.aliases (include "firstword.modelId" $pool) -}}
 {{- range $adapter := $pool.adapters -}}
   {{- if eq (empty $adapter.repo) (empty $adapter.path) -}}
     {{- fail (printf "%s: adapter %q needs either repo or path." $.at $adapter.name) -}}
+  {{- end -}}
+  {{- if has $adapter.name $models -}}
+    {{- fail (printf "%s: adapter %q has a name of the model itself (%s), and callers choose by name: rename it." $.at $adapter.name (join ", " $models)) -}}
   {{- end -}}
   {{- if has $adapter.name $adapters -}}
     {{- fail (printf "%s: two adapters are named %q." $.at $adapter.name) -}}

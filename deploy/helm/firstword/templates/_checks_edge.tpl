@@ -101,8 +101,10 @@
   {{- if and $test.pool (not (has $test.pool $pools)) -}}
     {{- fail (printf "loadTest.pool: there is no pool %q; there is %s." $test.pool (join ", " $pools)) -}}
   {{- end -}}
-  {{- if eq $test.scenario "noisy-tenant" -}}
-    {{- fail "loadTest.scenario: noisy-tenant needs a second tenant's key, which the Job has not; run it from a machine of yours (docs/loadtest.md), or choose another scenario." -}}
+  {{- /* With a number for each upgrade to come. */ -}}
+  {{- $longest := printf "%s-loadtest-9999-workers" (include "firstword.fullname" .) -}}
+  {{- if gt (len $longest) 63 -}}
+    {{- fail (printf "loadTest.enabled: its Jobs would be named like %s, %d characters long, and 63 is the most: install the release under a shorter name, or set loadTest.enabled to false." $longest (len $longest)) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/*
 What the service reads as FIRSTWORD_CONFIG: the settings of docs/settings.md. {root, pool, forChecksum}; for the checksum without the
-adapters that come and go without a restart.
+adapters that come and go without a restart, but with the places that the engine is made with for them.
 */}}
 {{- define "firstword.config" -}}
 {{- $pool := .pool -}}
@@ -39,5 +39,9 @@ adapters that come and go without a restart.
 {{- end -}}
 {{- $config = mustMergeOverwrite $config (deepCopy $pool.settings) -}}
 {{- $_ := set $config "engine_args" (mustMergeOverwrite $engineArgs (deepCopy $pool.engineArgs)) -}}
+{{- if and .forChecksum $pool.adapters (not (hasKey $config "max_adapters")) -}}
+  {{- /* As Settings.adapter_places: the first adapter needs pods that have places, and so does the ninth. */ -}}
+  {{- $_ := set $config "max_adapters" (max 8 (len $pool.adapters)) -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}

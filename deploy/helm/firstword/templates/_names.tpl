@@ -16,24 +16,24 @@ A template that works on a pool takes a dict: {root: $, pool: <of firstword.pool
 {{/* Of everything: what belongs to no pool has just these. */}}
 {{- define "firstword.labels" -}}
 app.kubernetes.io/name: firstword
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{/* Which pods are a pool's: never changes between versions. */}}
 {{- define "firstword.selectorLabels" -}}
 app.kubernetes.io/name: firstword
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: server
-firstword.io/pool: {{ .pool.name }}
+firstword.io/pool: {{ .pool.name | quote }}
 {{- end -}}
 
 {{- define "firstword.poolLabels" -}}
 {{ include "firstword.labels" .root }}
 app.kubernetes.io/component: server
-firstword.io/pool: {{ .pool.name }}
+firstword.io/pool: {{ .pool.name | quote }}
 {{- end -}}
 
 {{/* {root, image, kind: gpu | cpu | tools} -> what to pull. */}}

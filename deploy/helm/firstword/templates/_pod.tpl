@@ -13,7 +13,7 @@ metadata:
   annotations:
     kubectl.kubernetes.io/default-container: firstword
     # Without the adapters that come and go while serving, and without the keys: neither needs a restart.
-    firstword.io/config: {{ include "firstword.config" (dict "root" .root "pool" $pool "forChecksum" true) | sha256sum }}
+    firstword.io/config: {{ include "firstword.config" (dict "root" .root "pool" $pool "forChecksum" true) | sha256sum | quote }}
     {{- with $pool.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -28,10 +28,10 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $pool.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with $pool.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- include "firstword.placement" . | nindent 2 }}
   securityContext:
@@ -47,14 +47,14 @@ spec:
         {{- with $pool.cache.tokenSecret }}
         - name: HF_TOKEN
           valueFrom:
-            secretKeyRef: { name: {{ . }}, key: {{ $pool.cache.tokenKey }} }
+            secretKeyRef: { name: {{ . | quote }}, key: {{ $pool.cache.tokenKey | quote }} }
         {{- end }}
         {{- with $pool.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+      # As the server's, but for GPUs: it goes before, so the pod asks for nothing more, and a quota finds the same limits.
       resources:
-        requests: { cpu: "1", memory: 2Gi }
-        limits: { memory: 4Gi }
+        {{- include "firstword.resourcesWithoutGpus" $pool | nindent 8 }}
       volumeMounts:
         - { name: cache, mountPath: /cache }
         - { name: tmp, mountPath: /tmp }
@@ -97,8 +97,8 @@ spec:
     {{- if $isServer }}
     - name: keys
       secret:
-        secretName: {{ include "firstword.keysSecret" .root }}
-        items: [{ key: {{ .root.Values.keys.fileKey }}, path: keys.yaml }]
+        secretName: {{ include "firstword.keysSecret" .root | quote }}
+        items: [{ key: {{ .root.Values.keys.fileKey | quote }}, path: keys.yaml }]
         defaultMode: 0440
     {{- end }}
     {{- include "firstword.cacheVolume" $pool | nindent 4 }}
@@ -113,9 +113,9 @@ spec:
 {{ include "firstword.selectorLabels" . }}
 {{- else -}}
 app.kubernetes.io/name: firstword
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: worker
-firstword.io/pool: {{ .pool.name }}
+firstword.io/pool: {{ .pool.name | quote }}
 {{- end }}
 {{- with .pool.podLabels }}
 {{ toYaml . }}
@@ -124,7 +124,7 @@ firstword.io/pool: {{ .pool.name }}
 
 {{/* Of a pool's containers. */}}
 {{- define "firstword.containerBasics" -}}
-image: {{ .imageRef }}
+image: {{ .imageRef | quote }}
 imagePullPolicy: {{ .image.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
@@ -150,8 +150,18 @@ fsGroupChangePolicy: OnRootMismatch
 seccompProfile: { type: RuntimeDefault }
 {{- end -}}
 
-{{- define "firstword.resources" -}}
+{{- define "firstword.resourcesWithoutGpus" -}}
 {{- $resources := deepCopy .resources -}}
+{{- $isSaid := or (hasKey $resources.requests "ephemeral-storage") (hasKey $resources.limits "ephemeral-storage") -}}
+{{- if and (eq .cache.type "emptyDir") (not $isSaid) -}}
+  {{- /* An emptyDir reserves nothing by itself: the scheduler shall look for a node that has the disk. */ -}}
+  {{- $_ := set $resources.requests "ephemeral-storage" .cache.size -}}
+{{- end -}}
+{{ toYaml $resources }}
+{{- end -}}
+
+{{- define "firstword.resources" -}}
+{{- $resources := fromYaml (include "firstword.resourcesWithoutGpus" .) -}}
 {{- if .gpu.enabled -}}
   {{- range list "requests" "limits" -}}
     {{- $_ := set $resources . (set (index $resources .) $.gpu.resource (toString (int $.gpu.count))) -}}

@@ -15,6 +15,7 @@ The pools, each over `poolDefaults`, with what is derived from them: JSON, to be
 {{- range $given := .Values.pools -}}
   {{- $pool := mustMergeOverwrite (deepCopy $.Values.poolDefaults) $given -}}
   {{- $_ := set $pool "fullname" (printf "%s-%s" (include "firstword.fullname" $) $pool.name) -}}
+  {{- $_ := set $pool "resources" (fromJson (include "firstword.withoutNulls" $pool.resources)) -}}
   {{- $kind := ternary "gpu" "cpu" $pool.gpu.enabled -}}
   {{- $_ := set $pool "imageRef" (include "firstword.image" (dict "root" $ "image" $pool.image "kind" $kind)) -}}
   {{- $isHub := not (or (eq $pool.model.name "embedded") (hasPrefix "/" $pool.model.name)) -}}
@@ -37,4 +38,18 @@ The pools, each over `poolDefaults`, with what is derived from them: JSON, to be
   {{- $pools = append $pools $pool -}}
 {{- end -}}
 {{ toJson $pools }}
+{{- end -}}
+
+{{/* Resources: null takes a default away, be it all limits or one of them. */}}
+{{- define "firstword.withoutNulls" -}}
+{{- $resources := . | default dict -}}
+{{- $result := dict -}}
+{{- range $kind := list "requests" "limits" -}}
+  {{- $said := dict -}}
+  {{- range $name, $value := get $resources $kind | default dict -}}
+    {{- if not (kindIs "invalid" $value) -}}{{- $_ := set $said $name $value -}}{{- end -}}
+  {{- end -}}
+  {{- $_ := set $result $kind $said -}}
+{{- end -}}
+{{ toJson $result }}
 {{- end -}}

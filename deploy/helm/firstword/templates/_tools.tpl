@@ -22,7 +22,7 @@ securityContext:
 {{- end -}}
 
 {{- define "firstword.toolsContainer" -}}
-image: {{ include "firstword.image" (dict "root" . "image" .Values.tools.image "kind" "tools") }}
+image: {{ include "firstword.image" (dict "root" . "image" .Values.tools.image "kind" "tools") | quote }}
 imagePullPolicy: {{ .Values.tools.image.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
@@ -35,5 +35,38 @@ resources:
 - { name: HOME, value: /tmp }
 - name: FIRSTWORD_API_KEY
   valueFrom:
-    secretKeyRef: { name: {{ include "firstword.keysSecret" . }}, key: {{ .Values.keys.plainKey }} }
+    secretKeyRef: { name: {{ include "firstword.keysSecret" . | quote }}, key: {{ .Values.keys.plainKey | quote }} }
+{{- end -}}
+
+{{/*
+An init container that ends once a pod of the pool is ready: {root, pool, seconds: the most}. Three answers in a row, for the pod that an
+upgrade is about to end may give one.
+*/}}
+{{- define "firstword.waitForPool" -}}
+- name: wait
+  {{- include "firstword.toolsContainer" .root | nindent 2 }}
+  command:
+    - python
+    - -uc
+    - |
+      import http.client, sys, time, urllib.request
+      url, seconds, pause = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+      began, ready, told = time.monotonic(), 0, None
+      while ready < 3:
+          passed = time.monotonic() - began
+          try:
+              with urllib.request.urlopen(url, timeout=5):
+                  ready += 1
+          except (OSError, http.client.HTTPException) as error:
+              ready, seen = 0, f"{url}: {error}"
+              if passed > seconds:
+                  sys.exit(f"given up after {passed:.0f} s: {seen}")
+              if told is None or passed - told >= 30:
+                  told = passed
+                  print(f"not ready after {passed:.0f} s of {seconds:.0f} s: {seen}")
+          time.sleep(pause)
+      print(f"ready: {url}")
+  args: [{{ printf "%s/readyz" .pool.service | quote }}, {{ .seconds | quote }}, "5"]
+  volumeMounts:
+    - { name: tmp, mountPath: /tmp }
 {{- end -}}
