@@ -116,11 +116,18 @@ def public_id(key: bytes) -> bytes:
 def read_key_file(path: Path) -> KeyFile:
     """Raises `StartError` when the file is missing or not a key file: the message says where, and quotes nothing of it."""
     try:
-        return KeyFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        content = path.read_bytes()
     except OSError as error:
         raise StartError(f"The key file {path} cannot be read: {error.strerror}.") from None
+    return parse_key_file(content, str(path))
+
+
+def parse_key_file(content: bytes, name: str) -> KeyFile:
+    """As `read_key_file`; `name` says in messages which file it is."""
+    try:
+        return KeyFile.model_validate(yaml.safe_load(content.decode()) or {})
     except Exception as error:  # A parser can fail in many ways, and whoever follows the file must outlive them all.
-        raise StartError(f"The key file {path} is not one{_explain(error)}; `firstword keys add` writes such a file.") from None
+        raise StartError(f"The key file {name} is not one{_explain(error)}; `firstword keys add` writes such a file.") from None
 
 
 def add_key(path: Path, tenant: str) -> str:

@@ -5,31 +5,9 @@ but in what Kubernetes and vLLM have the names for.
 import json
 from typing import Any
 
+from service.preflight.chart_settings import SET_BY_CHART
 from service.preflight.values import Values
 from service.settings import Settings
-
-# From other values, and so never from `settings`: templates/_config.tpl.
-SET_BY_CHART = frozenset(
-    {
-        "host",
-        "port",
-        "metrics_port",
-        "metrics_on_main_port",
-        "log_format",
-        "api_keys",
-        "api_keys_file",
-        "model",
-        "served_model_name",
-        "model_aliases",
-        "adapters",
-        "engine_args",
-        "lameduck_s",
-        "drain_timeout_s",
-        "nodes",
-        "node_rank",
-        "master_address",
-    }
-)
 
 
 def render() -> str:

@@ -2,6 +2,7 @@
 
 from service.preflight import (
     checks_apis,
+    checks_gateway,
     checks_memory,
     checks_metrics,
     checks_namespace,
@@ -10,11 +11,14 @@ from service.preflight import (
     checks_quota,
     checks_secrets,
     checks_storage,
+    checks_values,
 )
 from service.preflight.finding import ClusterCheck, PoolCheck
 
 CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
+    checks_values.chart,
     checks_namespace.version,
+    checks_nodes.objects,
     checks_nodes.device_plugin,
     checks_apis.apis,
     checks_namespace.exists,
@@ -27,7 +31,7 @@ CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
     checks_apis.store,
     checks_secrets.pull,
     checks_secrets.tls,
-    checks_apis.parents,
+    checks_gateway.parents,
     checks_apis.ingress_class,
     checks_metrics.scraped,
     checks_metrics.rules,
@@ -36,7 +40,7 @@ CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
     checks_metrics.autoscaler,
 )
 POOL_CHECKS: tuple[PoolCheck, ...] = (
-    checks_pool.values,
+    checks_values.values,
     checks_pool.hostname,
     checks_nodes.nodes,
     checks_nodes.capacity,

@@ -1,16 +1,13 @@
-"""What others must have installed for whatever is switched on: APIs, gateways, ingress classes, stores."""
+"""What others must have installed for whatever is switched on: APIs, ingress classes, stores."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from service.preflight.cluster import Json
-from service.preflight.finding import Found, cluster_check, doubtful, good, number, some, wrong
-from service.preflight.labels import selects
+from service.preflight.finding import Found, cluster_check, good, some, wrong
 from service.preflight.survey import Survey
 from service.preflight.values import Values
 
-_GATEWAYS = "gateway.networking.k8s.io"
+GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ def needs(survey: Survey) -> Iterator[Need]:
     operator = "the Prometheus Operator (chart kube-prometheus-stack)"
     if values.gateway.enabled:
         install = "the Gateway API (https://gateway-api.sigs.k8s.io) and a gateway that implements it"
-        yield Need("gateway.enabled", f"{_GATEWAYS}/v1", "httproutes", install)
+        yield Need("gateway.enabled", f"{GATEWAY_GROUP}/v1", "httproutes", install)
     if values.inference_pool.enabled:
         install = "the Gateway API Inference Extension, v1 (https://gateway-api-inference-extension.sigs.k8s.io)"
         yield Need("inferencePool.enabled", "inference.networking.k8s.io/v1", "inferencepools", install)
@@ -62,50 +59,6 @@ def apis(survey: Survey) -> Iterator[Found]:
         yield wrong(seen, f"{'Upgrade' if others else 'Install'} {need.install}, or switch it off.")
     if served:
         yield good(", ".join(served))
-
-
-@cluster_check("gateway.parents", "The gateways are there, and take our routes")
-def parents(survey: Survey) -> Iterator[Found]:
-    gateway = survey.values.gateway
-    if not gateway.enabled:
-        return
-    if not gateway.parent_refs:
-        yield wrong("gateway.parentRefs is empty", "Name the Gateway: `- {name: my-gateway, namespace: gateways}`.")
-    if survey.cluster.serves(f"{_GATEWAYS}/v1", "gateways"):
-        for ref in gateway.parent_refs:
-            if ref.get("kind", "Gateway") == "Gateway":
-                yield _parent(survey, ref)
-
-
-def _parent(survey: Survey, ref: Json) -> Found:
-    namespace, name = ref.get("namespace") or survey.plan.namespace, ref.get("name")
-    found = survey.cluster.get(f"/apis/{_GATEWAYS}/v1/namespaces/{namespace}/gateways/{name}")
-    if found is None:
-        return wrong(f"there is no Gateway {namespace}/{name}", "Create it, or correct gateway.parentRefs.")
-    listeners, section = found["spec"].get("listeners") or [], ref.get("sectionName")
-    fitting = [each for each in listeners if section is None or each["name"] == section]
-    if not fitting:
-        names = some([each["name"] for each in listeners])
-        return wrong(f"{namespace}/{name} has no listener {section}", f"Set sectionName to one that it has: {names}.")
-    if not any(_takes(survey, each, namespace) for each in fitting):
-        seen = f"no listener of {namespace}/{name} takes routes from the namespace {survey.plan.namespace}"
-        return wrong(seen, "Set its allowedRoutes.namespaces.from to All, or to a Selector that has our namespace's labels.")
-    conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions") or ()}
-    if conditions.get("Programmed") == "False":
-        return doubtful(f"{namespace}/{name} is not programmed", f"kubectl -n {namespace} describe gateway {name} says why.")
-    return good(f"{namespace}/{name}, {number(len(fitting), 'listener')}")
-
-
-def _takes(survey: Survey, listener: Json, namespace: str) -> bool:
-    allowed: dict[str, Any] = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
-    match allowed.get("from", "Same"):
-        case "All":
-            return True
-        case "Selector":
-            labels = {**survey.namespace_labels, "kubernetes.io/metadata.name": survey.plan.namespace}
-            return selects(allowed.get("selector"), labels)
-        case _:
-            return namespace == survey.plan.namespace
 
 
 @cluster_check("ingress.class", "The ingress class is there")

@@ -14,6 +14,16 @@ _NO_NODE = "no node matches"
 _OPERATOR = "Install the NVIDIA GPU operator, or the device plugin alone (https://docs.nvidia.com/datacenter/cloud-native/)."
 
 
+@cluster_check("cluster.objects", "Nodes and pods are as Kubernetes has them")
+def objects(survey: Survey) -> Iterator[Found]:
+    if odd := survey.odd_nodes:
+        seen = f"{number(len(odd), 'node')} set aside: {some(odd)}"
+        yield doubtful(seen, "kubectl get node NAME -o yaml: who writes its status? The others are judged without it.")
+    if odd := survey.usage.odd:
+        seen = f"{number(len(odd), 'pod')} cannot be read, and what they take is not counted: {some(odd)}"
+        yield doubtful(seen, "kubectl -n NAMESPACE get pod NAME -o yaml: compare its resources with Kubernetes's reference.")
+
+
 @cluster_check("cluster.device-plugin", "The device plugin offers GPUs")
 def device_plugin(survey: Survey) -> Iterator[Found]:
     for resource in sorted({pool.gpu.resource for pool in survey.plan.pools if pool.gpu.enabled}):
@@ -25,7 +35,7 @@ def device_plugin(survey: Survey) -> Iterator[Found]:
 
 
 def _not_offered(survey: Survey, resource: str) -> Found:
-    broken = [name_of(node) for node in survey.nodes if str(node["status"].get("capacity", {}).get(resource, 0)) != "0"]
+    broken = [name_of(node) for node in survey.nodes if str((node["status"].get("capacity") or {}).get(resource, 0)) != "0"]
     if broken:
         return wrong(f"{resource}: {some(broken)} has some, none of them healthy", "Look at the device plugin's log there.")
     seen = f"no node offers {resource}"
@@ -44,7 +54,7 @@ def nodes(survey: Survey, pool: Pool) -> Iterator[Found]:
     yield judge(pool, survey.sieves[pool.name])
 
 
-@pool_check("pool.capacity", "All pods find a place: GPUs, CPU, memory")
+@pool_check("pool.capacity", "All pods find a place: GPUs, CPU, memory, disk")
 def capacity(survey: Survey, pool: Pool) -> Iterator[Found]:
     if not (nodes := survey.usable(pool)):
         yield skipped(_NO_NODE)
@@ -59,9 +69,10 @@ def capacity(survey: Survey, pool: Pool) -> Iterator[Found]:
             else f"Choose nodes that have {pool.gpu.resource}: nodeSelector, gpu.product or gpu.resource.",
         )
     elif placement.placed < placement.wanted:
+        disk = "; for the disk, cache.size, or another cache.type" if "ephemeral-storage" in placement.lacking else ""
         yield wrong(
             f"{placement.placed} of {number(placement.wanted, 'pod')} find a place: {placement.lacking}",
-            "Add nodes, free some, or ask for less: replicas, gpu.count, resources.requests.",
+            f"Add nodes, free some, or ask for less: replicas, gpu.count, resources.requests{disk}.",
         )
     else:
         yield good(f"{number(placement.wanted, 'pod')}, {_free(survey, pool)}")

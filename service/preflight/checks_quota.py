@@ -1,13 +1,15 @@
-"""How much the namespace lets run: ResourceQuotas and LimitRanges. Pods of `helm test` and the load test are not counted."""
+"""How much the namespace lets run: ResourceQuotas and LimitRanges, for all that the chart makes pods of."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 
 from service.preflight.cluster import Json, quantity
-from service.preflight.demand import Resources, add, in_quota, least_replicas, limits_of_pod, requests_of_pod, told
+from service.preflight.demand import Resources, add, in_quota, limits_in, pods_of, told
 from service.preflight.finding import Found, cluster_check, doubtful, good, some, wrong
 from service.preflight.pool_values import Pool
+from service.preflight.pool_values import Resources as GivenResources
 from service.preflight.survey import Survey
+from service.preflight.workloads import Workload, workloads
 
 _ZERO = Decimal(0)
 
@@ -27,20 +29,34 @@ def quota(survey: Survey) -> Iterator[Found]:
         elif over:
             yield wrong(f"{name}: {'; '.join(over)}", "Raise the ResourceQuota, or ask for less: replicas, gpu.count, resources.")
         elif unlimited:
-            yield wrong(f"{name} refuses pods without such limits: {some(unlimited)}", "Set them in resources.limits.")
+            fix = "Set them: limits of the pool's resources, of tools.resources and of inferencePool.resources."
+            yield wrong(f"{name} refuses pods without such limits: {some(unlimited)}", fix)
         else:
             yield good(f"{name} has room")
 
 
 @cluster_check("namespace.limit-range", "LimitRanges let pods and volumes be so large")
 def limit_range(survey: Survey) -> Iterator[Found]:
+    containers, pods = _limits(survey, "Container"), _limits(survey, "Pod")
+    for each in workloads(survey.plan):
+        limits = _limits_of(survey, each.resources)
+        largest = {name: max(value, limits.get(name, value)) for name, value in {**limits, **each.requests}.items()}
+        if over := _above(largest, [*containers, *pods]):
+            yield wrong(f"{each.name}: {'; '.join(over)}", f"Raise the LimitRange, or lower {each.where}.")
+        elif over := _above_default(each, limits):
+            yield wrong(f"{each.name}: {'; '.join(over)}", f"Set limits in {each.where}: a LimitRange's are below the requests.")
     for pool in survey.plan.pools:
-        asked, limits = requests_of_pod(pool), limits_of_pod(pool)
-        largest = {name: max(value, limits.get(name, value)) for name, value in asked.items()}
-        if over := _above(largest, [*_limits(survey, "Container"), *_limits(survey, "Pod")]):
-            yield wrong(f"pool {pool.name}: {'; '.join(over)}", "Raise the LimitRange, or lower the pool's resources.")
         if over := _above(_claims(pool, 1, "storage"), _limits(survey, "PersistentVolumeClaim")):
             yield wrong(f"pool {pool.name}: {'; '.join(over)}", "Raise the LimitRange, or lower cache.size.")
+
+
+def _above_default(workload: Workload, limits: Resources) -> list[str]:
+    """No pod is made that asks for more than its limit."""
+    return [
+        f"{name} {told(name, value)}, and without a limit of its own it gets {told(name, limits[name])}"
+        for name, value in workload.requests.items()
+        if name not in workload.resources.limits and value > limits.get(name, value)
+    ]
 
 
 def _above(asked: Resources, limits: list[Json]) -> list[str]:
@@ -55,12 +71,20 @@ def _above(asked: Resources, limits: list[Json]) -> list[str]:
 def _new(survey: Survey) -> Resources:
     """What the installation adds. At an upgrade its pods are there already, and so are its volumes."""
     total: Resources = {}
-    for pool in survey.plan.pools:
-        pods = (least_replicas(pool) + (1 if pool.rollout.spare_gpus else 0)) * pool.nodes
-        total = add(total, in_quota(requests_of_pod(pool), limits_of_pod(pool)), pods)
-        if not survey.usage.own:
-            total = add(total, _claims(pool, {"claim": 1, "perReplica": pods}.get(pool.cache.type, 0), "requests.storage"))
+    for each in workloads(survey.plan):
+        total = add(total, in_quota(each.requests, _limits_of(survey, each.resources)), each.pods)
+    for pool in [] if survey.usage.own else survey.plan.pools:
+        claims = {"claim": 1, "perReplica": pods_of(pool)}.get(pool.cache.type, 0)
+        total = add(total, _claims(pool, claims, "requests.storage"))
     return add(total, survey.usage.own, -1)
+
+
+def _limits_of(survey: Survey, resources: GivenResources) -> Resources:
+    """A LimitRange gives those that are not set. Where it has none by default, its most is the default."""
+    given: Resources = {}
+    for limit in _limits(survey, "Container"):
+        given |= {name: quantity(value) for name, value in {**(limit.get("max") or {}), **(limit.get("default") or {})}.items()}
+    return {**given, **limits_in(resources)}
 
 
 def _claims(pool: Pool, count: int, name: str) -> Resources:
@@ -76,11 +100,13 @@ def _over(key: str, hard: str, used: str, new: Resources) -> str:
 
 
 def _unlimited(survey: Survey, hard: Json) -> list[str]:
-    """A quota of limits wants each container to have them. A LimitRange may give them by default."""
-    defaults = {name for limit in _limits(survey, "Container") for name in limit.get("default") or ()}
-    wanted = [name for name in ("cpu", "memory") if f"limits.{name}" in hard and name not in defaults]
-    pools = survey.plan.pools
-    return [f"{name} of pool {pool.name}" for pool in pools for name in wanted if name not in pool.resources.limits]
+    """A quota of limits wants each container to have them."""
+    return [
+        f"{name} of {each.name}"
+        for each in workloads(survey.plan)
+        for name in ("cpu", "memory")
+        if f"limits.{name}" in hard and name not in _limits_of(survey, each.resources)
+    ]
 
 
 def _limits(survey: Survey, kind: str) -> list[Json]:

@@ -3,10 +3,9 @@
 import base64
 from collections.abc import Iterator
 
-import yaml
-
 from service.auth import KeyIndex
-from service.key_file import KeyFile
+from service.errors import StartError
+from service.key_file import KeyFile, parse_key_file
 from service.preflight.cluster import Json
 from service.preflight.demand import downloads
 from service.preflight.finding import Found, cluster_check, doubtful, good, number, pool_check, some, wrong
@@ -42,11 +41,12 @@ def key_file(survey: Survey) -> Iterator[Found]:
     if found:
         yield found
         return
-    read = _read(survey, keys.existing_secret, keys.file_key)
-    if read is None:
-        fix = "Write it with `firstword keys add`; `firstword keys verify` says what is wrong with a file."
-        yield wrong(f"{keys.file_key} of {keys.existing_secret} is no key file", fix)
-    elif not read.keys:
+    try:
+        read = _read(survey, keys.existing_secret, keys.file_key)
+    except StartError as why:
+        yield wrong(str(why), "Correct it there; `firstword keys verify` says the same of a file on your disk.")
+        return
+    if not read.keys:
         yield wrong(f"the key file of {keys.existing_secret} holds no key: nobody could call", "Add one: `firstword keys add`.")
     else:
         yield good(f"{keys.existing_secret} holds {number(len(read.keys), 'key')}")
@@ -65,8 +65,11 @@ def plain_key(survey: Survey) -> Iterator[Found]:
         seen = f"{keys.existing_secret} has no {keys.plain_key}: pods of `helm test` and the load test could not start"
         yield told(seen, f"Put a key that `firstword keys add` printed into it as {keys.plain_key}, {stop}.")
         return
-    read = _read(survey, keys.existing_secret, keys.file_key)
-    if read is not None and KeyIndex(read).find(_decoded(secret, keys.plain_key).strip()) is None:
+    try:
+        known = KeyIndex(_read(survey, keys.existing_secret, keys.file_key))
+    except StartError:
+        return  # Told already.
+    if known.find(_decoded(secret, keys.plain_key).strip()) is None:
         seen = f"{keys.plain_key} of {keys.existing_secret} is no key of its key file: the service would refuse it"
         yield told(seen, f"Put one of the file's keys there, {stop}.")
     else:
@@ -117,13 +120,13 @@ def _create(survey: Survey, name: str) -> str:
     return f"kubectl -n {survey.plan.namespace} create secret generic {name}"
 
 
-def _read(survey: Survey, secret: str, key: str) -> KeyFile | None:
-    """None where it is no key file. Why, is not asked: a parser's words may quote it."""
-    try:
-        return KeyFile.model_validate(yaml.safe_load(_decoded(survey.secret(secret) or {}, key)))
-    except Exception:
-        return None
+def _read(survey: Survey, secret: str, key: str) -> KeyFile:
+    """Raises `StartError`, which says where it is wrong and quotes nothing of it."""
+    return parse_key_file(_decoded(survey.secret(secret) or {}, key), f"{key} of the Secret {secret}")
 
 
 def _decoded(secret: Json, key: str) -> bytes:
-    return base64.b64decode((secret.get("data") or {}).get(key, ""))
+    try:
+        return base64.b64decode((secret.get("data") or {}).get(key, ""))
+    except (TypeError, ValueError):
+        return b""

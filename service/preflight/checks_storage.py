@@ -1,16 +1,19 @@
 """Where weights and compile caches shall live: storage class, access mode, claim, size."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from service.preflight.checks_memory import model_size
+from service.preflight.claims import CLASSES, changes_of, claim_of_release, existing_claim, is_bound, judge_existing, usable
 from service.preflight.cluster import CouldNotLook, Json, quantity
-from service.preflight.demand import downloads, is_from_hub, most_pods
-from service.preflight.finding import Found, doubtful, good, number, pool_check, some, wrong
+from service.preflight.demand import downloads, is_from_hub, limits_in, most_pods
+from service.preflight.finding import Found, doubtful, good, pool_check, some, wrong
 from service.preflight.model_size import GIB
+from service.preflight.placement import allocatable
 from service.preflight.pool_values import Pool
 from service.preflight.survey import Survey
 
-_CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
+_DISK = "ephemeral-storage"
 _IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
 # Provisioners whose volumes only one node mounts, and what does it for several there.
@@ -58,7 +61,11 @@ def storage(survey: Survey, pool: Pool) -> Iterator[Found]:
         case "emptyDir":
             yield _node_disk(pool)
         case "existing":
-            yield _existing(survey, pool)
+            yield judge_existing(survey, pool)
+        case "claim" if claim := claim_of_release(survey, pool):
+            # Of a claim that waits for its volume the class may be the reason.
+            judged = usable(claim, most_pods(pool)) if is_bound(claim) else _provisioned(survey, pool)
+            yield changes_of(survey, pool, claim) or judged
         case _:
             yield _provisioned(survey, pool)
 
@@ -71,13 +78,24 @@ def storage_size(survey: Survey, pool: Pool) -> Iterator[Found]:
         weights = model_size(survey, pool).weights_bytes
     except CouldNotLook:
         return  # Told where GPU memory is looked at.
-    size = quantity(pool.cache.size)
-    if pool.cache.type == "existing":
-        if (capacity := ((_claim(survey, pool) or {}).get("status", {}).get("capacity") or {}).get("storage")) is None:
-            return
-        size = quantity(capacity)
+    size = _size(survey, pool)
+    if size is None:
+        return
     told = f"the weights take {weights / GIB:.1f} GiB, the volume holds {float(size) / GIB:.1f}"
     yield good(told) if weights < size else wrong(told, "Raise cache.size (or the claim's), with room for compile caches.")
+
+
+def _size(survey: Survey, pool: Pool) -> Decimal | None:
+    """What the volume holds: of `emptyDir` no more than what the pod may take, and what the largest node has."""
+    size = quantity(pool.cache.size)
+    if pool.cache.type == "existing":
+        capacity = (((existing_claim(survey, pool) or {}).get("status") or {}).get("capacity") or {}).get("storage")
+        return None if capacity is None else quantity(capacity)
+    if pool.cache.type == "emptyDir":
+        disks = [allocatable(node)[_DISK] for node in survey.usable(pool) if _DISK in allocatable(node)]
+        limit = limits_in(pool.resources).get(_DISK, size)
+        return min(size, limit, max(disks, default=size))
+    return size
 
 
 def _node_disk(pool: Pool) -> Found:
@@ -90,7 +108,7 @@ def _node_disk(pool: Pool) -> Found:
 
 
 def _provisioned(survey: Survey, pool: Pool) -> Found:
-    classes, name = survey.cluster.all(_CLASSES), pool.cache.storage_class
+    classes, name = survey.cluster.all(CLASSES), pool.cache.storage_class
     if name:
         chosen = next((each for each in classes if each["metadata"]["name"] == name), None)
     else:
@@ -120,35 +138,6 @@ def _access_mode(pool: Pool, chosen: Json) -> Found:
     return doubtful(
         f"{has}: whether it has ReadWriteMany is not known here", "Look it up; if it has not, cache.type: perReplica."
     )
-
-
-def _existing(survey: Survey, pool: Pool) -> Found:
-    name, pods = pool.cache.existing_claim, most_pods(pool)
-    if not name:
-        return wrong("cache.type is existing, and cache.existingClaim is empty", "Set it to the PersistentVolumeClaim's name.")
-    if (claim := _claim(survey, pool)) is None:
-        fix = "Create it, or set cache.existingClaim to one that there is."
-        return wrong(f"there is no PersistentVolumeClaim {survey.plan.namespace}/{name}", fix)
-    return _usable(claim, pods)
-
-
-def _usable(claim: Json, pods: int) -> Found:
-    phase, modes = claim.get("status", {}).get("phase", "unknown"), claim["spec"].get("accessModes") or []
-    has = f"{claim['metadata']['name']}: {phase}, {', '.join(modes)}"
-    if not any(mode.startswith("ReadWrite") for mode in modes):
-        return wrong(has, "Use a claim that can be written to: compile caches go there, too.")
-    if pods > 1 and "ReadWriteMany" not in modes:
-        return wrong(f"{has}; {number(pods, 'pod')} would share it", "Use a claim with ReadWriteMany, or cache.type: perReplica.")
-    if phase == "Lost":
-        return wrong(has, "Its volume is gone: make the claim anew.")
-    if phase != "Bound":
-        fix = "It gets its volume with the first pod, if its class waits for one; else kubectl describe pvc says why."
-        return doubtful(has, fix)
-    return good(has)
-
-
-def _claim(survey: Survey, pool: Pool) -> Json | None:
-    return survey.cluster.get(f"/api/v1/{survey.namespaced}/persistentvolumeclaims/{pool.cache.existing_claim}")
 
 
 def _is_default(storage_class: Json) -> bool:

@@ -2,14 +2,17 @@
 the API gives it.
 """
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import urllib3
 import urllib3.exceptions
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
@@ -19,9 +22,13 @@ from kubernetes.utils.quantity import parse_quantity
 from service.preflight.finding import CannotLook
 
 Json = dict[str, Any]
+Taken = TypeVar("Taken")
 
 _TIMEOUTS_S = (5, 20)  # To connect, and for an answer to go on.
 _PAGE = 500
+_TRIES = 3
+_PAUSES_S = (0.5, 1.0, 0.0)
+"""After each try of a request that the API has no time for."""
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -33,6 +40,10 @@ class NotAllowed(CouldNotLook):
     """Which permission is missing."""
 
 
+class _Expired(CouldNotLook):
+    """A list has changed too much since its first page: it must be read anew."""
+
+
 class Cluster:
     def __init__(self, client: Any, namespace: str, name: str) -> None:
         self.namespace = namespace
@@ -40,8 +51,8 @@ class Cluster:
         self.name = name
         """What its owner calls it, or where it is."""
         self._client = client
-        self._seen: dict[str, Json | None] = {}
-        self._listed: dict[str, list[Json]] = {}
+        self._seen: dict[str, Json | CouldNotLook | None] = {}
+        self._listed: dict[str, list[Json] | CouldNotLook] = {}
 
     @classmethod
     def connect(cls, *, kubeconfig: Path | None, context: str | None) -> Self:
@@ -60,18 +71,22 @@ class Cluster:
 
     def get(self, path: str) -> Json | None:
         """An object, or None where there is no such one. Raises `CouldNotLook`; asked twice, answers from memory."""
-        if path not in self._seen:
-            self._seen[path] = self._ask("get", path, ())
-        return self._seen[path]
+        return _kept(self._seen, path, lambda: self._ask("get", path, ()))
 
     def all(self, path: str) -> list[Json]:
         """What is short enough to keep. As `every`; asked twice, answers from memory."""
-        if path not in self._listed:
-            self._listed[path] = [*self.every(path)]
-        return self._listed[path]
+        return _kept(self._listed, path, lambda: self.every(path, take=list))
 
-    def every(self, path: str, *query: tuple[str, str]) -> Iterator[Json]:
-        """All objects, page by page; none where the API has no such kind. Raises `CouldNotLook`."""
+    def every(self, path: str, *query: tuple[str, str], take: Callable[[Iterator[Json]], Taken]) -> Taken:
+        """All objects, page by page, as `take` takes them; none where the API has no such kind. Where the list expires meanwhile,
+        it begins again, and so does `take`. Raises `CouldNotLook`.
+        """
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(_Expired):
+                return take(self._pages(path, query))
+        return take(self._pages(path, query))
+
+    def _pages(self, path: str, query: tuple[tuple[str, str], ...]) -> Iterator[Json]:
         token = ""
         while (page := self._ask("list", path, (*query, ("limit", str(_PAGE)), ("continue", token)))) is not None:
             yield from page.get("items") or ()
@@ -93,8 +108,13 @@ class Cluster:
             "GET", path, query_params=parameters, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
         )
         try:
-            answer = self._client.call_api(*request, _request_timeout=_TIMEOUTS_S)
-            return self._parse(answer.status, answer.read(), verb, path)
+            for pause_s in _PAUSES_S:
+                answer = self._client.call_api(*request, _request_timeout=_TIMEOUTS_S)
+                body = answer.read()
+                if answer.status != 429 and answer.status < 500:
+                    break
+                time.sleep(pause_s)  # It has too much to do, or is just being replaced.
+            return self._parse(answer.status, body, verb, path)
         except (urllib3.exceptions.HTTPError, OSError, ApiException) as error:
             why = getattr(error, "reason", None) or error
             raise CannotLook(f"The cluster {self.name} cannot be reached: {_short(why)}") from None
@@ -106,6 +126,8 @@ class Cluster:
             raise CannotLook(f"The cluster {self.name} refuses the credentials (401): log in again, or give another --context.")
         if status == 403:
             raise NotAllowed(f"{verb} on {_kind(verb, path)}")
+        if status == 410:
+            raise _Expired(f"{verb} on {_kind(verb, path)} has expired each time (410)")
         if status != 200:
             raise CouldNotLook(f"status {status} for {path}")
         try:
@@ -117,9 +139,23 @@ class Cluster:
         return document
 
 
+def _kept(answers: dict[str, Taken | CouldNotLook], path: str, ask: Callable[[], Taken]) -> Taken:
+    """A failure is an answer, too: nobody waits for it twice."""
+    if path not in answers:
+        try:
+            answers[path] = ask()
+        except CouldNotLook as why:
+            answers[path] = why
+    if isinstance(answer := answers[path], CouldNotLook):
+        raise answer
+    return answer
+
+
 def quantity(value: object) -> Decimal:
     """Of `500m`, `24Gi`, 4. Raises `ValueError`."""
-    return Decimal(parse_quantity(value))  # type: ignore[no-untyped-call]
+    if isinstance(value, bool) or not (parsed := Decimal(parse_quantity(value))).is_finite():  # type: ignore[no-untyped-call]
+        raise ValueError
+    return parsed
 
 
 def _from_kubeconfig(kubeconfig: Path | None, context: str | None) -> tuple[ApiClient, str, str] | None:
@@ -153,7 +189,8 @@ def _from_pod() -> tuple[ApiClient, str, str]:
 
 
 def _client(settings: Configuration) -> ApiClient:
-    settings.retries = 1  # Who waits for a table wants to know soon.
+    # Who waits for a table wants to know soon: also where the API would have us wait longer.
+    settings.retries = urllib3.Retry(1, respect_retry_after_header=False)
     return ApiClient(settings)
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from service.preflight.cluster import Json, quantity
 from service.preflight.pool_values import Pool
+from service.preflight.pool_values import Resources as GivenResources
 from service.settings import EMBEDDED_MODEL
 
 Resources = dict[str, Decimal]
@@ -13,6 +14,11 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 def least_replicas(pool: Pool) -> int:
     return pool.autoscaling.min_replicas if pool.autoscaling.enabled else pool.replicas
+
+
+def pods_of(pool: Pool) -> int:
+    """That must run: of the least replicas, and of a rollout's spare one."""
+    return (least_replicas(pool) + (1 if pool.rollout.spare_gpus else 0)) * pool.nodes
 
 
 def most_replicas(pool: Pool) -> int:
@@ -42,17 +48,23 @@ def gpus_of_pod(pool: Pool) -> int:
 
 
 def requests_of_pod(pool: Pool) -> Resources:
-    """By resource; one of `pods`, of which a node takes only so many."""
-    given = {**pool.resources.limits, **pool.resources.requests}  # Kubernetes asks for the limit where nothing is asked for.
-    asked = {name: quantity(value) for name, value in given.items()} | {"pods": Decimal(1)}
-    if downloads(pool):  # The container that fetches goes before.
-        asked["cpu"] = max(asked.get("cpu", Decimal(0)), Decimal(1))
-        asked["memory"] = max(asked.get("memory", Decimal(0)), quantity("2Gi"))
+    """By resource; one of `pods`, of which a node takes only so many. The container that fetches goes before the one that serves,
+    and asks for the same but for GPUs: the pod asks for no more because of it.
+    """
+    asked = asked_of(pool.resources)
+    if pool.cache.type == "emptyDir":
+        asked = {"ephemeral-storage": quantity(pool.cache.size), **asked}
     return asked | ({pool.gpu.resource: Decimal(pool.gpu.count)} if pool.gpu.enabled else {})
 
 
-def limits_of_pod(pool: Pool) -> Resources:
-    return {name: quantity(value) for name, value in pool.resources.limits.items()}
+def asked_of(resources: GivenResources) -> Resources:
+    """Of a pod of one container. Kubernetes asks for the limit where nothing is asked for."""
+    given = {**resources.limits, **resources.requests}
+    return {name: quantity(value) for name, value in given.items()} | {"pods": Decimal(1)}
+
+
+def limits_in(resources: GivenResources) -> Resources:
+    return {name: quantity(value) for name, value in resources.limits.items()}
 
 
 def requests_of(pod: Json) -> Resources:

@@ -1,6 +1,7 @@
 """Questions to the model hub: how large a model is."""
 
 import os
+import re
 
 import httpx
 
@@ -14,6 +15,8 @@ _TIMEOUT_S = 10.0
 class ModelHub:
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
         self.url = (url or os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+        self.name = re.sub(r"[?#].*", "", re.sub(r"//.*@", "//", self.url))
+        """For people: the URL without user and password, which nobody may see."""
         token = token or os.environ.get("HF_TOKEN")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._answers: dict[str, tuple[Json, Json] | CouldNotLook] = {}
@@ -40,9 +43,9 @@ class ModelHub:
         except CouldNotLook as why:
             return why
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return CouldNotLook(f"the model hub {self.url} does not answer ({type(error).__name__})")
+            return CouldNotLook(f"the model hub {self.name} does not answer ({type(error).__name__})")
         except (TypeError, ValueError):
-            return CouldNotLook(f"the model hub {self.url} does not answer in JSON")
+            return CouldNotLook(f"the model hub {self.name} does not answer in JSON")
 
     def _document(self, client: httpx.Client, path: str, pool: Pool) -> Json:
         answer = client.get(f"{self.url}{path}")

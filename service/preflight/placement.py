@@ -1,5 +1,6 @@
 """Where pods would go: what nodes have free, and how many pods of each pool find a place. The pools share the nodes."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,9 +37,14 @@ class Usage:
         """By the names that quotas have."""
         self.apps: set[str] = set()
         """What runs in the cluster, by the labels that charts set."""
+        self.odd: list[str] = []
+        """Pods that are not as Kubernetes has them, and are not counted."""
         for pod in pods:
-            if pod.get("status", {}).get("phase") not in _OVER:
-                self._take(pod, release, namespace)
+            try:
+                if (pod.get("status") or {}).get("phase") not in _OVER:
+                    self._take(pod, release, namespace)
+            except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+                self.odd.append(_name(pod))
 
     def _take(self, pod: Json, release: str, namespace: str) -> None:
         labels = pod["metadata"].get("labels") or {}
@@ -64,7 +70,12 @@ class Placement:
 
 
 def allocatable(node: Json) -> Resources:
-    return {name: quantity(value) for name, value in (node.get("status", {}).get("allocatable") or {}).items()}
+    """What can be read. What is asked for can be: else the node is one of the odd ones."""
+    result = {}
+    for name, value in (node["status"].get("allocatable") or {}).items():
+        with contextlib.suppress(ValueError, ArithmeticError):
+            result[name] = quantity(value)
+    return result
 
 
 def free_of(nodes: list[Json], usage: Usage) -> Free:
@@ -104,6 +115,11 @@ def _place(pool: Pool, nodes: list[Json], free: Free, count: int) -> int:
 
 def _fits(asked: Resources, free: Resources) -> bool:
     return all(free.get(name, _NONE) >= value for name, value in asked.items())
+
+
+def _name(pod: Json) -> str:
+    metadata = pod.get("metadata") or {}
+    return f"{metadata.get('namespace', '?')}/{metadata.get('name', '?')}"
 
 
 def _lacking(pool: Pool, nodes: list[Json], free: Free) -> str:

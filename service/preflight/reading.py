@@ -1,24 +1,25 @@
 """From the user's values files to pools, as Helm and the chart would merge them. All wrong use ends here, by key path."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from service.preflight.chart_settings import SET_BY_CHART, ChartSettings
 from service.preflight.cluster import quantity
 from service.preflight.finding import CannotLook
-from service.preflight.pool_values import Pool, PoolValues
+from service.preflight.pool_values import Pool
+from service.preflight.refusal import known_keys, lines, refusal, shown, taken_away, without_nulls
 from service.preflight.values import Values
 
 Json = dict[str, Any]
 
 _STDIN = Path("-")
-_MOST_SHOWN = 60
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -45,10 +46,13 @@ def read_values(files: Iterable[Path]) -> tuple[Values, tuple[Pool, ...]]:
     for file in files:
         merged = _merge(merged, _load(file))
     merged.pop("global", None)  # Helm gives it to a chart inside another.
+    if missing := list(taken_away(_defaults(), merged, Values)):
+        raise refusal(missing)
+    merged = without_nulls(_defaults(), merged, Values)
     values = _validated(Values, merged)
     pools = tuple(_validated(Pool, _merge(merged["poolDefaults"], pool)) for pool in merged["pools"])
-    if wrong := [line for pool in pools for line in _no_quantities(pool)]:
-        raise _refusal(wrong)
+    if wrong := [*_wrong_settings(values), *(line for pool in pools for line in _no_quantities(pool))]:
+        raise refusal(wrong)
     return values, pools
 
 
@@ -59,7 +63,8 @@ def _defaults() -> Json:
 def _load(file: Path) -> Json:
     try:
         text = sys.stdin.read() if file == _STDIN else file.read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
+        # `helm get values` without `-o yaml` has a line before them.
+        document = yaml.safe_load(re.sub(r"\A(USER-SUPPLIED|COMPUTED) VALUES:[ \t]*(?=\r?\n|\Z)", "", text))
     except OSError as error:
         raise CannotLook(f"The values file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -82,8 +87,6 @@ def _merge(below: Json, over: Json) -> Json:
             result[key] = _merge(old, value)
         elif value is None and key in result:
             del result[key]
-            if isinstance(old, list | dict):
-                result[key] = type(old)()  # Else the model's default would come back.
         else:
             result[key] = value
     return result
@@ -93,20 +96,20 @@ def _validated(model: type[Model], document: Json) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise _refusal(_lines(error)) from None
+        raise refusal(lines(error, known_keys())) from None
 
 
-def _lines(error: ValidationError) -> Iterator[str]:
-    for each in error.errors(include_url=False):
-        path = _path(each["loc"])
-        if each["type"] == "extra_forbidden":
-            near = get_close_matches(str(each["loc"][-1]), _known_keys(), n=1)
-            yield f"{path}: there is no such value{f'; did you mean {near[0]}?' if near else '; take it out.'}"
-        elif each["type"] == "missing":
-            yield f"{path}: this is needed."
-        else:
-            shown = repr(each["input"])
-            yield f"{path}: {shown[:_MOST_SHOWN]}{'…' if len(shown) > _MOST_SHOWN else ''} is refused: {each['msg']}."
+def _wrong_settings(values: Values) -> Iterator[str]:
+    given = {"poolDefaults.settings": values.pool_defaults.settings}
+    given |= {f"pools[{place}].settings": pool.settings for place, pool in enumerate(values.pools)}
+    for where, settings in given.items():
+        try:
+            ChartSettings.model_validate(settings)
+        except ValidationError as error:
+            of_chart = sorted(SET_BY_CHART & settings.keys())
+            yield from (f"{where}.{name}: the chart sets this from other values: take it out." for name in of_chart)
+            told = lines(error, ChartSettings.model_fields, under=where)
+            yield from (line for line in told if not line.startswith(tuple(f"{where}.{name}: " for name in of_chart)))
 
 
 def _no_quantities(pool: Pool) -> Iterator[str]:
@@ -114,31 +117,8 @@ def _no_quantities(pool: Pool) -> Iterator[str]:
         for name, value in given.items():
             try:
                 quantity(value)
-            except ValueError:
-                yield f'pools, "{pool.name}": resources.{kind}.{name}: {value!r} is refused: write it as 500m, 4 or 24Gi.'
-
-
-def _refusal(lines: Iterable[str]) -> CannotLook:
-    return CannotLook("\n  ".join(["The values are refused:", *lines]))
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "values"
-
-
-def _known_keys() -> set[str]:
-    """Of every level: a near one is most often the one that was meant."""
-
-    def keys(document: object) -> Iterator[str]:
-        if isinstance(document, dict):
-            for key, value in document.items():
-                yield key
-                yield from keys(value)
-
-    return {*keys(Values().model_dump(by_alias=True)), *keys(PoolValues().model_dump(by_alias=True)), "name"}
+            except (ValueError, ArithmeticError):
+                yield f'pools, "{pool.name}": resources.{kind}.{name}: {shown(value)} is refused: write it as 500m, 4 or 24Gi.'
 
 
 def _kind(document: object) -> str:

@@ -15,9 +15,11 @@ from service.preflight.survey import Survey
 
 
 def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
-    """Raises `CannotLook` where the cluster cannot be reached. No hub: it is not asked."""
+    """Raises `CannotLook` where the cluster cannot be reached, or its nodes or pods not seen. No hub: it is not asked."""
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-    findings = list(_findings(Survey(plan, cluster, hub)))
+    survey = Survey(plan, cluster, hub)
+    survey.must_be_seen()
+    findings = list(_findings(survey))
     counts = count(findings)
     return Report(
         firstword_version=__version__,

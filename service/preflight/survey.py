@@ -2,9 +2,12 @@
 
 from functools import cached_property
 
-from service.preflight.cluster import Cluster, Json
+from service.preflight.cluster import Cluster, CouldNotLook, Json, NotAllowed
+from service.preflight.demand import requests_of_pod
+from service.preflight.finding import CannotLook
 from service.preflight.model_hub import ModelHub
 from service.preflight.nodes import Sieve, sieve
+from service.preflight.oddities import fault_of
 from service.preflight.placement import Free, Placement, Usage, free_of, place_pools
 from service.preflight.pool_values import Pool
 from service.preflight.reading import Plan
@@ -27,12 +30,41 @@ class Survey:
         return f"namespaces/{self.plan.namespace}"
 
     @cached_property
+    def _judged_nodes(self) -> tuple[list[Json], list[str]]:
+        asked = {name for pool in self.plan.pools for name in requests_of_pod(pool)}
+        nodes = self.cluster.every("/api/v1/nodes", take=lambda nodes: [_trimmed(node) for node in nodes])
+        faults = [fault_of(node, asked) for node in nodes]
+        return [node for node, fault in zip(nodes, faults, strict=True) if not fault], [fault for fault in faults if fault]
+
+    @property
     def nodes(self) -> list[Json]:
-        return [_trimmed(node) for node in self.cluster.every("/api/v1/nodes")]
+        """Without the odd ones."""
+        return self._judged_nodes[0]
+
+    @property
+    def odd_nodes(self) -> list[str]:
+        """By name, with what is odd about them."""
+        return self._judged_nodes[1]
 
     @cached_property
     def usage(self) -> Usage:
-        return Usage(self.cluster.every("/api/v1/pods", _RUNNING), self.plan.release, self.plan.namespace)
+        plan = self.plan
+        return self.cluster.every("/api/v1/pods", _RUNNING, take=lambda pods: Usage(pods, plan.release, plan.namespace))
+
+    def must_be_seen(self) -> None:
+        """Raises `CannotLook` where nodes or pods cannot be listed: whatever else is right, nobody knows whether it would run."""
+        needs, faults = [], []
+        for kind, look in (("nodes", lambda: self.nodes), ("pods", lambda: self.usage)):
+            try:
+                look()
+            except NotAllowed:
+                needs.append(kind)
+            except CouldNotLook as why:
+                faults.append(str(why))
+        if needs:
+            faults.insert(0, f"this needs list on {' and '.join(needs)}, and docs/preflight.md has the role")
+        if faults:
+            raise CannotLook(f"Nothing can be said of the cluster {self.cluster.name}: {'; '.join(faults)}.")
 
     @cached_property
     def sieves(self) -> dict[str, Sieve]:
@@ -66,7 +98,7 @@ class Survey:
 
 def _trimmed(node: Json) -> Json:
     """Without the list of its images and what its managers wrote: most of it, where there are thousands."""
-    node["metadata"].pop("managedFields", None)
-    node["metadata"].pop("annotations", None)
-    node["status"].pop("images", None)
+    for part, long in (("metadata", "managedFields"), ("metadata", "annotations"), ("status", "images")):
+        if isinstance(node.get(part), dict):
+            node[part].pop(long, None)
     return node

@@ -63,6 +63,14 @@ def api(
         thread.join(20)
 
 
+def forbid(*kinds: str) -> Callable[[Any], None]:
+    def setup(server: Any) -> None:
+        for kind in kinds:
+            server[kmock.resource(kind)] << 403
+
+    return setup
+
+
 def kubeconfig(url: str, folder: Path) -> Path:
     file = folder / "kubeconfig"
     context = {"cluster": "here", "user": "somebody", "namespace": "calls"}
@@ -84,13 +92,15 @@ class Looker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, objects: Objects, values: Json, *, hub: ModelHub | None = None, **api_options: Any) -> Report:
+    def __call__(
+        self, objects: Objects, values: Json, *, hub: ModelHub | None = None, release: str = "firstword", **api_options: Any
+    ) -> Report:
         file = self.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values))
         read, pools = read_values([file])
         with api(objects, **api_options) as url:
             cluster = Cluster.connect(kubeconfig=kubeconfig(url, self.folder), context=None)
-            return look(Plan(read, pools, release="firstword", namespace=cluster.namespace), cluster, hub)
+            return look(Plan(read, pools, release=release, namespace=cluster.namespace), cluster, hub)
 
 
 def not_passed(report: Report) -> dict[str, Outcome]:

@@ -58,7 +58,13 @@ KINDS = (
 
 def node(name: str, gpus: int, **labels: str) -> Item:
     taints = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}] if gpus else []
-    amounts = {"cpu": "64", "memory": "1031920Mi", "pods": "110", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
+    amounts = {
+        "cpu": "64",
+        "memory": "1031920Mi",
+        "pods": "110",
+        "ephemeral-storage": "900Gi",
+        **({"nvidia.com/gpu": str(gpus)} if gpus else {}),
+    }
     of_gpus = {"nvidia.com/gpu.product": H100, "nvidia.com/gpu.memory": "81559", "disk": "nvme"} if gpus else {}
     document = {
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **of_gpus, **labels}},
@@ -142,7 +148,7 @@ def values(**over: Any) -> Json:
                 "priorityClassName": "calls",
                 "replicas": 2,
                 "rollout": {"spareGpus": True},
-                "cache": {"type": "claim", "storageClass": "shared-files", "tokenSecret": "hugging-face"},
+                "cache": {"type": "claim", "size": "200Gi", "storageClass": "shared-files", "tokenSecret": "hugging-face"},
                 "hostname": "voice.example.com",
             },
             "imagePullSecrets": [{"name": "registry"}],

@@ -72,6 +72,57 @@ def test_whose_routes_a_gateway_takes(listeners: list[Json], outcome: str, looke
         assert found.seen == "no listener of gateways/public takes routes from the namespace calls"
 
 
+EVERYBODY: Json = {"namespaces": {"from": "All"}}
+
+
+@pytest.mark.parametrize(
+    ("of", "seen"),
+    [
+        ({"hostname": "*.example.com"}, ""),
+        ({"hostname": "*.COM"}, ""),
+        ({"hostname": "voice.example.com"}, ""),
+        ({"hostname": "other.example.com"}, "no listener takes voice.example.com; they are for other.example.com"),
+        ({"hostname": "*.voice.example.com"}, "no listener takes voice.example.com; they are for *.voice.example.com"),
+        ({"protocol": "HTTP"}, ""),
+        ({"protocol": "TLS"}, "no listener of gateways/public takes HTTPRoutes: https is of TLS"),
+        ({"protocol": "TCP"}, "no listener of gateways/public takes HTTPRoutes: https is of TCP"),
+        ({"allowedRoutes": EVERYBODY | {"kinds": [{"kind": "HTTPRoute"}]}}, ""),
+        (
+            {"allowedRoutes": EVERYBODY | {"kinds": [{"kind": "GRPCRoute"}]}},
+            "no listener of gateways/public takes HTTPRoutes: https is of HTTPS, for GRPCRoute",
+        ),
+        ({"allowedRoutes": EVERYBODY | {"kinds": [{"kind": "HTTPRoute", "group": "example.com"}]}}, "takes HTTPRoutes"),
+    ],
+)
+def test_which_routes_a_listener_can_take(of: Json, seen: str, looked: Looker) -> None:
+    objects = right()
+    objects[PUBLIC]["spec"]["listeners"] = [{"name": "https", "protocol": "HTTPS", "allowedRoutes": EVERYBODY, **of}]
+    report = looked(objects, values())
+    assert not_passed(report) == ({"gateway.parents": "fail"} if seen else {}), told(report)
+    assert seen in finding(report, "gateway.parents").seen
+
+
+def test_one_of_several_listeners_for_a_hostname_is_enough(looked: Looker) -> None:
+    objects, given = right(), values()
+    listeners = [{"name": name, "hostname": f"{name}.example.com", "allowedRoutes": EVERYBODY} for name in ("voice", "trial")]
+    objects[PUBLIC]["spec"]["listeners"] = listeners
+    given["gateway"]["parentRefs"] = [
+        {"name": "public", "namespace": "gateways", "sectionName": name} for name in ("voice", "trial")
+    ]
+    given["gateway"]["splits"] = [
+        {"name": "trial", "hostname": "trial.example.com", "shares": [{"pool": "default", "weight": 1}]}
+    ]
+    assert not_passed(looked(objects, given)) == {}
+    given["gateway"]["splits"][0]["hostname"] = "third.example.com"
+    assert "no listener takes third.example.com" in finding(looked(objects, given), "gateway.parents").seen
+
+
+def test_a_listener_by_its_port(looked: Looker) -> None:
+    given = values(gateway={"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways", "port": 80}]})
+    found = finding(looked(right(), given), "gateway.parents")
+    assert found.seen == "gateways/public has no listener on port 80"
+
+
 def test_a_gateway_that_is_missing_or_has_no_such_listener(looked: Looker) -> None:
     objects = right()
     objects[PUBLIC]["spec"]["listeners"] = [{"name": "http"}]

@@ -3,13 +3,15 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import kmock
 import pytest
 import yaml
 
 from service.preflight.report import Report
 from tests.preflight.looking import api, kubeconfig
-from tests.preflight.right_cluster import HUB_TOKEN, PLAIN_KEY, Json, pool, right, values
+from tests.preflight.right_cluster import HUB_TOKEN, KINDS, PLAIN_KEY, Json, pool, right, values
 from tests.process import FIRSTWORD, environment
 
 Result = subprocess.CompletedProcess[str]
@@ -66,7 +68,7 @@ def test_a_warning_is_status_0(preflight: Preflight) -> None:
     with api(right()) as url:
         result = preflight(url, pool(replicas=1, rollout={"spareGpus": False}))
     assert result.returncode == 0
-    assert "each rollout is an outage of up to 40 min" in result.stdout
+    assert "each rollout is an outage of up to about 42 min" in result.stdout
 
 
 def test_json_to_stdout_and_to_a_file(preflight: Preflight) -> None:
@@ -115,3 +117,18 @@ def test_wrong_use_is_status_2(preflight: Preflight) -> None:
     assert_refused(preflight(nowhere, None, "-f", "none.yaml"), "The values file none.yaml cannot be read")
     assert_refused(preflight(nowhere, None, "--context", "prod"), "has no context prod; it has test")
     assert_refused(preflight(nowhere, None, "--json", "/no/such/folder/x"), "cannot be written: there is no such folder")
+
+
+def test_a_cluster_that_shows_nothing_is_status_2(preflight: Preflight) -> None:
+    def blind(server: Any) -> None:
+        for kind in KINDS:
+            server[kmock.resource(kind)] << 403
+
+    with api(right(), setup=blind) as url:
+        assert_refused(preflight(url, values()), "Nothing can be said of the cluster test: this needs list on nodes and pods")
+
+
+def test_what_helm_prints_of_a_release(preflight: Preflight) -> None:
+    with api(right()) as url:
+        result = preflight(url, None, "-f", "-", stdin=f"USER-SUPPLIED VALUES:\n{yaml.safe_dump(values())}")
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -238,3 +238,15 @@ def test_the_context_as_vllm_takes_it(given: object, tokens: int) -> None:
 @pytest.mark.parametrize(("dtype", "size"), [("auto", 2), ("bfloat16", 2), ("fp8", 1), ("fp8_e4m3", 1), ("int8", 1)])
 def test_bytes_of_a_kv_element(dtype: str, size: float) -> None:
     assert kv_element_bytes({"kv_cache_dtype": dtype}) == size
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:hub-password@127.0.0.1:9", "http://me:p@hub-password@127.0.0.1:9/hf?token=hub-password", "http://hub-password@["],
+)
+def test_the_hubs_password_is_not_told(url: str, looked: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0})
+    report = looked(right(), given, hub=ModelHub())
+    assert "does not answer" in finding(report, "pool.gpu-memory").seen
+    assert "hub-password" not in report.model_dump_json()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.preflight.looking import Looker, finding, not_passed, told
-from tests.preflight.right_cluster import QUOTAS, RANGES, Json, pod, pool, right, values
+from tests.preflight.right_cluster import QUOTAS, RANGES, Json, Objects, pod, pool, right, values
 
 NAMESPACE = ("v1/namespaces", None, "calls")
 LEVEL = "pod-security.kubernetes.io/enforce"
@@ -43,24 +43,24 @@ def test_pod_security(level: str | None, outcome: str, looked: Looker) -> None:
     [
         ({"requests.nvidia.com/gpu": "2"}, {}, "requests.nvidia.com/gpu has 2 of 2 left, and 3 are needed"),
         ({"requests.nvidia.com/gpu": "8"}, {"requests.nvidia.com/gpu": "6"}, "has 2 of 8 left, and 3 are needed"),
-        ({"pods": "2"}, {}, "pods has 2 of 2 left, and 3 are needed"),
-        ({"requests.cpu": "10"}, {}, "requests.cpu has 10 of 10 left, and 12 are needed"),
-        ({"cpu": "10"}, {}, "cpu has 10 of 10 left, and 12 are needed"),
-        ({"requests.memory": "64Gi"}, {}, "requests.memory has 64Gi of 64Gi left, and 72Gi are needed"),
-        ({"limits.memory": "64Gi"}, {}, "limits.memory has 64Gi of 64Gi left, and 72Gi are needed"),
+        ({"pods": "2"}, {}, "pods has 2 of 2 left, and 4 are needed"),
+        ({"requests.cpu": "10"}, {}, "requests.cpu has 10 of 10 left, and 13 are needed"),
+        ({"cpu": "10"}, {}, "cpu has 10 of 10 left, and 13 are needed"),
+        ({"requests.memory": "64Gi"}, {}, "requests.memory has 64Gi of 64Gi left, and 73Gi are needed"),
+        ({"limits.memory": "64Gi"}, {}, "limits.memory has 64Gi of 64Gi left, and 73Gi are needed"),
         ({"persistentvolumeclaims": "0"}, {}, "persistentvolumeclaims has 0 of 0 left, and 1 are needed"),
         ({"requests.storage": "100Gi"}, {}, "requests.storage has 100Gi of 100Gi left, and 200Gi are needed"),
     ],
 )
 def test_a_quota_without_room(hard: Json, used: Json, seen: str, looked: Looker) -> None:
-    """Two replicas and a rollout's third."""
+    """Two replicas and a rollout's third, and the pod of `helm test`."""
     report = looked(right() | {(QUOTAS, "calls", "team"): quota(hard, used)}, values())
     assert not_passed(report) == {"namespace.quota": "fail"}, told(report)
     assert seen in finding(report, "namespace.quota").seen
 
 
 def test_a_quota_with_room(looked: Looker) -> None:
-    hard = {"requests.nvidia.com/gpu": "3", "pods": "3", "requests.cpu": "12", "services": "0", "count/deployments.apps": "0"}
+    hard = {"requests.nvidia.com/gpu": "3", "pods": "4", "requests.cpu": "13", "services": "0", "count/deployments.apps": "0"}
     report = looked(right() | {(QUOTAS, "calls", "team"): quota(hard)}, values())
     assert finding(report, "namespace.quota").seen == "team has room"
 
@@ -83,7 +83,9 @@ def test_a_quota_of_limits_refuses_pods_without(looked: Looker) -> None:
     objects = right() | {(QUOTAS, "calls", "team"): quota({"limits.cpu": "100"})}
     report = looked(objects, values())
     assert not_passed(report) == {"namespace.quota": "fail"}, told(report)
-    assert finding(report, "namespace.quota").seen == "team refuses pods without such limits: cpu of pool default"
+    assert finding(report, "namespace.quota").seen == (
+        "team refuses pods without such limits: cpu of pool default, cpu of check and load test"
+    )
     objects[(RANGES, "calls", "limits")] = {"spec": {"limits": [{"type": "Container", "default": {"cpu": "8"}}]}}
     assert finding(looked(objects, values()), "namespace.quota").outcome == "pass"
 
@@ -107,3 +109,30 @@ def test_a_limit_range_of_a_small_pool(looked: Looker) -> None:
     small = pool(resources={"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "8Gi"}})
     report = looked(right() | {(RANGES, "calls", "limits"): {"spec": {"limits": [limit]}}}, small)
     assert not_passed(report) == {}, told(report)
+
+
+def test_pickers_and_load_tests_are_counted(looked: Looker) -> None:
+    """Beside three servers: two pickers and a rollout's third, the check, and Locust's master and its two workers."""
+    given = values(inferencePool={"enabled": True, "replicas": 2}, loadTest={"enabled": True})
+    report = looked(right() | {(QUOTAS, "calls", "team"): quota({"pods": "9"})}, given)
+    assert "pods has 9 of 9 left, and 10 are needed" in finding(report, "namespace.quota").seen
+    assert (
+        finding(looked(right() | {(QUOTAS, "calls", "team"): quota({"pods": "10"})}, given), "namespace.quota").outcome == "pass"
+    )
+
+
+def test_limits_that_a_limit_range_gives(looked: Looker) -> None:
+    """They count in a quota, and must not be below the requests."""
+    default = {"cpu": "8"}
+    ranges: Objects = {(RANGES, "calls", "limits"): {"spec": {"limits": [{"type": "Container", "default": default}]}}}
+    report = looked(right() | ranges | {(QUOTAS, "calls", "team"): quota({"limits.cpu": "20"})}, values())
+    assert finding(report, "namespace.quota").seen == "team: limits.cpu has 20 of 20 left, and 32 are needed"
+    default["cpu"] = "500m"
+    found = finding(looked(right() | ranges, values()), "namespace.limit-range")
+    assert (found.outcome, found.seen) == ("fail", "pool default: cpu 4, and without a limit of its own it gets 0.5")
+
+
+def test_a_pool_on_the_nodes_disk_asks_for_it_in_a_quota(looked: Looker) -> None:
+    hard = quota({"requests.ephemeral-storage": "500Gi"})
+    report = looked(right() | {(QUOTAS, "calls", "team"): hard}, pool(cache={"type": "emptyDir"}))
+    assert finding(report, "namespace.quota").seen.endswith("has 500Gi of 500Gi left, and 600Gi are needed")

@@ -1,7 +1,9 @@
 """Values files, merged as Helm and the chart merge them, and refused with what to change."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,8 +11,9 @@ import yaml
 from service.preflight.finding import CannotLook
 from service.preflight.pool_values import Pool
 from service.preflight.reading import read_values
+from service.preflight.values import Values
 from tests.chart.pools import config_of
-from tests.chart.rendering import FOLDER, SCENARIOS, Json, render
+from tests.chart.rendering import FOLDER, MINIMAL, SCENARIOS, Json, merged, render
 
 
 @pytest.fixture
@@ -64,10 +67,30 @@ def test_later_files_win_and_lists_are_whole(pools: Read) -> None:
 
 
 def test_null_takes_a_default_away(pools: Read) -> None:
-    (pool,) = pools({"poolDefaults": {"tolerations": None, "resources": {"limits": None}, "replicas": None}})
-    assert (pool.tolerations, pool.resources.limits, pool.replicas) == ([], {}, 1)
+    (pool,) = pools({"poolDefaults": {"tolerations": None, "hostname": None, "resources": {"limits": {"memory": None}}}})
+    assert (pool.tolerations, pool.hostname, pool.resources.limits) == ([], "", {})
     (pool,) = pools({"poolDefaults": {"nodeSelector": {"a": "1", "b": "2"}}}, {"poolDefaults": {"nodeSelector": {"a": None}}})
     assert pool.node_selector == {"b": "2"}
+
+
+def paths(document: Json, *before: str) -> Iterator[tuple[str, ...]]:
+    for key, value in document.items():
+        yield (*before, key)
+        if isinstance(value, dict):
+            yield from paths(value, *before, key)
+
+
+@pytest.mark.parametrize("path", [*paths(Values().model_dump(by_alias=True))], ids=".".join)
+def test_null_that_the_chart_cannot_do_with_is_refused(path: tuple[str, ...], pools: Read) -> None:
+    given: Any = None
+    for key in reversed(path):
+        given = {key: given}
+    try:
+        render(merged(MINIMAL, given))
+    except Exception:
+        if path == ("keys", "existingSecret"):
+            return  # The same as without any: a check says so.
+        pools.refusal(merged(MINIMAL, given))
 
 
 def test_a_chart_around_this_one_may_have_global_values(pools: Read) -> None:
@@ -104,7 +127,7 @@ def test_pools_are_those_that_helm_renders(scenario: str) -> None:
         ({"pools": [{"name": "a", "replicas": "2"}]}, "pools[0].replicas: '2' is refused: Input should be a valid integer."),
         ({"pools": [{"replicas": 2}]}, "pools[0].name: this is needed."),
         ({"pools": [{"name": "A"}]}, "pools[0].name: 'A' is refused:"),
-        ({"pools": []}, "pools: [] is refused: List should have at least 1 item"),
+        ({"pools": []}, "pools: a list is refused: List should have at least 1 item"),
         ({"pools": [{"name": "a", "cache": {"type": "nfs"}}]}, "pools[0].cache.type: 'nfs' is refused: Input should be 'claim'"),
         ({"poolDefaults": {"resources": {"requests": {"cpu": "4 cores"}}}}, "resources.requests.cpu: '4 cores' is refused"),
         ({"poolDefaults": {"image": {"tag": 1.5}}}, "poolDefaults.image.tag: 1.5 is refused: Input should be a valid string."),
@@ -122,6 +145,55 @@ def test_everything_that_is_wrong_is_told_at_once(pools: Read) -> None:
 def test_what_stands_under_an_unknown_key_is_not_told(pools: Read) -> None:
     """It may be a key that was put in the wrong place."""
     assert "fw_secret" not in pools.refusal({"apiKey": "fw_secret"})
+
+
+SECRET = "hf_verysecrettoken123"
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"poolDefaults": {"env": {"HF_TOKEN": SECRET}}}, "poolDefaults.env: a map is refused"),
+        ({"poolDefaults": {"env": [{"name": "HF_TOKEN", "value": [SECRET]}]}}, "poolDefaults.env[0].value: a list is refused"),
+        ({"poolDefaults": {"env": SECRET}}, "poolDefaults.env: a text is refused"),
+        ({"keys": {"existingSecret": [SECRET]}}, "keys.existingSecret: a list is refused"),
+        ({"keys": {"existingSecret": "fw_aa_secretsecret"}}, ""),
+        ({"keys": {"generate": SECRET}}, "keys.generate: a text is refused"),
+        ({"keys": {SECRET: 1}}, "keys.…: there is no such value"),
+        ({"poolDefaults": {"cache": {"tokenSecret": {"token": SECRET}}}}, "cache.tokenSecret: a map is refused"),
+        ({"poolDefaults": {"settings": {"max_turns": SECRET}}}, "poolDefaults.settings.max_turns: a text is refused"),
+        ({"poolDefaults": {"resources": {"limits": {"cpu": SECRET}}}}, "resources.limits.cpu: a text is refused"),
+        ({"poolDefaults": {"replicas": SECRET}}, "poolDefaults.replicas: a text is refused"),
+        ({"pools": SECRET}, "pools: a text is refused"),
+    ],
+)
+def test_what_may_be_a_secret_is_not_told(document: Json, path: str, pools: Read) -> None:
+    told = pools.refusal(document)
+    assert path in told
+    assert SECRET not in told
+    assert "secretsecret" not in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"port": 1}, "settings.port: the chart sets this from other values: take it out."),
+        ({"api_keys": "acme=fw_1_2"}, "settings.api_keys: the chart sets this from other values: take it out."),
+        ({"nonsense": 2}, "settings.nonsense: there is no such value; take it out."),
+        ({"ttft_budget": 2}, "settings.ttft_budget: there is no such value; did you mean ttft_budget_s?"),
+        ({"max_choices": 0}, "settings.max_choices: a number is refused: Input should be greater than or equal to 1."),
+    ],
+)
+def test_settings_are_the_services_own(settings: Json, line: str, pools: Read) -> None:
+    assert f"\n  poolDefaults.{line}" in pools.refusal({"poolDefaults": {"settings": settings}})
+    assert f"\n  pools[0].{line}" in pools.refusal({"pools": [{"name": "a", "settings": settings}]})
+    assert pools({"poolDefaults": {"settings": {"ttft_budget_s": 2, "otlp_endpoint": None}}})
+
+
+@pytest.mark.parametrize("head", ["USER-SUPPLIED VALUES:\n", "USER-SUPPLIED VALUES:\r\n", "COMPUTED VALUES:\n"])
+def test_the_first_line_of_helm_get_values(head: str, pools: Read) -> None:
+    assert pools(f"{head}poolDefaults:\n  replicas: 3\n")[0].replicas == 3
+    assert len(pools(f"{head}null\n")) == 1
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,21 @@ def test_one_way_of_keys(keys: Json, seen: str, fix: str, looked: Looker) -> Non
             "holds no key: nobody could call",
             "firstword keys add",
         ),
-        (with_keys(**{"keys.yaml": PLAIN_KEY, "api-key": PLAIN_KEY}), "is no key file", "firstword keys verify"),
-        (with_keys(**{"keys.yaml": f"salt: '{PLAIN_KEY}'\nkeys: []", "api-key": PLAIN_KEY}), "is no key file", "verify"),
-        (with_keys(**{"keys.yaml": "a: [" + PLAIN_KEY, "api-key": PLAIN_KEY}), "is no key file", "verify"),
+        (
+            with_keys(**{"keys.yaml": PLAIN_KEY, "api-key": PLAIN_KEY}),
+            "keys.yaml of the Secret firstword-keys is not one",
+            "firstword keys verify",
+        ),
+        (
+            with_keys(**{"keys.yaml": f"salt: '{PLAIN_KEY}'\nkeys: []", "api-key": PLAIN_KEY}),
+            "The key file keys.yaml of the Secret firstword-keys is not one: salt: String should match pattern",
+            "verify",
+        ),
+        (
+            with_keys(**{"keys.yaml": "a: [" + PLAIN_KEY, "api-key": PLAIN_KEY}),
+            "is not one: no valid YAML at line 1, column",
+            "verify",
+        ),
     ],
 )
 def test_the_key_file(objects: Objects, seen: str, fix: str, looked: Looker) -> None:

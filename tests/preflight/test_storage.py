@@ -3,7 +3,7 @@
 import pytest
 
 from tests.preflight.looking import Looker, finding, not_passed, told
-from tests.preflight.right_cluster import CLAIMS, CLASSES, Json, pool, right, storage_class, values
+from tests.preflight.right_cluster import CLAIMS, CLASSES, NODES, Json, pool, right, storage_class, values
 
 
 def claim(*modes: str, phase: str = "Bound", size: str = "200Gi") -> Json:
@@ -96,3 +96,60 @@ def test_one_replica_may_have_a_claim_for_one_node(looked: Looker) -> None:
     objects = right() | {(CLAIMS, "calls", "models"): claim("ReadWriteOnce")}
     report = looked(objects, existing(replicas=1, rollout={"spareGpus": False}))
     assert not_passed(report) == {"pool.rollout": "warn"}, told(report)
+
+
+def of_release(**spec: object) -> Json:
+    size = {"requests": {"storage": "200Gi"}}
+    whole: Json = {"accessModes": ["ReadWriteMany"], "storageClassName": "shared-files", "resources": size, **spec}
+    return {"metadata": {"name": "firstword-default", "namespace": "calls"}, "spec": whole, "status": {"phase": "Bound"}}
+
+
+OURS = (CLAIMS, "calls", "firstword-default")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"storageClassName": "nfs"}, "with storage class nfs and not shared-files"),
+        ({"accessModes": ["ReadWriteOnce"]}, "with access mode ReadWriteOnce and not ReadWriteMany"),
+        ({"resources": {"requests": {"storage": "300Gi"}}}, "with 300Gi, and cache.size is 200Gi: volumes do not shrink"),
+        ({"resources": {"requests": {"storage": "100Gi"}}}, "with 100Gi, and cache.size is 200Gi: its class does not let"),
+    ],
+)
+def test_a_claim_of_the_release_cannot_be_changed(spec: Json, words: str, looked: Looker) -> None:
+    report = looked(right() | {OURS: of_release(**spec)}, values())
+    assert not_passed(report) == {"pool.storage": "fail"}, told(report)
+    found = finding(report, "pool.storage")
+    assert words in found.seen
+    assert (found.fix or "").startswith("A claim is immutable: keep them, or name a new pool")
+
+
+def test_a_claim_of_the_release_as_the_values_have_it(looked: Looker) -> None:
+    assert not_passed(looked(right() | {OURS: of_release()}, values())) == {}
+    by_default = of_release(storageClassName="efs")
+    assert not_passed(looked(right() | {OURS: by_default}, pool(cache={"storageClass": ""}))) == {}
+    objects = right() | {OURS: of_release(resources={"requests": {"storage": "100Gi"}})}
+    objects[(CLASSES, None, "shared-files")]["allowVolumeExpansion"] = True
+    assert not_passed(looked(objects, values())) == {}
+
+
+def test_a_claim_that_waits_for_ever_is_not_called_good(looked: Looker) -> None:
+    waiting = of_release(storageClassName="disk") | {"status": {"phase": "Pending"}}
+    found = finding(looked(right() | {OURS: waiting}, pool(cache={"storageClass": "disk"})), "pool.storage")
+    assert "the claim would wait for ever" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("disk", "over"),
+    [
+        ("900Gi", {"cache": {"type": "emptyDir", "size": "10Gi"}}),
+        ("10Gi", {"cache": {"type": "emptyDir"}, "resources": {"requests": {"ephemeral-storage": "1Gi"}}}),
+        ("900Gi", {"cache": {"type": "emptyDir"}, "resources": {"limits": {"memory": "24Gi", "ephemeral-storage": "10Gi"}}}),
+    ],
+)
+def test_weights_that_a_node_does_not_hold(disk: str, over: Json, looked: Looker) -> None:
+    objects = right()
+    for name in ("gpu-1", "gpu-2"):
+        objects[(NODES, None, name)]["status"]["allocatable"]["ephemeral-storage"] = disk
+    found = finding(looked(objects, pool(**over)), "pool.storage-size")
+    assert (found.outcome, found.seen) == ("fail", "the weights take 15.3 GiB, the volume holds 10.0")
