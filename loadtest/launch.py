@@ -19,21 +19,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtest.calls.agents import AGENTS
+from loadtest.calls.forecast import can_be_judged, shortest_ramp_s, turns_of_steps
 from loadtest.report.ending import INTERRUPTED, NO_STATEMENT, with_a_verdict
-from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds, load
+from loadtest.report.thresholds import DEFAULT_FILE, Thresholds, WrongThresholds, load
 from loadtest.servers import Endpoint, firstword_serve
 
 console = Console(highlight=False, soft_wrap=True)
 NAME = "launch"
 _END_S = 20.0
 """Locust writes the record when it ends; it gets so long for it."""
+_TELL_EVERY_S = 30.0
 
 
 @with_a_verdict
 def main(  # noqa: PLR0917  # typer's way to declare options
     rate: Annotated[float, typer.Option(help="Calls a second at the end of the ramp.", min=0.1)] = 0.8,
-    ttft_budget_s: Annotated[float, typer.Option(help="Of the service and of the run: a first word within it is on time.")] = 1.0,
-    duration: Annotated[int, typer.Option(help="Seconds.", min=20)] = 300,
+    ttft_budget_s: Annotated[
+        float, typer.Option(help="Of the service and of the run: a first word within it is on time.", min=0.001)
+    ] = 1.0,
+    duration: Annotated[
+        int, typer.Option(help="Seconds. At --rate 0.8 less than 150 can hardly be judged; at half the rate, twice that.", min=20)
+    ] = 300,
     seed: Annotated[int, typer.Option(help="The same seed gives the same calls.")] = 1,
     thresholds: Annotated[Path, typer.Option(help="What is wanted.")] = DEFAULT_FILE,
     out: Annotated[Path, typer.Option(help="Where the record, the report and the logs go.")] = Path("reports"),
@@ -42,26 +48,51 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the service goes with us.
     record = out / f"{NAME}.json"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        record.unlink(missing_ok=True)  # Never report an older run as this one.
-        load(thresholds)  # What is wrong with it is better known now than in five minutes.
+        _make_room(out, record)
+        wanted = load(thresholds)  # What is wrong with it is better known now than in five minutes.
+        if doubt := doubt_of_length(duration, rate, seed, wanted):
+            console.print(doubt, style="yellow", markup=False)
         ramp = ["-r", str(rate), "-t", str(duration), "--seed", str(seed), "--ttft-budget-s", str(ttft_budget_s)]
         _load(out, record, ramp, duration, ttft_budget_s)
     except KeyboardInterrupt:
         console.print("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
     except (RuntimeError, WrongThresholds, OSError) as error:
-        console.print(str(error), markup=False)
+        told = f"{error.filename or out}: {error.strerror}." if isinstance(error, OSError) else str(error)
+        console.print(told, markup=False)
         raise typer.Exit(NO_STATEMENT) from None
     console.print("[3/3] The report", markup=False)
     command = [sys.executable, "-m", "loadtest.report", str(record), "--thresholds", str(thresholds), "--out", str(out)]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(subprocess.run([*command, "--of-launch"], check=False).returncode)
+
+
+def _make_room(out: Path, record: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # Never report an older run as this one.
+    except OSError as error:
+        raise RuntimeError(f"--out {out}: nothing can be written there ({error.strerror}).") from None
+
+
+def doubt_of_length(duration: int, rate: float, seed: int, wanted: Thresholds) -> str:
+    """Empty: long enough."""
+    enough = {"of_a_step": wanted.step_turns_min, "of_all": wanted.turns_min}
+    turns = turns_of_steps("ramp", seed, rate, duration)
+    if can_be_judged(turns, **enough):
+        return ""
+    least_s = shortest_ramp_s(seed, rate, **enough)
+    mend = f"give it --duration {least_s} or more" if least_s else "raise --rate"
+    return (
+        f"{duration} s at {rate:g} calls/s are hardly enough for a verdict: the ten steps will have about"
+        f" {', '.join(map(str, turns))} turns. A step counts with {wanted.step_turns_min}, and up to the knee"
+        f" {wanted.turns_min} are needed. Better {mend}."
+    )
 
 
 def _load(out: Path, record: Path, ramp: Sequence[str], duration: int, ttft_budget_s: float) -> None:
     key = secrets.token_urlsafe(16)
     log = out / f"{NAME}-service.log"
-    console.print(f"[1/3] Starting firstword serve on the embedded model (log: {log})", markup=False)
+    console.print(f"[1/3] Starting firstword serve on the embedded model: about half a minute (log: {log})", markup=False)
     config = out / f"{NAME}-service.yaml"
     # As docs/warmup.md has it, and as it will be on the day: no call is the first that its agent ever has.
     config.write_bytes(orjson.dumps({"system_prompts": [{"system": agent.system_prompt} for agent in AGENTS]}))  # JSON is YAML.
@@ -90,9 +121,13 @@ def call_it(endpoint: Endpoint, key: str, options: Sequence[str], duration: int,
 def _show_progress(process: "subprocess.Popen[bytes]", duration: int) -> None:
     bar = Progress(TextColumn("  {task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True)
     with bar:
-        task, began_at = bar.add_task("calls", total=duration), time.monotonic()
+        task, began_at, told_s = bar.add_task("calls", total=duration), time.monotonic(), 0.0
         while process.poll() is None:
-            bar.update(task, completed=min(time.monotonic() - began_at, duration))
+            passed_s = min(time.monotonic() - began_at, duration)
+            bar.update(task, completed=passed_s)
+            if not console.is_terminal and passed_s >= told_s + _TELL_EVERY_S:  # There rich shows no bar.
+                told_s = passed_s
+                console.print(f"  {passed_s:.0f} of {duration} s")
             time.sleep(0.5)
 
 

@@ -43,11 +43,13 @@ def check(
     from service.check.run import check_endpoint  # noqa: PLC0415
     from service.check.session import Options  # noqa: PLC0415
     from service.check.tables import show  # noqa: PLC0415
-    from service.check.target import find_credential, parse_url  # noqa: PLC0415
+    from service.check.target import CannotCheck, find_credential, parse_url  # noqa: PLC0415
 
     print_in_any_encoding()
     target = parse_url(url)
     credential = find_credential(key, key_file, os.environ)
+    if json_file and junit and json_file.absolute() == junit.absolute():
+        raise CannotCheck(f"--json and --junit both name {junit}: give each report a file of its own.")
     must_be_writable(json_file, junit)
     options = Options(timeout_s=timeout_s, ttft_budget_s=ttft_budget_s)
     with _progress(target.root) as on_step:

@@ -6,6 +6,7 @@ agents.py          the agents, their system prompts, what a call to one is like
 scenarios.py       the scenarios: a rate over time, and a mix of calls
 arrivals.py        when calls arrive (Poisson), and which of several workers takes which
 plans.py           everything that a call will do, drawn before it begins
+forecast.py        how many turns a run will have: whether it is long enough to be judged
 
 One call, over real sockets:
 target.py          where the endpoint is; wrong use is found before the first call

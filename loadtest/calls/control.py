@@ -18,7 +18,7 @@ from rich.console import Console
 from loadtest.calls import record, summary
 from loadtest.calls.dispatch import Dispatcher
 from loadtest.calls.exchange import Exchange, Order
-from loadtest.calls.options import KEY_OF, MODEL, MOST_CALLS, key_mark, key_of, manners_of, scenario_of
+from loadtest.calls.options import KEY_OF, MODEL, MOST_CALLS, key_mark, key_of, manners_of, must_be_in_range, scenario_of
 from loadtest.calls.plans import typical_call_s
 from loadtest.calls.result import Result, Run
 from loadtest.calls.scenarios import NOISY, QUIET
@@ -45,6 +45,8 @@ class Control:
         self._reported: set[str] = set()
         self._greenlets: list[Any] = []
         self._asked_run_s: float | None = None
+        self._recorded = 0
+        """Runs whose records were written: from Locust's page there may be several."""
         self.result: Result | None = None
         self.refused = ""
         """Why no run could begin."""
@@ -60,8 +62,8 @@ class Control:
         self._asked_run_s = options.run_time
         if options.headless or options.autostart:  # On the page the scenario can still be changed.
             options.run_time = options.run_time or scenario_of(options).run_s
-        options.num_users = options.num_users or MOST_CALLS
-        options.spawn_rate = options.spawn_rate or 1.0
+        options.num_users = MOST_CALLS if options.num_users is None else options.num_users
+        options.spawn_rate = 1.0 if options.spawn_rate is None else options.spawn_rate
 
     def look(self) -> None:
         """Find wrong use before the clock of the run starts."""
@@ -73,16 +75,21 @@ class Control:
             self._environment.process_exit_code = INVALID
 
     def _checked(self) -> Target:
+        must_be_in_range(self.options)
         if self.options.record and not record.can_write(Path(self.options.record)):
             raise WrongUse(f"--record {self.options.record}: that file cannot be written.")
-        target = check(Target(self._environment.host or "", os.environ.get(MODEL, ""), self.options.path), key_of(QUIET))
+        asked = Target(self._environment.host or "", os.environ.get(MODEL, ""), self.options.path)
+        target = check(asked, key_of(QUIET), KEY_OF[QUIET])
         if scenario_of(self.options).noisy_profile:
             if not key_of(NOISY):
                 raise WrongUse(f"The scenario {self.options.scenario} needs a second tenant's key in {KEY_OF[NOISY]}.")
-            check(target, key_of(NOISY))
+            if key_of(NOISY) == key_of(QUIET):
+                raise WrongUse(f"{KEY_OF[NOISY]} and {KEY_OF[QUIET]} hold the same key: it must be another tenant's.")
+            check(target, key_of(NOISY), KEY_OF[NOISY])
         return target
 
     def on_test_start(self) -> None:
+        self.result = None
         if not self.options.headless:  # The host can have been changed on the page.
             self.look()
         if self._target is None:
@@ -91,8 +98,8 @@ class Control:
             return
         self._edition = 0
         self._reported = set()
-        self.result = None
-        self._run = Run.begin(self.options, self._target, float(self.options.run_time or scenario_of(self.options).run_s))
+        run_s = float(self.options.run_time or scenario_of(self.options).run_s)
+        self._run = Run.begin(self.options, self._target, run_s, number=self._recorded + 1)
 
     def order(self, cap: int, rate: float, nodes: Iterable[WorkerNode]) -> None:
         """Share so many calls, at this rate, out to the processes; again where rate, cap or processes have changed."""
@@ -171,6 +178,7 @@ class Control:
         self._run = None
         missing = [name for name in run.workers if name not in self._reported]
         self.result = run.end(elapsed_s, missing=missing, faults=len(self._runner.exceptions))
+        self._recorded += bool(self.result.path)
         if not self.result.is_valid:
             self._environment.process_exit_code = INVALID
         elif self._environment.process_exit_code == INVALID:

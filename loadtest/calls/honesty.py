@@ -18,6 +18,7 @@ CPU_LIMIT = 0.9
 BUSY_LIMIT = 0.1
 LATE_LIMIT_S = 0.05
 """How late the 99th of 100 turns may be sent."""
+MEND = "give the client more processes (--processes) and a machine of its own"
 
 
 @dataclass
@@ -70,7 +71,7 @@ def doubts(
     if not late_s:
         found.append("no turn was sent: too short a run for its rate")
     elif (late := sorted(late_s)[-(len(late_s) // 100) - 1]) > LATE_LIMIT_S:
-        found.append(f"turns were sent late: 1 in 100 by {late:.3f} s or more (limit {LATE_LIMIT_S:g} s)")
+        found.append(f"turns were sent late: 1 in 100 by {late:.3f} s or more (limit {LATE_LIMIT_S:g} s); {MEND}")
     if not_placed:
         found.append(
             f"{not_placed} calls were not placed, since {cap} were in progress: the load was not what was asked; raise -u"
@@ -83,11 +84,11 @@ def _of_one(watch: dict[str, Any]) -> list[str]:
     blocked = watch["blocked_s"] / max(watch["watched_s"], 1.0)
     if blocked > BLOCKED_LIMIT:
         worst = f"at worst {watch['worst_lag_s']:.2f} s"
-        found.append(f"the event loop was blocked for {blocked:.0%} of the time ({worst}; limit {BLOCKED_LIMIT:.0%})")
+        found.append(f"the event loop was blocked for {blocked:.0%} of the time ({worst}; limit {BLOCKED_LIMIT:.0%}); {MEND}")
     used = [cpu for _, cpu in watch["cpu"]]
     busy = sum(cpu > CPU_LIMIT for cpu in used)
     if used and busy / len(used) > BUSY_LIMIT:
-        found.append(f"the processor was full for {busy} of {len(used)} s; add workers (--processes)")
+        found.append(f"the processor was full for {busy} of {len(used)} s; {MEND}")
     return found
 
 

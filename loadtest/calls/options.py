@@ -1,6 +1,7 @@
 """The load test's own options, beside Locust's; and what they come to."""
 
 import hmac
+import math
 import os
 from argparse import Namespace
 from dataclasses import asdict
@@ -10,12 +11,22 @@ from locust.argument_parser import LocustArgumentParser
 
 from loadtest.calls.call import Manners
 from loadtest.calls.scenarios import NOISY, QUIET, SCENARIOS, Scenario
-from loadtest.calls.target import Target, usable_key
+from loadtest.calls.target import Target, WrongUse, usable_key
 
 KEY_OF = {QUIET: "FIRSTWORD_API_KEY", NOISY: "FIRSTWORD_NOISY_API_KEY"}
 MODEL = "FIRSTWORD_MODEL"
 MOST_CALLS = 10_000
 """The cap on calls at once where `-u` gives none."""
+_LEAST = {
+    "num_users": (1, True),
+    "spawn_rate": (0, False),
+    "ttft_budget_s": (0, False),
+    "turn_timeout_s": (0, False),
+    "pause_scale": (0, True),
+    "record_rows": (1, True),
+}
+"""Of an option: its limit, and whether it may be the limit itself."""
+_SHORT = {"num_users": "-u", "spawn_rate": "-r"}
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:
@@ -31,6 +42,16 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     group.add_argument("--record", default="", metavar="FILE", help="Write what was seen, as JSON, to draw a report from")
     group.add_argument("--record-rows", type=int, default=200_000, help="Turns kept one by one; of more, a sample is kept")
     group.add_argument("--server-metrics", default="", metavar="URL", help="By default /metrics beside the endpoint")
+
+
+def must_be_in_range(options: Namespace) -> None:
+    """Not the parser's to do: what Locust's page sends does not pass it. Raises `WrongUse`."""
+    for name, (least, may_be_least) in _LEAST.items():
+        value = getattr(options, name)
+        is_in_range = value >= least if may_be_least else value > least
+        if not (is_in_range and math.isfinite(value)):
+            option = _SHORT.get(name, f"--{name.replace('_', '-')}")
+            raise WrongUse(f"{option} must be {f'{least} or more' if may_be_least else f'above {least}'}, given {value:g}.")
 
 
 def scenario_of(options: Namespace) -> Scenario:

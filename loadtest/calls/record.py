@@ -29,7 +29,8 @@ KEYS = {
     "seconds": "`columns`, `rows`: each second of the run, by when a turn was sent or a call was due; of all turns",
     "itl": "`edges_s`, `counts`: gaps between chunks by size; `sum_s`, `count`",
     "client": "per process: processors used, calls in progress, each second; lags of the loop",
-    "server": "its counts beside the client's, and where they disagree; `problem`: they could not be read; null: it has none",
+    "server": "its counts beside the client's, and where they disagree; `remarks`: settings that differ; `problem`: why there are"
+    " no counts; null: it has none",
 }
 SECOND_COLUMNS = ("second", "calls", "not_placed", "turns", "on_time", "refused", "failed", "completion_tokens")
 _ITL_LEAST_S, _ITL_GROWTH = 0.0001, 1.05
@@ -170,6 +171,11 @@ def can_write(path: Path) -> bool:
     return os.access(path.parent, os.W_OK) and not path.is_dir()
 
 
+def numbered(path: Path, number: int) -> Path:
+    """The first has the name that was given; a later one has its number behind it, or it would be written over the first."""
+    return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
 def write(record: dict[str, Any], path: Path) -> None:
     """Whole or not at all."""
     draft = path.with_name(f".{path.name}.part")
@@ -180,6 +186,8 @@ def write(record: dict[str, Any], path: Path) -> None:
 def read(path: Path) -> dict[str, Any]:
     """Raises `ValueError` where it is no record of this layout."""
     record = orjson.loads(path.read_bytes())
-    if not isinstance(record, dict) or record.get("version") != VERSION:
+    if not isinstance(record, dict) or "version" not in record or "verdict" in record:  # The last: a report of ours.
+        raise ValueError(f"{path} is no record: it was not written by `locust … --record`.")
+    if record["version"] != VERSION:
         raise ValueError(f"{path} is no record of version {VERSION}.")
     return record

@@ -50,13 +50,15 @@ class Run:
     """What was asked, and when: more than once where it was changed on Locust's page, or a worker came."""
     problems: dict[str, str] = field(default_factory=dict)
     """By worker: why it places no calls."""
+    number: int = 1
+    """Of the record, where several runs are begun from Locust's page."""
     salt: str = field(default_factory=lambda: secrets.token_hex(8))
     """For the marks by which keys are compared."""
 
     @staticmethod
-    def begin(options: Any, target: Target, run_s: float) -> "Run":
-        before = _look(options, target)
-        return Run(options, target, before, Seen(options.record_rows, options.seed, options.ttft_budget_s), run_s)
+    def begin(options: Any, target: Target, run_s: float, number: int = 1) -> "Run":
+        before, seen = _look(options, target), Seen(options.record_rows, options.seed, options.ttft_budget_s)
+        return Run(options, target, before, seen, run_s, number=number)
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_at
@@ -85,9 +87,11 @@ class Run:
             "server": server_metrics.compare(self.before, after, server_metrics.client_counts(seen), self.options.ttft_budget_s),
             **seen,
         }
-        if self.options.record:
-            record.write(told, Path(self.options.record))
-        return Result(told, self.options.record)
+        if not self.options.record:
+            return Result(told, "")
+        path = record.numbered(Path(self.options.record), self.number)
+        record.write(told, path)
+        return Result(told, str(path))
 
     def _settings(self) -> dict[str, Any]:
         asked = {name: self.orders[0][name] for name in ("scenario", "rate", "cap")}

@@ -99,9 +99,11 @@ def client_counts(seen: dict[str, Any]) -> Counts:
 
 
 def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> dict[str, Any] | None:
-    """The server's counts and the client's, and in words where they disagree; None where the server has none."""
+    """The server's counts and the client's, in words where they disagree, and `remarks` on settings that differ; None where the
+    server has no counts.
+    """
     if problem := before.problem or after.problem:
-        return {"server": {}, "client": {}, "disagreements": [], "problem": problem}
+        return {"server": {}, "client": {}, "disagreements": [], "remarks": [], "problem": problem}
     if before.counts is None or after.counts is None:
         return None
     server = {name: value - before.counts.get(name, 0.0) for name, value in after.counts.items() if name != "ttft_budget_s"}
@@ -116,11 +118,18 @@ def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> 
         told[-1] += " (others call too, or there are several replicas?)"
     elif client["heard"]:
         told += _ttft_apart(server, client)
-    if (budget := after.counts.get("ttft_budget_s")) is not None and budget != ttft_budget_s:
-        told.append(
-            f"the server's TTFT budget is {budget:g} s, this run's {ttft_budget_s:g} s: they mean different things by on time"
-        )
-    return {"server": server, "client": client, "disagreements": told, "problem": ""}
+    remarks = _budgets_apart(after.counts.get("ttft_budget_s"), ttft_budget_s)
+    return {"server": server, "client": client, "disagreements": told, "remarks": remarks, "problem": ""}
+
+
+def _budgets_apart(servers_s: float | None, runs_s: float) -> list[str]:
+    """Two settings, each as it was meant: nothing that the counts disagree about."""
+    if servers_s is None or servers_s == runs_s:
+        return []
+    return [
+        f"the server's TTFT budget is {servers_s:g} s, this run's {runs_s:g} s, so they mean different things by on time:"
+        f" serve with FIRSTWORD_TTFT_BUDGET_S={runs_s:g}, or run with --ttft-budget-s {servers_s:g}"
+    ]
 
 
 def _ttft_apart(server: Mapping[str, float], client: Counts) -> list[str]:

@@ -137,6 +137,8 @@ def _show_server(server: dict[str, Any], console: Console) -> None:
         console.print(f"  {problem}", highlight=False, markup=False)
     for told in server.get("disagreements", ()):
         console.print(f"  Server and client disagree: {told}", highlight=False)
+    for told in server.get("remarks", ()):
+        console.print(f"  Note: {told}", highlight=False)
 
 
 def _times(found: dict[str, Any]) -> Table:

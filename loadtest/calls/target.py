@@ -23,6 +23,12 @@ class WrongUse(Exception):
     """The run cannot begin; the message says what to change."""
 
 
+class _KeyRefused(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Target:
     """Where to send turns. It holds no key: that comes from each process's own environment."""
@@ -73,8 +79,11 @@ def usable_key(text: str, variable: str) -> str:
     return key
 
 
-def check(target: Target, key: str) -> Target:
-    """The target with its model, once a turn of one token has been streamed from it. Raises `WrongUse`."""
+def check(target: Target, key: str, variable: str = "FIRSTWORD_API_KEY") -> Target:
+    """The target with its model, once a turn of one token has been streamed from it. Raises `WrongUse`.
+
+    `variable`: where the key is from, to name it where the endpoint does not take it.
+    """
     try:
         parts = urlsplit(target.base)
         _ = parts.port  # Looked at only here: it may be no number.
@@ -89,6 +98,8 @@ def check(target: Target, key: str) -> Target:
             with gevent.Timeout(PROBE_S, TimeoutError()):
                 found = target if target.model else Target(target.host, _first_model(line), target.path)
                 _probe(line, found)
+        except _KeyRefused as refusal:
+            raise WrongUse(_wrong_key(refusal.status, key, variable)) from None
         except socket.gaierror:
             raise WrongUse(f"The name {parts.hostname} of --host is not known.") from None
         except TimeoutError:
@@ -101,7 +112,7 @@ def check(target: Target, key: str) -> Target:
 def _first_model(line: Line) -> str:
     status, body = line.get("/v1/models")
     if status in (401, 403):
-        raise WrongUse(_wrong_key(status))
+        raise _KeyRefused(status)
     with contextlib.suppress(orjson.JSONDecodeError, RecursionError, LookupError, TypeError):
         if isinstance(name := orjson.loads(body)["data"][0]["id"], str):
             return name
@@ -119,7 +130,7 @@ def _probe(line: Line, target: Target) -> None:
             return
         code = error_code(response.read())
     if status in (401, 403):
-        raise WrongUse(_wrong_key(status))
+        raise _KeyRefused(status)
     if status == 404:
         raise WrongUse(f"POST {path} answers 404 {code}: no such path (--path), or no model {target.model!r} (FIRSTWORD_MODEL).")
     if status == 200:
@@ -160,8 +171,10 @@ def word_of(told: object) -> str:
     return word if word.replace("_", "").replace("-", "").replace(".", "").isalnum() else ""
 
 
-def _wrong_key(status: int) -> str:
-    return f"The endpoint does not take the key ({status}): set FIRSTWORD_API_KEY to one that it knows."
+def _wrong_key(status: int, key: str, variable: str) -> str:
+    if not key:
+        return f"No key was sent: {variable} is not set, and the endpoint asks for one ({status})."
+    return f"The endpoint does not take the key ({status}): set {variable} to one that it knows."
 
 
 def _name_of(error: Exception) -> str:

@@ -8,6 +8,7 @@ knee.py         the highest load at which the thresholds held
 verdict.py      go, no-go or invalid: what is judged in which scenario
 capacity.py     calls per replica, replicas needed, cost
 advice.py       what to do next, from the numbers
+flags.py        the options that the advice names
 findings.py     all of it, as the JSON file has it
 tables.py       the numbers as tables
 ending.py       its exit status, which is 1 only where it is a no-go

@@ -12,10 +12,11 @@ from loadtest.report import junit, page, thresholds
 from loadtest.report.capacity import Plan
 from loadtest.report.ending import NO_STATEMENT, with_a_verdict
 from loadtest.report.findings import Findings, find
+from loadtest.report.flags import LAUNCH, LOCUST
 from loadtest.report.layout import WrongRecord
 from loadtest.report.reading import read
 from loadtest.report.thresholds import DEFAULT_FILE, WrongThresholds
-from loadtest.report.verdict import INVALID, amount
+from loadtest.report.verdict import amount, measured
 
 
 class Unwritable(Exception):
@@ -28,18 +29,21 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     wanted: Annotated[Path, typer.Option("--thresholds", help="A YAML file: what is wanted.")] = DEFAULT_FILE,
     out: Annotated[Path | None, typer.Option(help="A folder; by default the record's.")] = None,
     replicas: Annotated[int, typer.Option(help="How many were behind the endpoint during the run.", min=1)] = 1,
-    calls: Annotated[int | None, typer.Option(help="How many calls at once you expect: replicas needed for them.", min=1)] = None,
-    gpu_hour_price: Annotated[
-        float | None, typer.Option(help="In any currency: the price of 1,000 turns on time.", min=0)
+    calls: Annotated[
+        int | None, typer.Option(help="Calls at once that you expect: replicas needed for them, of a ramp.", min=1)
     ] = None,
-    gpus_per_replica: Annotated[int, typer.Option(help="For the price.", min=1)] = 1,
+    gpu_hour_price: Annotated[
+        float | None, typer.Option(help="In any currency: the price of 1,000 turns on time, of a ramp.", min=0)
+    ] = None,
+    gpus_per_replica: Annotated[int, typer.Option(help="For the price; needs --gpu-hour-price.", min=1)] = 1,
+    is_launch: Annotated[bool, typer.Option("--of-launch", hidden=True, help="Advise by loadtest.launch's options.")] = False,
 ) -> None:
     """Go or no-go, from the record of a load test: an HTML file, a JSON file and a JUnit file."""
     # Plain words, as wide as they need where nobody watches: a CI's log is read and searched.
     console = Console(highlight=False, soft_wrap=True)
     try:
         plan = Plan(replicas, calls, gpu_hour_price, gpus_per_replica)
-        findings = find(read(record), thresholds.load(wanted), plan)
+        findings = find(read(record), thresholds.load(wanted), plan, LAUNCH if is_launch else LOCUST)
         files = write(findings, out or record.parent, record.stem)
     except (WrongRecord, WrongThresholds, Unwritable) as problem:
         Console(stderr=True, soft_wrap=True).print(str(problem), markup=False, highlight=False)
@@ -73,10 +77,9 @@ def show(findings: Findings, console: Console) -> None:
     table = Table("threshold", "wanted", "measured", "met", box=None)
     for row in verdict.rows:
         sign, met = "≥" if row.threshold.endswith("_min") else "≤", "yes" if row.is_met else "no"
-        table.add_row(row.threshold, f"{sign} {amount(row.wanted, row.unit)}", amount(row.measured, row.unit), met)
+        table.add_row(row.threshold, f"{sign} {amount(row.wanted, row.unit)}", measured(row), met)
     console.print(table)
-    if verdict.word != INVALID:
-        console.print(f"  judged: {verdict.judged}", markup=False)
+    console.print(f"  judged: {verdict.judged}", markup=False)
     for sentence in findings.advice:
         console.print(f"  - {sentence}", markup=False)
 

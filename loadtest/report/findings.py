@@ -5,6 +5,7 @@ from typing import Any
 
 from loadtest.report.advice import advise
 from loadtest.report.capacity import Capacity, Plan, capacity_of
+from loadtest.report.flags import LOCUST, Flags
 from loadtest.report.reading import Reading
 from loadtest.report.thresholds import Thresholds
 from loadtest.report.verdict import Verdict, judge
@@ -41,7 +42,7 @@ class Findings:
         }
 
 
-def find(reading: Reading, wanted: Thresholds, plan: Plan) -> Findings:
-    verdict = judge(reading, wanted)
+def find(reading: Reading, wanted: Thresholds, plan: Plan, flags: Flags = LOCUST) -> Findings:
+    verdict = judge(reading, wanted, flags)
     capacity = capacity_of(reading, verdict, plan)
-    return Findings(reading, wanted, plan, verdict, capacity, advise(reading, verdict, capacity, plan))
+    return Findings(reading, wanted, plan, verdict, capacity, advise(reading, verdict, capacity, plan, flags))

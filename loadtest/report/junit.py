@@ -7,7 +7,7 @@ from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from loadtest.report.figures import Row
 from loadtest.report.findings import Findings
-from loadtest.report.verdict import INVALID, amount
+from loadtest.report.verdict import INVALID, amount, measured
 
 
 def write(findings: Findings, path: Path) -> None:
@@ -34,7 +34,7 @@ def _validity(findings: Findings) -> TestCase:
 
 def _case(row: Row, *, is_valid: bool) -> TestCase:
     case = TestCase(row.threshold, "launch")
-    told = f"wanted {amount(row.wanted, row.unit)}, measured {amount(row.measured, row.unit)}"
+    told = f"wanted {amount(row.wanted, row.unit)}, measured {measured(row)}"
     if not is_valid:
         case.result = [Skipped(f"the run is invalid; {told}")]
     elif not row.is_met:

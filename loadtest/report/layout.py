@@ -82,6 +82,7 @@ class _Server(_Part):
     server: dict[str, float]
     client: dict[str, float]
     disagreements: list[str]
+    remarks: list[str] = []
 
 
 class _Record(_Part):

@@ -13,7 +13,7 @@ from loadtest.report.drawing import drawn
 from loadtest.report.findings import Findings
 from loadtest.report.reading import Reading
 from loadtest.report.tables import Table
-from loadtest.report.verdict import amount
+from loadtest.report.verdict import amount, measured
 
 _HEADLINES = {"go": "Go", "no-go": "No-go", "invalid": "Invalid: the run says nothing"}
 
@@ -44,12 +44,14 @@ def render(findings: Findings) -> str:
         verdict=findings.verdict,
         headline=_HEADLINES[findings.verdict.word],
         amount=amount,
+        measured=measured,
         facts=_facts(findings),
         sections=_sections(findings),
         settings=tables.pairs({"scenario": findings.reading.scenario, **findings.reading.raw["settings"]}),
         environment=tables.pairs({**findings.reading.raw["environment"], "run, s": findings.reading.run_s}),
         doubts=findings.reading.raw["validity"]["doubts"],
         disagreements=(findings.reading.raw["server"] or {}).get("disagreements", []),
+        remarks=(findings.reading.raw["server"] or {}).get("remarks", []),
     )
 
 
@@ -154,4 +156,4 @@ def _about_server(findings: Findings) -> str:
     if problem := findings.reading.raw["server"].get("problem"):
         return f"{problem[:1].upper()}{problem[1:]}. Nothing to compare."
     found = findings.reading.raw["server"]["disagreements"]
-    return "They disagree:" if found else "They agree."
+    return "They disagree:" if found else "Their counts agree."

@@ -56,8 +56,13 @@ def load(path: Path) -> Thresholds:
         twice, told = _names_told_twice(text), yaml.safe_load(text)
     except OSError as error:
         raise WrongThresholds(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8, a date that never was.
-        raise WrongThresholds(f"{path} is no YAML.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1}: {error.problem})" if error.problem_mark else ""
+        raise WrongThresholds(f"{path} is no YAML{line}.") from None
+    except UnicodeDecodeError as error:
+        raise WrongThresholds(f"{path} is no YAML (line {error.object[: error.start].count(10) + 1}: not UTF-8).") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that never was.
+        raise WrongThresholds(f"{path} is no YAML ({_first_line_of(error)}).") from None
     if twice:
         raise WrongThresholds(f"{path} cannot be used:" + "".join(f"\n  {problem}" for problem in twice))
     if not isinstance(told, dict | None):
@@ -78,12 +83,19 @@ def _names_told_twice(text: str) -> list[str]:
     return [f"{name} stands there twice: {', '.join(values)}" for name, values in found.items() if len(values) > 1]
 
 
+def _first_line_of(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "too deep"
+    return str(error).partition("\n")[0]
+
+
 def _problem(problem: Any) -> str:
     name = str(problem["loc"][0])
     if name in Thresholds.model_fields:
         return f"{name} must be {_allowed(name)}, given {problem['input']!r}"
-    near = get_close_matches(name, Thresholds.model_fields, n=1, cutoff=0.0)[0]
-    return f"{name} is no threshold; did you mean {near}?"
+    if near := get_close_matches(name, Thresholds.model_fields, n=1, cutoff=0.5):
+        return f"{name} is no threshold; did you mean {near[0]}?"
+    return f"{name} is no threshold; these are: {', '.join(Thresholds.model_fields)}"
 
 
 def _allowed(name: str) -> str:

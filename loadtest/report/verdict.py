@@ -10,9 +10,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from loadtest.calls.honesty import MEND
 from loadtest.calls.scenarios import QUIET
 from loadtest.report import knee
 from loadtest.report.figures import Figures, Row, figures_of, row, rows
+from loadtest.report.flags import LOCUST, Flags
 from loadtest.report.knee import Knee
 from loadtest.report.reading import Reading, Span
 from loadtest.report.thresholds import Thresholds
@@ -53,12 +55,12 @@ class _Part:
     more: list[Row] = field(default_factory=list)
 
 
-def judge(reading: Reading, wanted: Thresholds) -> Verdict:
+def judge(reading: Reading, wanted: Thresholds, flags: Flags = LOCUST) -> Verdict:
     found = knee.find(reading, wanted) if reading.scenario == "ramp" else _steps_alone(reading, wanted)
     part = _part(reading, wanted, found)
     figures = figures_of(reading, part.spans, part.tenant)
     told = [*part.more, *rows(figures, wanted)]
-    doubts = _doubts(reading, wanted, found, figures)
+    doubts = _doubts(reading, wanted, found, figures, flags)
     failures = [_sentence(each) for each in told if not each.is_met]
     if reading.scenario == "ramp" and found.at is None and found.broke_at is not None and not failures:
         # Steps too thin to count can hide in their good turns that the first which counts has broken.
@@ -119,20 +121,26 @@ def recovery_s(reading: Reading, from_s: float, wanted: Thresholds) -> float | N
     return None
 
 
-def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures) -> list[str]:
+def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures, flags: Flags) -> list[str]:
     validity = reading.raw["validity"]
-    doubts = [f"The client did not keep up: {doubt}." for doubt in validity["doubts"]]
+    told = [
+        doubt.removesuffix(f"; {MEND}") if flags.is_launch else doubt for doubt in validity["doubts"]
+    ]  # It has none of these.
+    doubts = [f"The client did not keep up: {doubt}." for doubt in told]
     if not validity["is_valid"] and not doubts:
         doubts.append("The client did not keep up.")
     asked, loads = wanted.calls_at_once_min, [step.calls_at_once or 0.0 for step in found.steps]
     if reading.scenario == "ramp" and asked is not None and max(loads, default=0.0) < asked and not found.broke_at:
-        doubts.append(f"The ramp came to {max(loads, default=0.0):.1f} calls at once, not to the {asked:g} asked for: raise -r.")
+        reached = f"{max(loads, default=0.0):.1f} calls at once, not to the {asked:g} asked for"
+        doubts.append(f"The ramp came to {reached}: raise {flags.rate}.")
     turns = _enough_of(reading, found, figures)
     if turns < wanted.turns_min:
-        mend = "or end the ramp lower, so that more of it lies below the knee (-r)" if found.broke_at else "or raise -r"
-        doubts.append(f"Only {turns} turns could be judged, {wanted.turns_min} are needed: run longer (-t), {mend}.")
+        below = f"or end the ramp lower, so that more of it lies below the knee ({flags.rate})"
+        mend = f"run longer ({flags.longer}), {below if found.broke_at else f'or raise {flags.rate}'}"
+        doubts.append(f"Only {turns} turns could be judged, {wanted.turns_min} are needed: {mend}.")
     if reading.scenario == "ramp" and found.steps and all(step.state == "too few turns" for step in found.steps):
-        doubts.append(f"No step of the ramp had {wanted.step_turns_min} turns: run longer (-t), or raise -r.")
+        mend = f"run longer ({flags.longer}), or raise {flags.rate}"
+        doubts.append(f"No step of the ramp had {wanted.step_turns_min} turns: {mend}.")
     return doubts
 
 
@@ -154,8 +162,16 @@ def _good_news(reading: Reading, wanted: Thresholds, found: Knee) -> list[str]:
 
 def _sentence(of: Row) -> str:
     bound = "at least" if of.threshold.endswith("_min") else "at most"
-    told = "nothing was measured" if of.measured is None else f"it was {amount(of.measured, of.unit)}"
+    told = f"it was {amount(of.measured, of.unit)}" if of.measured is not None else measured(of)
     return f"{of.threshold}: {told}, {bound} {amount(of.wanted, of.unit)} is wanted."
+
+
+def measured(of: Row) -> str:
+    """For people; and why there is nothing, where it is so."""
+    if of.measured is not None:
+        return amount(of.measured, of.unit)
+    nothing = {"recovery_s_max": "not recovered by the end of the run", "tpot_p99_s_max": "nothing: no answer had a usage"}
+    return nothing.get(of.threshold, "nothing was measured")
 
 
 def amount(value: float | None, unit: str) -> str:

@@ -36,9 +36,11 @@ def _answering(session: Session, path: PathName, other: PathName) -> str:
     if headers := session.answering_headers(path):
         return f"status 200 with {' and '.join(headers)}"
     probes = [probe for (asked, _), probe in session.probes.items() if asked == path]
-    seen = " and ".join(dict.fromkeys(probe.told() for probe in probes))
+    seen = f"{session.target.chat(path)}: {' and '.join(dict.fromkeys(probe.told() for probe in probes))}"
     if session.answering_headers(other):
         raise Warned(f"{seen}; hand over {session.target.chat(other)}")
+    if all(probe.status == 404 for probe in session.probes.values()):
+        raise Failed(f"{seen}; or is the URL itself wrong?")
     raise Failed(seen)
 
 

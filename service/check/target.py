@@ -49,6 +49,11 @@ class Credential:
     kind: Literal["variable", "file", "command line"]
     name: str | None
 
+    @property
+    def origin(self) -> str:
+        """In words, for whoever has to mend it."""
+        return {"variable": KEY_VARIABLE, "file": f"the file {self.name}", "command line": "--key"}[self.kind]
+
     def cover(self, text: str) -> str:
         """The text without the key, should a server have said it, in whatever case."""
         return re.sub(re.escape(self.key), "[key]", text, flags=re.IGNORECASE)

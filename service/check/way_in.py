@@ -28,7 +28,7 @@ def _explain(session: Session, *, is_model_given: bool) -> None:
     probes = list(session.probes.values())
     _must_speak_http(session.target, session.credential, probes)
     if all(probe.status in (401, 403) for probe in probes if probe.status != 404):
-        _refuse_key(session.target, [probe for probe in probes if probe.status != 404])
+        _refuse_key(session.target, session.credential, [probe for probe in probes if probe.status != 404])
     if is_model_given and any(_is_unknown_model(probe) for probe in probes):
         raise CannotCheck(
             f"The endpoint serves no model {session.told(session.model)!r}: see GET {session.target.model_lists[0]}."
@@ -46,20 +46,28 @@ async def _first_model(client: Client, target: Target, credential: Credential) -
             _must_speak_http(target, credential, answers)
     denied = [answer for answer in answers if answer.status in (401, 403)]
     if denied and all(answer.status in (401, 403, 404) for answer in answers):
-        _refuse_key(target, denied)
+        _refuse_key(target, credential, denied)
+    if all(answer.status == 404 for answer in answers):
+        raise CannotCheck(
+            f"GET {' and GET '.join(target.model_lists)} answer 404: is the URL right? If it is, and there is no list of models, "
+            "give --model ID."
+        )
     raise CannotCheck(f"GET {target.model_lists[0]} names no model ({credential.shown(answers[0].told())}): give --model ID.")
 
 
 def _must_speak_http(target: Target, credential: Credential, answers: list[Exchange]) -> None:
     if all(answer.status is None for answer in answers):
         why = credential.shown(answers[0].told())
-        raise CannotCheck(f"Cannot reach {target.root}: {why}.")
+        # Whatever answered knows nothing of TLS. A certificate that is not trusted is another matter.
+        is_plain = target.root.startswith("https:") and "SSL" in why and "CERTIFICATE" not in why
+        raise CannotCheck(f"Cannot reach {target.root}: {why}{'; does it speak plain http://?' if is_plain else '.'}")
 
 
-def _refuse_key(target: Target, answers: list[Exchange]) -> None:
+def _refuse_key(target: Target, credential: Credential, answers: list[Exchange]) -> None:
     if answers:
         raise CannotCheck(
-            f"{target.root} refuses the key (status {answers[0].status}), as `x-api-key` and as `Authorization: Bearer`."
+            f"{target.root} refuses the key of {credential.origin} (status {answers[0].status}), as `x-api-key` and as "
+            "`Authorization: Bearer`."
         )
 
 

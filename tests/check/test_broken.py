@@ -84,7 +84,7 @@ def test_what_was_refused_for_load_is_asked_again() -> None:
 
 def test_a_wrong_key_a_wrong_model_and_silence_are_not_the_endpoints_fault() -> None:
     with running(GoodHandler) as url:
-        with pytest.raises(CannotCheck, match=r"refuses the key \(status 401\)"):
+        with pytest.raises(CannotCheck, match=r"refuses the key of FIRSTWORD_API_KEY \(status 401\)"):
             checked(url, "wrong-key")
         with pytest.raises(CannotCheck, match="refuses the key"):
             checked(url, "wrong-key", model="small-talk-1")
@@ -118,4 +118,6 @@ def test_a_redirect_is_not_followed_but_told() -> None:
             checked(url, KEY)
         report = checked(url, KEY, model="small-talk-1")
     seen = {result.id: result.seen for result in report.checks}
-    assert seen["path.v1"] == seen["path.bare"] == "status 308, a redirect: give the URL that it leads to"
+    told = "status 308, a redirect: give the URL that it leads to"
+    assert seen["path.v1"] == f"{url}/v1/chat/completions: {told}"
+    assert seen["path.bare"] == f"{url}/chat/completions: {told}"

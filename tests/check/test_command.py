@@ -200,6 +200,8 @@ def test_wrong_use_gets_one_line(tmp_path: Path) -> None:
         assert_one_line(check(url, "--key", KEY, "--key-file", "x"), "not both")
         assert_one_line(check(url, "--json", str(tmp_path / "none" / "x.json")), "cannot be written")
         assert_one_line(check(url, "--junit", str(tmp_path)), "it is a folder")
+        same = str(tmp_path / "report")
+        assert_one_line(check(url, "--json", same, "--junit", same), "--json and --junit both name", "a file of its own")
 
 
 def test_what_speaks_no_http_or_says_nothing_gets_one_line() -> None:
@@ -207,7 +209,9 @@ def test_what_speaks_no_http_or_says_nothing_gets_one_line() -> None:
         result = check(f"http://127.0.0.1:{silent.getsockname()[1]}", "--timeout-s", "0.5")
     assert_one_line(result, "no whole answer within")
     with running(GoodHandler) as url:
-        assert_one_line(check(url.replace("http:", "https:")), "Cannot reach https://127.0.0.1", "SSL")
+        assert_one_line(
+            check(url.replace("http:", "https:")), "Cannot reach https://127.0.0.1", "SSL", "does it speak plain http://?"
+        )
 
 
 def test_an_endpoint_that_does_not_stream_is_told_so() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 import pytest
 
-from loadtest.calls.honesty import Watch, doubts
+from loadtest.calls.honesty import MEND, Watch, doubts
 
 
 def watched(work: Any, *, for_s: float) -> dict[str, Any]:
@@ -77,3 +77,4 @@ def test_doubts_are_told_in_words(late_s: list[float], about_it: dict[str, Any],
     found = doubts({"local": IDLE}, late_s, **{"not_placed": 0, "cap": 9, **about_it})
     assert len(found) == (words is not None)
     assert words is None or found[0].startswith(words)
+    assert ("sent late" in str(found)) == (MEND in str(found))

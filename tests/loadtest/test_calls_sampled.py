@@ -44,7 +44,7 @@ def test_shares_and_the_turns_that_are_judged_are_those_of_all() -> None:
 def test_the_page_says_what_is_of_a_sample_and_still_compares_with_the_server(tmp_path: Path) -> None:
     text = page.render(findings.find(reading_of(bad(), 50), Thresholds(), Plan()))
     assert "The record holds a sample of 50 of 200 turns (--record-rows)" in text
-    assert "They agree." in text and "no metrics of ours" not in text
+    assert "Their counts agree." in text and "no metrics of ours" not in text
     assert "The record holds a sample" not in page.render(findings.find(reading_of(bad(), 500), Thresholds(), Plan()))
 
 

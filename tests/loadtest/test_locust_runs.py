@@ -246,6 +246,22 @@ WRONG_USE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "a wrong key": ((), {"FIRSTWORD_API_KEY": "wrong"}, "does not take the key (401): set FIRSTWORD_API_KEY"),
     "a wrong key, workers": (("--processes", "2"), {"FIRSTWORD_API_KEY": "wrong"}, "does not take the key (401)"),
     "an unknown model": ((), {"FIRSTWORD_MODEL": "nope"}, "404 model_not_found: no such path (--path), or no model 'nope'"),
+    "a wrong key of the second tenant": (
+        ("--scenario", "noisy-tenant"),
+        {"FIRSTWORD_NOISY_API_KEY": "wrong"},
+        "does not take the key (401): set FIRSTWORD_NOISY_API_KEY",
+    ),
+    "one key for both tenants": (
+        ("--scenario", "noisy-tenant"),
+        {"FIRSTWORD_NOISY_API_KEY": KEY},
+        "FIRSTWORD_NOISY_API_KEY and FIRSTWORD_API_KEY hold the same key",
+    ),
+    "no key": ((), {"FIRSTWORD_API_KEY": ""}, "No key was sent: FIRSTWORD_API_KEY is not set"),
+    "no budget": (("--ttft-budget-s", "0"), {}, "--ttft-budget-s must be above 0, given 0."),
+    "no time for a turn": (("--turn-timeout-s", "0"), {}, "--turn-timeout-s must be above 0, given 0."),
+    "pauses before they began": (("--pause-scale", "-1"), {}, "--pause-scale must be 0 or more, given -1."),
+    "endless pauses": (("--pause-scale", "inf"), {}, "--pause-scale must be 0 or more, given inf."),
+    "no calls": (("-u", "0"), {}, "-u must be 1 or more, given 0."),
     "a wrong path": (("--path", "/v2/chat"), {}, "POST /v2/chat answers 404"),
     "one tenant where two are needed": (
         ("--scenario", "noisy-tenant"),

@@ -73,11 +73,12 @@ def test_a_ci_system_sees_each_threshold(made: Maker, failures: int, errors: int
         ("turns_min: null", "turns_min must be a whole number of 1 or more, given None"),
         ("step_turns_min: 0", "step_turns_min must be a whole number of 1 or more, given 0"),
         ("turns_min: 60\nturns_min: 20", "turns_min stands there twice: 60 in line 1, 20 in line 2"),
-        ("1: 2", "1 is no threshold"),
+        ("1: 2", "1 is no threshold; these are: goodput_share_min, ttft_p50_s_max, "),
+        ("colour: blue", "colour is no threshold; these are: goodput_share_min, "),
         ("a: 2026-99-99", "is no YAML"),
         pytest.param("[" * 5000, "is no YAML", id="endless"),
         ("- 1", "must hold names and values"),
-        ("a: [", "is no YAML"),
+        ("a: 1\nb: [", "is no YAML (line 2: "),
     ],
 )
 def test_a_wrong_threshold_file_is_told_in_a_sentence(yaml: str, words: str, tmp_path: Path) -> None:
@@ -103,7 +104,8 @@ def test_thresholds_of_a_file_are_those_that_are_judged(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b'{"version": 99}', "is no record of version 1"),
-        (b"[]", "is no record"),
+        (b"[]", "was not written by `locust … --record`"),
+        (b'{"version": 1, "verdict": "go"}', "was not written by `locust … --record`"),
         (b"what?", "is no JSON"),
         (None, "cannot be read"),
     ],
@@ -156,5 +158,5 @@ def test_where_client_and_server_disagree_stands_in_the_page_and_in_what_to_do(t
     made = good()
     made.disagreements = ("turns refused: 3 by the server, 0 by the client",)
     done = report(made.write(tmp_path))
-    assert "Client and server disagree" in done.stdout
+    assert f"Client and server disagree: {made.disagreements[0]}. Find out why" in done.stdout
     assert made.disagreements[0] in (tmp_path / "run-report.html").read_text()

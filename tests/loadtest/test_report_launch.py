@@ -73,3 +73,14 @@ def test_a_wrong_threshold_file_is_told_before_anything_starts(tmp_path: Path) -
     assert done.returncode == 2
     assert "did you mean goodput_share_min?" in done.stdout
     assert not (tmp_path / "launch-service.log").exists()
+
+
+def test_what_launch_cannot_do_is_told_in_a_sentence() -> None:
+    for arguments, words in (
+        (("--out", "/proc/nope"), "--out /proc/nope: nothing can be written there (No such file or directory)."),
+        (("--ttft-budget-s", "-1"), "Invalid value for '--ttft-budget-s'"),
+    ):
+        command = [sys.executable, "-m", "loadtest.launch", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert words in done.stdout + done.stderr and "Traceback" not in done.stderr
