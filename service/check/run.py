@@ -8,7 +8,7 @@ from service import __version__
 from service.check.catalogue import CHECKS, NEED_NO_ANSWER
 from service.check.client import Client
 from service.check.outcome import Check, NotPassed, Outcome
-from service.check.report import CheckResult, CredentialPlace, HandOver, Report, TtftSummary, count
+from service.check.report import CheckResult, Counts, CredentialPlace, HandOver, Report, TtftSummary
 from service.check.session import Options, Session
 from service.check.target import Credential, Target
 from service.check.way_in import open_session
@@ -29,7 +29,7 @@ async def check_endpoint(
         for number, check in enumerate(CHECKS, start=1):
             on_step(check.id, number, len(CHECKS))
             results.append(await _result(check, session))
-    counts = count(results)
+    counts = Counts.of(result.outcome for result in results)
     return Report(
         firstword_version=__version__,
         started_at=started_at,

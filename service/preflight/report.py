@@ -37,15 +37,5 @@ class Report(_Document):
     findings: list[Finding]
 
 
-def count(findings: list[Finding]) -> Counts:
-    outcomes = [finding.outcome for finding in findings]
-    return Counts(
-        passed=outcomes.count("pass"),
-        warned=outcomes.count("warn"),
-        failed=outcomes.count("fail"),
-        skipped=outcomes.count("skipped"),
-    )
-
-
 def as_json(report: Report) -> str:
     return report.model_dump_json(indent=2) + "\n"

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from service import __version__
+from service.check.report import Counts
 from service.preflight.catalogue import CLUSTER_CHECKS, POOL_CHECKS
 from service.preflight.cluster import Cluster, CouldNotLook, NotAllowed
 from service.preflight.finding import CannotLook, ClusterCheck, Found, PoolCheck, doubtful
 from service.preflight.model_hub import ModelHub
 from service.preflight.reading import Plan
-from service.preflight.report import Finding, Report, count
+from service.preflight.report import Finding, Report
 from service.preflight.survey import Survey
 
 
@@ -20,7 +21,7 @@ def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
     survey = Survey(plan, cluster, hub)
     survey.must_be_seen()
     findings = list(_findings(survey))
-    counts = count(findings)
+    counts = Counts.of(finding.outcome for finding in findings)
     return Report(
         firstword_version=__version__,
         started_at=started_at,

@@ -1,11 +1,11 @@
 """A Kubernetes API that knows one Secret: as much as Helm's `lookup` asks for."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import Quiet, answering
 
 Json = dict[str, Any]
 _RESOURCES = {
@@ -28,7 +28,7 @@ def api_server(secret: Json) -> Iterator[str]:
         f"/api/v1/namespaces/{metadata['namespace']}/secrets/{metadata['name']}": secret,
     }
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             answer = answers.get(self.path.partition("?")[0])
             body = json.dumps(answer or _NOT_FOUND).encode()
@@ -38,18 +38,8 @@ def api_server(secret: Json) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with answering(Handler) as url:
+        yield url
 
 
 def kubeconfig(url: str) -> str:

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.chart.rendering import MINIMAL, Json, Pod, merged, render, scenario, values_of
+from tests.http_server import Quiet, answering
 
 LOAD_TEST: Json = {"loadTest": {"enabled": True, "seconds": 600}}
 
@@ -23,25 +22,15 @@ def pool(*statuses: int) -> Iterator[str]:
     """A pool that answers so, the last one for ever. Its URL."""
     left = list(statuses)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             status = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status if self.path == "/readyz" else 404)
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with answering(Handler) as url:
+        yield url
 
 
 def wait(url: str, seconds: str) -> subprocess.CompletedProcess[str]:

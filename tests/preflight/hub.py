@@ -1,12 +1,12 @@
 """A model hub of a few answers, on a real socket."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import Quiet, answering
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ class Hub:
 def model_hub(answers: Mapping[str, Json | int]) -> Iterator[Hub]:
     """By path, without the query: a document, or a status."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             hub.asked.append((self.path, self.headers["Authorization"]))
             answer = answers.get(self.path.partition("?")[0], 404)
@@ -30,19 +30,9 @@ def model_hub(answers: Mapping[str, Json | int]) -> Iterator[Hub]:
             self.end_headers()
             self.wfile.write(b"<html>" if isinstance(answer, int) else json.dumps(answer).encode())
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(Handler) as url:
+        hub = Hub(url)
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 def repository(name: str, info: Json | int, config: Json | int, revision: str = "main") -> dict[str, Json | int]:

