@@ -114,11 +114,9 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
 
 async def _opening(steps: AsyncGenerator[Step, None], books: _Books) -> Step:
     """Up to the first step with anything in it: a token can be half a character, or a tool call not yet whole."""
-    is_first = True
     async for step in steps:
-        if is_first:
+        if not books.place.has_begun:
             books.begun()
-            is_first = False
         if step:
             return step
     return ()

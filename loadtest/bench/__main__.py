@@ -1,7 +1,7 @@
 """`python -m loadtest.bench` (`make bench`): the command."""
 
 import signal
-from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from loadtest.bench.bench import Bench, Plan
 from loadtest.bench.plot import draw
 from loadtest.bench.report import cell_line, markdown, target_table, write_docs
 from loadtest.bench.results import COST, LARGE, MEMORY, SERVED, START, Cell, Results, read_results
+from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
 from service.engine.embedded import ensure_embedded_model
 
@@ -29,7 +30,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     real_streams: Annotated[str, typer.Option(help="At a time, of part b.")] = "1,8,32",
     seconds: Annotated[float, typer.Option(help="Of each measure of part a; of part b, twice that.", min=1)] = 10.0,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: to see that it works.")] = False,
-    results_file: Annotated[
+    named: Annotated[
         Path | None, typer.Option("--results", help="The JSON to add to; by default reports/bench-DATE.json.")
     ] = None,
     docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
@@ -37,9 +38,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 ) -> None:
     """What our layer costs beside `vllm serve`'s own server, on the same engine."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
-    file = results_file or Path("reports") / f"bench-{'quick-' if quick else ''}{date.today().isoformat()}.json"
-    if not (measured or file.exists()):
-        raise typer.BadParameter(f"there is no {file} to report; name one with --results.")
+    file = results_file(named, "bench", is_quick=quick, is_measured=measured)
     results = read_results(file)
     if measured:
         plan = Plan(
@@ -53,9 +52,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
             repeats=1 if quick else 3,
         )
         _measure(plan, results, file)
-    for suffix in (".svg", ".png"):
-        draw(results, file.with_suffix(suffix))
-    file.with_suffix(".md").write_text(markdown(results) + "\n")
+    write_beside(file, partial(draw, results), markdown(results))
     console.print(Markdown(target_table(results)))
     if docs:
         write_docs(results, docs)

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
-from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from loadtest.overload.report import cell_line, markdown, target_table, write_do
 from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results, read_results
 from loadtest.overload.texts import texts_of
 from loadtest.overload.workloads import Uniform, Voice, Workload
+from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
 from service.engine.embedded import ensure_embedded_model
 
@@ -35,7 +36,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     duration: Annotated[float, typer.Option(help="Counted seconds per cell.", min=5)] = 60.0,
     quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_S:g} s per cell: to see that it works.")] = False,
     seed: Annotated[int, typer.Option(help="Of arrivals, prompts and lengths.")] = 1,
-    results_file: Annotated[
+    named: Annotated[
         Path | None, typer.Option("--results", help="The JSON to add to; by default reports/overload-DATE.json.")
     ] = None,
     docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
@@ -43,9 +44,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 ) -> None:
     """Goodput over offered load: ours, `vllm serve`, and `vllm serve` at its best setting."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
-    file = results_file or Path("reports") / f"overload-{'quick-' if quick else ''}{date.today().isoformat()}.json"
-    if not (measured or file.exists()):
-        raise typer.BadParameter(f"there is no {file} to report; name one with --results.")
+    file = results_file(named, "overload", is_quick=quick, is_measured=measured)
     results = read_results(file)
     for name, turns_per_s in (part.split("=") for part in capacity.split(",") if part):
         results.set_capacity(name, float(turns_per_s))
@@ -54,9 +53,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
         plan = Plan(_names(servers, [PLAIN, TUNED, OURS]), _names(workloads, ["uniform", "voice", FLOOD]), chosen,
                     QUICK_S if quick else duration, seed)  # fmt: skip
         _measure(plan, results, file)
-    for suffix in (".svg", ".png"):
-        draw(results, file.with_suffix(suffix))
-    file.with_suffix(".md").write_text(markdown(results) + "\n")
+    write_beside(file, partial(draw, results), markdown(results))
     console.print(Markdown(target_table(results)))
     if docs:
         write_docs(results, docs)

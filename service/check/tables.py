@@ -1,11 +1,14 @@
 """The report for a person: what was found, then the sheet to hand over."""
 
+from typing import Literal
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.check.report import HandOver, Report
+from service.check.outcome import Outcome
+from service.check.report import Counts, HandOver, Report
 from service.check.target import KEY_VARIABLE
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
@@ -15,9 +18,7 @@ _AUTH = {"x-api-key": "x-api-key: KEY", "bearer": "Authorization: Bearer KEY"}
 def show(report: Report, console: Console) -> None:
     # As Text throughout: rich would take a server's brackets for its own markup.
     console.print(_results(report))
-    counts = report.counts
-    summary = f"{counts.passed} passed, {counts.warned} warned, {counts.failed} failed, {counts.skipped} skipped"
-    console.print(Text(f"{summary} in {report.duration_s:.1f} s: {report.verdict.upper()}", style=_STYLES[report.verdict]))
+    console.print(last_line(report.counts, report.duration_s, report.verdict))
     if report.resent:
         console.print(Text(f"{report.resent} requests were refused for load and sent again.", style=_STYLES["warn"]))
     console.print()
@@ -32,12 +33,23 @@ def _results(report: Report) -> Table:
     table.add_column("Result", no_wrap=True)
     table.add_column("What was seen, and what to do", ratio=1, overflow="fold")
     for result in report.checks:
-        said = Text(result.title)
-        said.append(f"{': ' if result.outcome == 'pass' else chr(10)}{result.seen}", style="dim")
-        if result.fix:
-            said.append(f"\n-> {result.fix}", style=_STYLES[result.outcome])
-        table.add_row(Text(result.id), Text(result.outcome, style=_STYLES[result.outcome]), said)
+        add_result(table, result.id, result.title, result.outcome, seen=result.seen, fix=result.fix)
     return table
+
+
+def add_result(table: Table, check: str, title: str, outcome: Outcome, *, seen: str, fix: str | None) -> None:
+    """A row of three cells, of any list of checks."""
+    told = Text(title)
+    told.append(f"{': ' if outcome == 'pass' else chr(10)}{seen}", style="dim")
+    if fix:
+        told.append(f"\n-> {fix}", style=_STYLES[outcome])
+    table.add_row(Text(check), Text(outcome, style=_STYLES[outcome]), told)
+
+
+def last_line(counts: Counts, duration_s: float, verdict: Literal["pass", "fail"]) -> Text:
+    """What became of all checks, and what it comes to."""
+    summary = f"{counts.passed} passed, {counts.warned} warned, {counts.failed} failed, {counts.skipped} skipped"
+    return Text(f"{summary} in {duration_s:.1f} s: {verdict.upper()}", style=_STYLES[verdict])
 
 
 def _sheet(sheet: HandOver) -> Table:

@@ -5,6 +5,7 @@ refused by that subject's checks: keys, hostnames, volumes, gateways.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from service.engine.embedded import MODEL_NAME
 from service.preflight import given
 from service.preflight.demand import is_from_hub
 from service.preflight.finding import Found, cluster_check, pool_check, some, wrong
@@ -109,9 +110,7 @@ def _cache(pool: Pool) -> Iterator[Found]:
 
 def _model_id(pool: Pool) -> str:
     """As the service names it: a folder by its last part."""
-    name = pool.model.name
-    if name == EMBEDDED_MODEL:
-        name = "SmolLM2-135M-Instruct"
+    name = MODEL_NAME if pool.model.name == EMBEDDED_MODEL else pool.model.name
     return pool.model.served_name or (name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from service import __version__
 from service.check.report import Counts
@@ -37,11 +38,11 @@ def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
 
 def _findings(survey: Survey) -> Iterator[Finding]:
     for check in CLUSTER_CHECKS:
-        for found in _found(lambda check=check: check.run(survey)):  # type: ignore[misc]
+        for found in _found(partial(check.run, survey)):
             yield _finding(None, check, found)
     for pool in survey.plan.pools:
         for pool_check in POOL_CHECKS:
-            for found in _found(lambda check=pool_check, pool=pool: check.run(survey, pool)):  # type: ignore[misc]
+            for found in _found(partial(pool_check.run, survey, pool)):
                 yield _finding(pool.name, pool_check, found)
 
 

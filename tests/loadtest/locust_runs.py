@@ -1,4 +1,4 @@
-"""Locust as a user runs it: a process of its own, without its web page."""
+"""Locust as a user runs it: a process of its own, with its web page or without."""
 
 import contextlib
 import json
@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS
 from tests.process import environment, free_port
-from tests.service_under_test import KEY
+from tests.service_under_test import KEY, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +74,24 @@ def locust(
         out, err = process.communicate(timeout=90)
     record = json.loads(file.read_text()) if file.exists() else {}
     return LocustRun(process.returncode, out, err, record)
+
+
+@contextmanager
+def web_page(host: str, record: Path, *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Locust with its web page: the process, and the page's URL once it answers."""
+    port = str(free_port())
+    page = f"http://127.0.0.1:{port}"
+    words = command(host, "--web-host", "127.0.0.1", "--web-port", port, "--record", str(record), *options)
+    with locust_process(words) as process:
+        until(lambda: _is_up(page), within_s=20)
+        yield process, page
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @contextmanager

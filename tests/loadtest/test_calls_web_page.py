@@ -5,30 +5,24 @@ from pathlib import Path
 
 import httpx
 
-from tests.loadtest.locust_runs import command, locust_process
+from tests.loadtest.locust_runs import web_page
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
-from tests.loadtest.test_locust_runs import is_up
-from tests.process import free_port
 from tests.service_under_test import until
 
 
 def test_later_runs_have_records_of_their_own_and_a_failed_start_repeats_no_table(tmp_path: Path) -> None:
-    file, port = tmp_path / "web.json", free_port()
-    page = f"http://127.0.0.1:{port}"
-    with raw_endpoint((0.0, chunk({"content": "Yes."}) + DONE)) as endpoint:
-        words = command(endpoint.url, "--web-host", "127.0.0.1", "--web-port", str(port), "--record", str(file))
-        with locust_process(words) as process:
-            until(lambda: is_up(page), within_s=20)
-            form: dict[str, str | int] = {"user_count": 100, "spawn_rate": 5, "scenario": "smoke", "host": endpoint.url}
-            for written in (file, tmp_path / "web-2.json"):
-                assert httpx.post(f"{page}/swarm", data=form).json()["success"]
-                time.sleep(1.5)
-                assert httpx.post(f"{page}/stop").json()["success"]
-                until(written.exists, within_s=20)
-            httpx.post(f"{page}/swarm", data=form | {"pause_scale": -1})
-            time.sleep(2)
-            process.terminate()
-            _, told = process.communicate(timeout=20)
+    file = tmp_path / "web.json"
+    with raw_endpoint((0.0, chunk({"content": "Yes."}) + DONE)) as endpoint, web_page(endpoint.url, file) as (process, page):
+        form: dict[str, str | int] = {"user_count": 100, "spawn_rate": 5, "scenario": "smoke", "host": endpoint.url}
+        for written in (file, tmp_path / "web-2.json"):
+            assert httpx.post(f"{page}/swarm", data=form).json()["success"]
+            time.sleep(1.5)
+            assert httpx.post(f"{page}/stop").json()["success"]
+            until(written.exists, within_s=20)
+        httpx.post(f"{page}/swarm", data=form | {"pause_scale": -1})
+        time.sleep(2)
+        process.terminate()
+        _, told = process.communicate(timeout=20)
     assert {one.name for one in tmp_path.iterdir()} == {"web.json", "web-2.json"}
     assert "--pause-scale must be 0 or more, given -1." in told
     assert told.count("goodput ") == told.count("record: ") == 2

@@ -13,7 +13,7 @@ import pytest
 
 from loadtest.calls.plans import Schedule
 from loadtest.calls.scenarios import SCENARIOS
-from tests.loadtest.locust_runs import LocustRun, command, locust, locust_process
+from tests.loadtest.locust_runs import LocustRun, command, locust, locust_process, web_page
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
 from tests.process import free_port
 from tests.service_under_test import KEY, OTHER_KEY, ScriptedService, scripted_service, until
@@ -161,21 +161,17 @@ def test_a_lost_worker_makes_the_run_invalid(tmp_path: Path) -> None:
 
 
 def test_the_web_page_starts_changes_and_stops_runs(tmp_path: Path) -> None:
-    file, port = tmp_path / "record.json", free_port()
-    page = f"http://127.0.0.1:{port}"
-    with scripted_service(engine_args=BATCHING) as service:
-        words = command(service.url, "--web-host", "127.0.0.1", "--web-port", str(port), "--record", str(file), *QUICK)
-        with locust_process(words) as process:
-            until(lambda: is_up(page), within_s=20)
-            for rate, for_s in ((3, 2.5), (9, 2.5)):
-                form = {"user_count": 100, "spawn_rate": rate, "scenario": "barge-in", "host": service.url, "run_time": "60s"}
-                assert httpx.post(f"{page}/swarm", data=form).json()["success"]
-                time.sleep(for_s)
-            assert httpx.get(f"{page}/stats/requests").json()["user_count"] > 0, "it shows the calls in progress"
-            assert httpx.post(f"{page}/stop").json()["success"]
-            until(file.exists, within_s=20)
-            process.terminate()
-            process.communicate(timeout=20)
+    file = tmp_path / "record.json"
+    with scripted_service(engine_args=BATCHING) as service, web_page(service.url, file, *QUICK) as (process, page):
+        for rate, for_s in ((3, 2.5), (9, 2.5)):
+            form = {"user_count": 100, "spawn_rate": rate, "scenario": "barge-in", "host": service.url, "run_time": "60s"}
+            assert httpx.post(f"{page}/swarm", data=form).json()["success"]
+            time.sleep(for_s)
+        assert httpx.get(f"{page}/stats/requests").json()["user_count"] > 0, "it shows the calls in progress"
+        assert httpx.post(f"{page}/stop").json()["success"]
+        until(file.exists, within_s=20)
+        process.terminate()
+        process.communicate(timeout=20)
     record = json.loads(file.read_text())
     assert (record["scenario"], record["settings"]["rate"], record["settings"]["cap"]) == ("barge-in", 3, 100)
     (change,) = record["schedule"]["changes"]
@@ -185,19 +181,15 @@ def test_the_web_page_starts_changes_and_stops_runs(tmp_path: Path) -> None:
 
 
 def test_a_run_from_the_web_page_lasts_as_long_as_its_scenario(tmp_path: Path) -> None:
-    file, port = tmp_path / "record.json", free_port()
-    page = f"http://127.0.0.1:{port}"
-    with scripted_service(engine_args=BATCHING) as service:
-        words = command(service.url, "--web-host", "127.0.0.1", "--web-port", str(port), "--record", str(file), *QUICK)
-        with locust_process(words) as process:
-            until(lambda: is_up(page), within_s=20)
-            form = {"user_count": 100, "spawn_rate": 1, "scenario": "smoke", "host": service.url, "run_time": ""}
-            assert httpx.post(f"{page}/swarm", data=form).json()["success"]
-            until(file.exists, within_s=SCENARIOS["smoke"].run_s + 15)
-            record = json.loads(file.read_text())
-            assert record["run_s"] == pytest.approx(SCENARIOS["smoke"].run_s, abs=1)
-            process.terminate()
-            process.communicate(timeout=20)
+    file = tmp_path / "record.json"
+    with scripted_service(engine_args=BATCHING) as service, web_page(service.url, file, *QUICK) as (process, page):
+        form = {"user_count": 100, "spawn_rate": 1, "scenario": "smoke", "host": service.url, "run_time": ""}
+        assert httpx.post(f"{page}/swarm", data=form).json()["success"]
+        until(file.exists, within_s=SCENARIOS["smoke"].run_s + 15)
+        record = json.loads(file.read_text())
+        assert record["run_s"] == pytest.approx(SCENARIOS["smoke"].run_s, abs=1)
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def test_a_worker_with_another_key_is_refused_and_ends_the_run(tmp_path: Path) -> None:
@@ -230,13 +222,6 @@ def test_server_metrics_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     told = "server metrics could not be read: it answered with status 404"
     assert run.record["server"]["problem"] == told
     assert run.words.count(told) == 2 and "hidden" not in run.words, "in the log, and below the table"
-
-
-def is_up(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 WRONG_USE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
