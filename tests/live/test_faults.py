@@ -41,9 +41,14 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
     endless: dict[str, Any] = {"max_tokens": 4000, "ignore_eos": True}
     turns = [callers.submit(service.post, service.body("Tell me a story.", stream=half < 2, **endless)) for half in range(4)]
     until(lambda: service.metric("firstword_turns_running") == 4, within_s=20)
-    already = service.metric("vllm:generation_tokens_total")
-    until(lambda: service.metric("vllm:generation_tokens_total") > already + 40, within_s=20)
+    until_decoding(service, tokens=40)
     return turns
+
+
+def until_decoding(service: ServiceProcess, *, tokens: int) -> None:
+    """The engine has made so many tokens from now on: a turn that runs may have only been given to it."""
+    already = service.metric("vllm:generation_tokens_total")
+    until(lambda: service.metric("vllm:generation_tokens_total") >= already + tokens, within_s=20)
 
 
 def assert_ended_with_an_error(turns: list["Future[httpx.Response]"]) -> None:
@@ -63,7 +68,9 @@ def engine_of(family: list[psutil.Process]) -> psutil.Process:
 def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
     family = own.family()
     turns = begin_turns(own, callers)
-    engine_of(family).kill()
+    engine = engine_of(family)
+    engine.kill()
+    engine.wait(10)  # A machine on which it lives on says so here, not minutes later.
     assert_ended_with_an_error(turns)
     assert own.wait(10) == 1
     assert all_gone(family)
@@ -71,9 +78,10 @@ def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: Serv
 
 def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
     family = own.family()
-    # One that decodes beside it shows how long the other's prefill takes.
-    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=200, ignore_eos=True))
-    until(lambda: own.metric("firstword_turns_running") == 1)
+    # One that decodes beside it shows how long the other's prefill takes: of a step that both begin in, nobody can tell.
+    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=400, ignore_eos=True))
+    until(lambda: own.metric("firstword_turns_running") == 1, within_s=20)
+    until_decoding(own, tokens=2)
     assert own.post(own.body("word " * 1000)).status_code == 200
     assert story.result(120).status_code == 200
 
