@@ -11,6 +11,10 @@ from service.domain import ChoiceFinished, Finished, Step, TextDelta, ToolCallDe
 _NO_END = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\b[A-Za-z])(?<!^\d)(?<!^\d\d)"
 _END = re.compile(_NO_END + r"""[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡]|\S\s*\n""")
 _WORD = re.compile(r"\w")
+_MAY_END = re.compile(r"[\s。！？｡]")
+"""What an end of a sentence ends with: without one in a new piece there is no new end."""
+_LOOK_BACK = 16
+"""Characters before a new piece in which an end may begin that it completes: a sign, closing quotes, spaces before a new line."""
 _LONGEST = 1000
 """Characters without an end of a sentence: by then a voice speaks all the same."""
 
@@ -26,24 +30,32 @@ class Hearing:
         self.is_done = False
         """Nothing more is to be heard: steps need no longer be shown."""
         self._text = ""
+        """Of the first sentence so far, from its first character that is no space."""
 
     def hear(self, step: Step) -> None:
         """Text counts, and a call that something else answers: a thought is shown at most. Sentences are the first choice's."""
         for event in step:
             if isinstance(event, TextDelta) and event.text:
                 self.first_word_s = self.first_word_s or time.monotonic()
-                if event.index == 0:
-                    self._text += event.text
+                if event.index == 0 and self._ends_with(event.text):
+                    return self._end()
             elif isinstance(event, ToolCallDelta):
                 self.first_word_s = self.first_word_s or time.monotonic()
                 return self._end()
-            elif isinstance(event, Finished) or (isinstance(event, ChoiceFinished) and event.index == 0 and self._text.strip()):
+            elif isinstance(event, Finished) or (isinstance(event, ChoiceFinished) and event.index == 0 and self._text):
                 return self._end()
-        text = self._text.lstrip()
-        word = _WORD.search(text)
-        if len(text) > _LONGEST or (word and _END.search(text, word.start())):
-            self._end()
         return None
+
+    def _ends_with(self, piece: str) -> bool:
+        """Whether the sentence is whole with it. Looks at what is new: a sentence of a thousand tokens costs each the same."""
+        old = len(self._text)
+        self._text = self._text + piece if old else piece.lstrip()
+        if len(self._text) > _LONGEST:
+            return True
+        if not _MAY_END.search(piece):
+            return False
+        word = _WORD.search(self._text)
+        return word is not None and _END.search(self._text, max(word.start(), old - _LOOK_BACK)) is not None
 
     def hear_now(self) -> None:
         """All that there was to hear is heard only now."""
@@ -54,6 +66,6 @@ class Hearing:
     def _end(self) -> None:
         """What has been said until now is all that a voice gets to begin with."""
         self.is_done = True
-        if self._text.strip():
+        if self._text:
             self.first_sentence_s = time.monotonic()
         self._text = ""
