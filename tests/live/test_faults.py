@@ -17,15 +17,16 @@ from tests.service_under_test import sse_events, until
 
 LONG = 4500
 """Tokens of a prompt that is prefilled in one step, which takes longer than the stall time."""
-STALL_S = 3.0
+STALL_S = 4.0
 """Long enough that a machine which other work holds up is not taken for a hang."""
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[ServiceProcess]:
-    """Its KV cache holds two long prompts."""
+    """Its KV cache holds two long prompts, and nobody there minds waiting: what is in the engine is the tests' to choose."""
     args = {"max_num_batched_tokens": LONG + 200, "kv_cache_memory_bytes": 225 * 2**20}
-    settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", "ttft_budget_s": "120"}
+    patience = {"ttft_budget_s": "240", "ttft_budget_max_s": "240", "tpot_bound_s": "60"}
+    settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", **patience}
     with service_process(tmp_path / "log", within_s=ENGINE_START_S, **settings) as running:
         yield running
 
@@ -40,7 +41,7 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
     """Four turns without an end in sight, two of them streams; all are in the engine when this returns."""
     endless: dict[str, Any] = {"max_tokens": 4000, "ignore_eos": True}
     turns = [callers.submit(service.post, service.body("Tell me a story.", stream=half < 2, **endless)) for half in range(4)]
-    until(lambda: service.metric("firstword_turns_running") == 4, within_s=20)
+    until(lambda: service.metric("firstword_turns_running") == 4, within_s=60)
     until_decoding(service, tokens=40)
     return turns
 
@@ -48,7 +49,7 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
 def until_decoding(service: ServiceProcess, *, tokens: int) -> None:
     """The engine has made so many tokens from now on: a turn that runs may have only been given to it."""
     already = service.metric("vllm:generation_tokens_total")
-    until(lambda: service.metric("vllm:generation_tokens_total") >= already + tokens, within_s=20)
+    until(lambda: service.metric("vllm:generation_tokens_total") >= already + tokens, within_s=60)
 
 
 def assert_ended_with_an_error(turns: list["Future[httpx.Response]"]) -> None:
@@ -76,13 +77,14 @@ def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: Serv
     assert all_gone(family)
 
 
+@pytest.mark.timeout(600)
 def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
     family = own.family()
     # One that decodes beside it shows how long the other's prefill takes: of a step that both begin in, nobody can tell.
     story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=400, ignore_eos=True))
     until(lambda: own.metric("firstword_turns_running") == 1, within_s=20)
     until_decoding(own, tokens=2)
-    assert own.post(own.body("word " * 1000)).status_code == 200
+    assert own.post(own.body("word " * 600)).status_code == 200
     assert story.result(120).status_code == 200
 
     long = [callers.submit(own.post, own.body(f"{number} " + "word " * LONG)) for number in range(10)]
