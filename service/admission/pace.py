@@ -6,6 +6,7 @@ time of a step is a curve over the number of turns, plus so much a prompt token;
 `prompt tokens per generated token` of them.
 """
 
+import math
 from dataclasses import dataclass
 
 from service.domain import EngineStep
@@ -17,7 +18,13 @@ _MOST_RISE = 3.0
 _STALE_S = 30.0
 _LEAST_PROMPT_TOKENS = 500
 _MEMORY_TOKENS = 4000.0
-"""Generated tokens over which the mix of prompt and generated tokens is remembered."""
+"""Prompt tokens over which their cost is remembered."""
+_MIX_MEMORY_S = 15.0
+"""For how long the mix of prompt and generated tokens is remembered. A time, and no number of tokens: long prompts with short
+answers let few turns run, and few turns would take the longest to forget them.
+"""
+_TO_COME_TOKENS = 100.0
+"""Taken as generated beside what is remembered: the prompts of turns that run are counted, their answers only begun."""
 
 
 @dataclass(slots=True)
@@ -44,6 +51,8 @@ class Pace:
         self._last_at_s: float | None = None
         self._carried_s = 0.0
         self.last_step: EngineStep | None = None
+        self._most_turns: dict[tuple[float, int], int] = {}
+        """Asked several times for each turn, and the same until the next step."""
 
     @property
     def prompt_token_s(self) -> float:
@@ -53,7 +62,7 @@ class Pace:
     @property
     def prompt_per_generated(self) -> float:
         """Prompt tokens computed for each token generated, lately."""
-        return self._mixed_prompt / self._mixed_generated if self._mixed_generated else 0.0
+        return self._mixed_prompt / (self._mixed_generated + _TO_COME_TOKENS)
 
     @property
     def is_known(self) -> bool:
@@ -79,6 +88,12 @@ class Pace:
 
     def most_turns(self, tpot_s: float, *, limit: int) -> int:
         """How many running turns keep to a time per output token: at least 1, at most `limit`."""
+        asked = (tpot_s, limit)
+        if asked not in self._most_turns:
+            self._most_turns[asked] = self._find_most_turns(tpot_s, limit)
+        return self._most_turns[asked]
+
+    def _find_most_turns(self, tpot_s: float, limit: int) -> int:
         few, many = 1, limit
         while few < many:
             middle = (few + many + 1) // 2
@@ -94,6 +109,7 @@ class Pace:
         """
         stale = [place for place, point in self._points.items() if point.turns > turns and point.at_s < now_s - _STALE_S]
         if stale and len(stale) < len(self._points):
+            self._most_turns.clear()
             for place in stale:
                 del self._points[place]
             self._draw_curve()
@@ -110,7 +126,8 @@ class Pace:
 
     def observe(self, step: EngineStep) -> None:
         """Learn from one step. O(1): it is called for each."""
-        self.last_step = step
+        before, self.last_step = self.last_step, step
+        self._most_turns.clear()
         if not self._in_engine:  # What is not told to `enter` (warm-up turns, which also compile) is nobody's usual step.
             return
         since_s, self._last_at_s = self._last_at_s, step.at_s
@@ -127,7 +144,7 @@ class Pace:
             self._learn_step(turns, took_s, step.at_s)
         else:  # Some of the batch is in the midst of a long prompt.
             self._carried_s = carried_s + max(0.0, took_s - carried_s - self.step_s(turns))
-        kept = max(0.0, 1 - step.generated_tokens / _MEMORY_TOKENS)
+        kept = math.exp((before.at_s - step.at_s) / _MIX_MEMORY_S) if before else 0.0
         self._mixed_generated = self._mixed_generated * kept + step.generated_tokens
         self._mixed_prompt = self._mixed_prompt * kept + step.prefilled_tokens
 

@@ -117,3 +117,22 @@ def test_what_did_not_pass_the_gate_is_not_measured() -> None:
     for at_s in (1.0, 3.0, 5.0):
         pace.observe(EngineStep(at_s, 500, 1, running=1, waiting=0, kv_usage=0.0))
     assert not pace.is_known and pace.prompt_token_s == 0
+
+
+def test_long_prompts_with_short_answers_are_soon_forgotten() -> None:
+    pace = Pace()
+    feed(pace, [(turns, 0) for turns in range(1, 17) for _ in range(10)])
+    before = pace.most_turns(0.2, limit=16)
+    feed(pace, [(1, 4500), *[(1, 0)] * 7] * 4)
+    assert pace.most_turns(0.2, limit=16) < before / 2
+    feed(pace, [(1, 0)] * 500)  # One turn alone, some 10 s.
+    assert pace.most_turns(0.2, limit=16) == before
+
+
+def test_a_first_long_prompt_keeps_nobody_waiting() -> None:
+    """Its answer is still to come."""
+    pace = Pace()
+    feed(pace, [(1, 0)] * 10)
+    before = pace.most_turns(0.2, limit=16)
+    feed(pace, [(1, 1000)])
+    assert pace.most_turns(0.2, limit=16) == before
