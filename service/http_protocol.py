@@ -6,18 +6,23 @@ every plain-text POST) is served as if it had not, and what is no HTTP gets Open
 """
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import InvalidRequest
+from service.outbox import GatheringTransport, Outbox
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
 """From the connection, or from a request's first byte, to the end of its headers."""
 LINGER_S = 1.0
+BODY_SEND = "firstword.body_send"
+"""In a request's scope: sends the pieces of an answer that has begun. What stands between here and a route looks at the start of
+an answer alone, and would be called in vain for each token.
+"""
 
 
 class Connections:
@@ -46,6 +51,7 @@ class Connections:
 class BoundedProtocol(HttpToolsProtocol):
     open_ones: ClassVar[Connections]
     send_timeout_s: ClassVar[float]
+    outbox: ClassVar[Outbox]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport, self.outbox)))
         self._start_head_timer()
         self.open_ones.opened(self, open_now=len(self.connections))
 
@@ -101,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
             lengths = [value for name, value in self.headers if name == b"content-length"]
             self._unparsed_body_bytes = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
         super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)[BODY_SEND] = self.cycle.send
 
     def on_message_complete(self) -> None:
         if not self._unparsed_body_bytes:  # At an upgrade the parser stops at the headers, and the body is still to come.
@@ -174,6 +181,5 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:
     """The protocol for one server: uvicorn takes a class, and hands it nothing of ours."""
-    return type(
-        "Protocol", (BoundedProtocol,), {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s}
-    )
+    of_server = {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s, "outbox": Outbox()}
+    return type("Protocol", (BoundedProtocol,), of_server)

@@ -13,6 +13,7 @@ from service.domain import Arrival, Caller, Stage
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
 from service.frames import FRAMES_HEADER
+from service.http_protocol import BODY_SEND
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
@@ -37,31 +38,27 @@ class TurnResponse(Response):
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
-            await (_send_whole if is_whole else _send_stream)(send, reply)
+            await (_send_whole(send, reply) if is_whole else _send_stream(send, scope.get(BODY_SEND, send), reply))
 
 
 async def _send_whole(send: Send, reply: Reply) -> None:
     body = b"".join([chunk async for chunk in reply.chunks])
     await _send(send, _start(reply, (b"content-length", str(len(body)).encode())))
-    await _send_body(send, body, is_last=True)
+    await _send(send, _body(body, is_last=True))
 
 
-async def _send_stream(send: Send, reply: Reply) -> None:
+async def _send_stream(send: Send, body_send: Send, reply: Reply) -> None:
     first = await anext(reply.chunks)  # Before the headers: until a first word exists, an error still gets its status.
     # A proxy that collects a stream takes the first word's earliness away.
     await _send(send, _start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
-    await _send_body(send, first)
+    await _send(body_send, _body(first))
     try:
         async for chunk in reply.chunks:
-            await _send_body(send, chunk)
+            await _send(body_send, _body(chunk))
     except TurnError:
-        await _send_body(send, b"", is_last=True)  # The error event is out; end the stream properly.
+        await _send(body_send, _body(b"", is_last=True))  # The error event is out; end the stream properly.
         raise
-    await _send_body(send, b"", is_last=True)
-
-
-async def _send_body(send: Send, body: bytes, *, is_last: bool = False) -> None:
-    await _send(send, {"type": "http.response.body", "body": body, "more_body": not is_last})
+    await _send(body_send, _body(b"", is_last=True))
 
 
 async def _send(send: Send, message: Message) -> None:
@@ -69,6 +66,10 @@ async def _send(send: Send, message: Message) -> None:
         await send(message)
     except (RuntimeError, OSError) as error:  # The transport is closed, and only writing shows it (behind a pipelined request).
         raise ClientGone from error
+
+
+def _body(body: bytes, *, is_last: bool = False) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
 def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
