@@ -1,10 +1,11 @@
-"""A histogram whose observations are counted where they are made, and merged once: for what happens with every token."""
+"""Histograms for what happens with every token: observations are counted where they are made, and merged at once."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -54,3 +55,11 @@ class TalliedHistogram(Collector):
         yield HistogramMetricFamily(
             self._name, self._help_text, buckets=list(zip(bounds, accumulate(counts), strict=True)), sum_value=sum_s
         )
+
+
+def observe_many(histogram: Histogram, amounts: Sequence[float]) -> None:
+    """What `observe` for each of them would do, without its search through all buckets and two locks for each."""
+    histogram._sum.inc(sum(amounts))
+    bounds = histogram._upper_bounds
+    for bucket, count in Counter(bisect_left(bounds, amount) for amount in amounts).items():
+        histogram._buckets[bucket].inc(count)

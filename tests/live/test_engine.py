@@ -1,6 +1,7 @@
 """What only a real engine can show: words of a real model, and what it does when nobody listens any more."""
 
 import json
+import re
 import socket
 import time
 from typing import Any
@@ -29,6 +30,16 @@ def test_metrics_show_turns_ttft_and_the_engine(service: ServiceProcess) -> None
     assert service.metric("firstword_turns_total") == before[0] + 1
     assert service.metric("firstword_ttft_seconds_count") == before[1] + 1
     assert service.metric("vllm:generation_tokens_total") > 0
+
+
+def test_every_tokens_latency_is_counted_once(service: ServiceProcess) -> None:
+    counted = service.metric("vllm:inter_token_latency_seconds_count")
+    took_s = service.metric("vllm:inter_token_latency_seconds_sum")
+    assert service.post(service.body(max_tokens=9, ignore_eos=True)).status_code == 200
+    assert service.metric("vllm:inter_token_latency_seconds_count") - counted == 9 - 1
+    assert service.metric("vllm:inter_token_latency_seconds_sum") - took_s > 0
+    buckets = re.findall(r'^vllm:inter_token_latency_seconds_bucket{.*le="([^"]+)".*} (\S+)$', service.get("/metrics").text, re.M)
+    assert float(dict(buckets)["+Inf"]) == counted + 9 - 1
 
 
 def test_same_seed_same_text(service: ServiceProcess) -> None:
