@@ -1,8 +1,10 @@
 """How a stream is cut into frames. A voice speaks about four tokens a second, so beyond the first word it needs no frame for
 each; and each costs a wake-up and a system call. While the event loop has time to spare, every token leaves as it comes. As
-it fills, text is gathered for a short window, and vLLM merges what comes meanwhile: with the frames, the wake-ups go too.
+it fills, text is gathered for a short window, and vLLM merges what comes meanwhile: with the frames, the wake-ups go too. All
+streams wait for the same moment, so that one timer wakes them and their frames leave together.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -36,6 +38,22 @@ class Frames:
         self._longest_s = longest_s
         self._cpu_s = cpu_s
         self._last: tuple[float, float] | None = None
+        self._window_ends: asyncio.Event | None = None
+        """Where one is open: what those wait for who have sent a frame in it."""
+
+    async def gather(self) -> None:
+        """After a frame of a stream: come back when its next may leave."""
+        if not self.window_s:
+            return
+        if self._window_ends is None:
+            self._window_ends = asyncio.Event()
+            asyncio.get_running_loop().call_later(self.window_s, self._end_window)
+        await self._window_ends.wait()
+
+    def _end_window(self) -> None:
+        ends, self._window_ends = self._window_ends, None
+        if ends is not None:
+            ends.set()
 
     def on_step(self, step: EngineStep) -> None:
         """Listens to the engine, on the loop: an engine at rest leaves the window as it was, which costs nobody anything."""

@@ -1,6 +1,5 @@
 """The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -144,8 +143,8 @@ async def _chunks(
                 if chunk := encoder.encode(step):
                     books.record.framed()
                     yield chunk
-                    if frames and frames.window_s:
-                        await asyncio.sleep(frames.window_s)
+                    if frames:
+                        await frames.gather()
                 step = await anext(steps)
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.

@@ -1,5 +1,6 @@
 """How a stream is cut into frames: each token by itself while there is time, gathered as the event loop fills."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Iterator
@@ -68,6 +69,31 @@ def test_by_setting_each_token_has_a_frame() -> None:
     loop = Loop(longest_s=0)
     loop.run(5, busy=1.0)
     assert loop.frames.window_s == 0
+
+
+def test_all_streams_wait_for_the_end_of_one_window_and_one_that_hangs_up_takes_no_other_with_it() -> None:
+    frames = Frames(longest_s=LONGEST_S)
+    frames.window_s = 0.2
+    back_s: list[float] = []
+
+    async def stream(begins_after_s: float) -> None:
+        await asyncio.sleep(begins_after_s)
+        await frames.gather()
+        back_s.append(time.monotonic())
+
+    async def run() -> None:
+        early, late, gone = (asyncio.create_task(stream(begins_after_s)) for begins_after_s in (0, 0.1, 0.05))
+        await asyncio.sleep(0.15)
+        gone.cancel()
+        await asyncio.gather(early, late, gone, return_exceptions=True)
+        frames.window_s = 0
+        await frames.gather()
+
+    began_s = time.monotonic()
+    asyncio.run(run())
+    assert len(back_s) == 2
+    assert min(back_s) - began_s >= 0.19
+    assert max(back_s) - min(back_s) < 0.1  # The later one opened no window of its own.
 
 
 @pytest.fixture(scope="module")
