@@ -64,7 +64,7 @@ class SseEncoder:
         return bool(self._roles_sent)
 
     def encode(self, step: Step) -> bytes:
-        return b"".join([self._frame(event) for event in step])
+        return self._frame(step[0]) if len(step) == 1 else b"".join([self._frame(event) for event in step])
 
     def _frame(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):

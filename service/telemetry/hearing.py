@@ -7,14 +7,14 @@ from service.domain import ChoiceFinished, Finished, Step, TextDelta, ToolCallDe
 
 # A sign that ends a sentence and space after it, or a sign that needs none, or a new line. Not after a title, a single letter
 # (e.g., p.m.), nor a bare number, which begins a list; and not before there is a word. What a voice platform takes for a sentence
-# is its own affair; this is near enough to tell how early it can.
+# is its own affair; this is near enough to tell how early it can. The sign is looked for first: most places have none.
 _NO_END = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\b[A-Za-z])(?<!^\d)(?<!^\d\d)"
-_END = re.compile(_NO_END + r"""[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡]|\S\s*\n""")
+_END = re.compile(r"(?=[.!?…؟۔।])" + _NO_END + r"""[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡\n]""")
 _WORD = re.compile(r"\w")
 _MAY_END = re.compile(r"[\s。！？｡]")
 """What an end of a sentence ends with: without one in a new piece there is no new end."""
 _LOOK_BACK = 16
-"""Characters before a new piece in which an end may begin that it completes: a sign, closing quotes, spaces before a new line."""
+"""Characters before a new piece in which an end may begin that it completes: a sign and closing quotes."""
 _LONGEST = 1000
 """Characters without an end of a sentence: by then a voice speaks all the same."""
 
