@@ -16,7 +16,7 @@ _EACH_TOKEN, _ADAPTIVE = "token", "adaptive"
 
 _LOOK_S = 0.25
 """How often the loop's business is looked at."""
-_FULL, _FREE = 0.3, 0.2
+_FULL, _FREE = 0.2, 0.1
 """Shares of a processor that the loop uses: above the first the window grows, below the second it shrinks."""
 _FIRST_S, _FACTOR = 0.005, 1.5
 

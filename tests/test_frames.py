@@ -42,17 +42,17 @@ def test_it_grows_to_the_longest_under_load_and_closes_again() -> None:
     assert 0 < loop.frames.window_s < LONGEST_S
     loop.run(5, busy=0.8)
     assert loop.frames.window_s == LONGEST_S
-    loop.run(5, busy=0.1)
+    loop.run(5, busy=0.05)
     assert loop.frames.window_s == 0
 
 
 def test_between_the_two_bounds_it_stays() -> None:
     loop = Loop()
     loop.run(1, busy=0.8)
-    loop.run(0.5, busy=0.25)  # What was begun at the higher share ends.
+    loop.run(0.5, busy=0.15)  # What was begun at the higher share ends.
     window_s = loop.frames.window_s
     assert window_s > 0
-    loop.run(20, busy=0.25)
+    loop.run(20, busy=0.15)
     assert loop.frames.window_s == window_s
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +14,7 @@ from service.domain import Arrival, Caller, Stage
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
 from service.frames import FRAMES_HEADER
-from service.http_protocol import BODY_SEND
+from service.http_protocol import WRITE_PIECE
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
@@ -38,27 +39,29 @@ class TurnResponse(Response):
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
-            await (_send_whole(send, reply) if is_whole else _send_stream(send, scope.get(BODY_SEND, send), reply))
+            await (_send_whole(send, reply) if is_whole else _send_stream(send, scope.get(WRITE_PIECE), reply))
 
 
 async def _send_whole(send: Send, reply: Reply) -> None:
     body = b"".join([chunk async for chunk in reply.chunks])
     await _send(send, _start(reply, (b"content-length", str(len(body)).encode())))
-    await _send(send, _body(body, is_last=True))
+    await _send(send, _body(body))
 
 
-async def _send_stream(send: Send, body_send: Send, reply: Reply) -> None:
+async def _send_stream(send: Send, write: Callable[[bytes], Awaitable[None]] | None, reply: Reply) -> None:
+    """`write`: of our own HTTP protocol; None under another server."""
+    write = write or (lambda piece: _send(send, _body(piece, is_last=False)))
     first = await anext(reply.chunks)  # Before the headers: until a first word exists, an error still gets its status.
     # A proxy that collects a stream takes the first word's earliness away.
     await _send(send, _start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
-    await _send(body_send, _body(first))
+    await write(first)
     try:
         async for chunk in reply.chunks:
-            await _send(body_send, _body(chunk))
+            await write(chunk)
     except TurnError:
-        await _send(body_send, _body(b"", is_last=True))  # The error event is out; end the stream properly.
+        await _send(send, _body(b""))  # The error event is out; end the stream properly.
         raise
-    await _send(body_send, _body(b"", is_last=True))
+    await _send(send, _body(b""))
 
 
 async def _send(send: Send, message: Message) -> None:
@@ -68,7 +71,7 @@ async def _send(send: Send, message: Message) -> None:
         raise ClientGone from error
 
 
-def _body(body: bytes, *, is_last: bool = False) -> Message:
+def _body(body: bytes, *, is_last: bool = True) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": not is_last}
 
 
