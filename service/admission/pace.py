@@ -17,6 +17,8 @@ _MOST_RISE = 3.0
 """One slow step (a pause of the machine) counts as no more than this many usual ones."""
 _STALE_S = 30.0
 _LEAST_PROMPT_TOKENS = 500
+_LEAST_STEPS = 10
+"""Before so many were measured, nobody is kept out for them: an engine's first steps are slow, too."""
 _MEMORY_TOKENS = 4000.0
 """Prompt tokens over which their cost is remembered."""
 _MIX_MEMORY_S = 15.0
@@ -47,6 +49,7 @@ class Pace:
         """The points, by their number of turns."""
         self._prompt_s = self._prompt_tokens = 0.0
         self._mixed_prompt = self._mixed_generated = 0.0
+        self._steps = 0
         self._in_engine = 0
         self._last_at_s: float | None = None
         self._carried_s = 0.0
@@ -94,7 +97,7 @@ class Pace:
         return self._most_turns[asked]
 
     def _find_most_turns(self, tpot_s: float, limit: int) -> int:
-        few, many = 1, limit
+        few, many = (limit if self._steps < _LEAST_STEPS else 1), limit
         while few < many:
             middle = (few + many + 1) // 2
             if self.tpot_s(middle) <= tpot_s:
@@ -149,6 +152,7 @@ class Pace:
         self._mixed_prompt = self._mixed_prompt * kept + step.prefilled_tokens
 
     def _learn_step(self, turns: int, took_s: float, at_s: float) -> None:
+        self._steps += 1
         # Two points for each power of two: ever farther apart, as the curve flattens out.
         place = 2 * turns.bit_length() + (turns >= 3 << max(0, turns.bit_length() - 2))
         point = self._points.get(place)

@@ -136,3 +136,15 @@ def test_a_first_long_prompt_keeps_nobody_waiting() -> None:
     before = pace.most_turns(0.2, limit=16)
     feed(pace, [(1, 1000)])
     assert pace.most_turns(0.2, limit=16) == before
+
+
+def test_a_slow_first_step_keeps_nobody_out() -> None:
+    """One step of a cold engine is no curve."""
+    pace = Pace()
+    pace.enter(10.0)
+    pace.observe(EngineStep(10.6, 70, 2, running=2, waiting=0, kv_usage=0.0))
+    pace.observe(EngineStep(10.9, 0, 2, running=2, waiting=0, kv_usage=0.0))
+    assert pace.most_turns(0.2, limit=64) == 64
+    pace.leave()
+    feed(pace, [(2, 0)] * 20)
+    assert pace.most_turns(BASE_S, limit=64) == 1  # Now it is known.
