@@ -48,7 +48,7 @@ class Pace:
         self._curve: list[_Point] = []
         """The points, by their number of turns."""
         self._prompt_s = self._prompt_tokens = 0.0
-        self._mixed_prompt = self._mixed_generated = 0.0
+        self._mixed_prompt = self._mixed_generated = self._mixed_at_s = 0.0
         self._steps = 0
         self._in_engine = 0
         self._last_at_s: float | None = None
@@ -91,13 +91,15 @@ class Pace:
 
     def most_turns(self, tpot_s: float, *, limit: int) -> int:
         """How many running turns keep to a time per output token: at least 1, at most `limit`."""
+        if self._steps < _LEAST_STEPS:
+            return limit
         asked = (tpot_s, limit)
         if asked not in self._most_turns:
             self._most_turns[asked] = self._find_most_turns(tpot_s, limit)
         return self._most_turns[asked]
 
     def _find_most_turns(self, tpot_s: float, limit: int) -> int:
-        few, many = (limit if self._steps < _LEAST_STEPS else 1), limit
+        few, many = 1, limit
         while few < many:
             middle = (few + many + 1) // 2
             if self.tpot_s(middle) <= tpot_s:
@@ -129,7 +131,7 @@ class Pace:
 
     def observe(self, step: EngineStep) -> None:
         """Learn from one step. O(1): it is called for each."""
-        before, self.last_step = self.last_step, step
+        self.last_step = step
         self._most_turns.clear()
         if not self._in_engine:  # What is not told to `enter` (warm-up turns, which also compile) is nobody's usual step.
             return
@@ -147,7 +149,8 @@ class Pace:
             self._learn_step(turns, took_s, step.at_s)
         else:  # Some of the batch is in the midst of a long prompt.
             self._carried_s = carried_s + max(0.0, took_s - carried_s - self.step_s(turns))
-        kept = math.exp((before.at_s - step.at_s) / _MIX_MEMORY_S) if before else 0.0
+        kept = math.exp((self._mixed_at_s - step.at_s) / _MIX_MEMORY_S)
+        self._mixed_at_s = step.at_s
         self._mixed_generated = self._mixed_generated * kept + step.generated_tokens
         self._mixed_prompt = self._mixed_prompt * kept + step.prefilled_tokens
 

@@ -148,3 +148,14 @@ def test_a_slow_first_step_keeps_nobody_out() -> None:
     pace.leave()
     feed(pace, [(2, 0)] * 20)
     assert pace.most_turns(BASE_S, limit=64) == 1  # Now it is known.
+
+
+def test_the_mix_is_forgotten_also_while_others_steps_are_seen() -> None:
+    """Warm-up turns, and pieces of a prompt that is not yet whole."""
+    pace = Pace()
+    feed(pace, [(1, 4500), (1, 0)])
+    at_s = pace.last_step.at_s if pace.last_step else 0.0
+    for second in range(1, 61):
+        pace.observe(EngineStep(at_s + second, 0, 1, running=1, waiting=0, kv_usage=0.0))
+    feed(pace, [(1, 0)])
+    assert pace.prompt_per_generated < 1
