@@ -122,7 +122,7 @@ class Lifecycle:
         # What start-up has made stays; collecting over it again and again would only stall turns. vLLM does the same.
         gc.collect()
         gc.freeze()
-        # Tokens come and go by the thousand and leave no cycles: at Python's own thresholds, looking for some in them takes 5 %.
+        # Tokens come and go by the thousand and leave no cycles: Python would look for some in them again and again.
         gc.set_threshold(20_000, 20, 50)
         if self._state is State.STARTING:
             self._state = State.READY

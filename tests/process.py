@@ -71,9 +71,7 @@ def service_process(
     """
     env = environment(**({"port": "0", "api_keys": f"acme={key}", "lameduck_s": "0"} | settings)) | dict(variables or {})
     with log.open("w") as out:
-        # A group of its own, not a session: Linux shares the processors between sessions, and a busy one starved the callers in
-        # ours for minutes.
-        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, text=True, process_group=0)
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, text=True, start_new_session=True)
     try:
         found = _await_banner(process, log, time.monotonic() + within_s)
         host, port, model = found[1], int(found[2]), found[3]

@@ -40,12 +40,12 @@ class ServiceUnderTest:
     def body(self, text: str = "Count from one to five.", **fields: Any) -> dict[str, Any]:
         return {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 8, **fields}
 
-    def post(self, body: Any = None, *, path: str = "/v1/chat/completions", **kwargs: Any) -> httpx.Response:
+    def post(self, body: Any = None, *, path: str = "/v1/chat/completions", timeout: float = 60, **kwargs: Any) -> httpx.Response:
         """POST with a valid key; `content=` and `headers=` go to httpx as they are."""
         if "content" not in kwargs:
             kwargs["json"] = body
         headers = {"x-api-key": self.key, "content-type": "application/json", **kwargs.pop("headers", {})}
-        return httpx.post(self.url + path, headers=headers, timeout=240, **kwargs)
+        return httpx.post(self.url + path, headers=headers, timeout=timeout, **kwargs)
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **kwargs)

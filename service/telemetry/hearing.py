@@ -9,9 +9,10 @@ from service.domain import ChoiceFinished, Finished, Step, TextDelta, ToolCallDe
 # (e.g., p.m.), nor a bare number, which begins a list; and not before there is a word. What a voice platform takes for a sentence
 # is its own affair; this is near enough to tell how early it can. The sign is looked for first: most places have none.
 _NO_END = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\b[A-Za-z])(?<!^\d)(?<!^\d\d)"
-_END = re.compile(r"(?=[.!?…؟۔।])" + _NO_END + r"""[.!?…؟۔।]["'”’»)\]]*\s|[。！？｡\n]""")
+_BEFORE_SPACE, _ALONE = ".!?…؟۔।", "。！？｡\n"
+_END = re.compile(rf"""(?=[{_BEFORE_SPACE}]){_NO_END}[{_BEFORE_SPACE}]["'”’»)\]]*\s|[{_ALONE}]""")
 _WORD = re.compile(r"\w")
-_SIGNS = frozenset(".!?…؟۔।。！？｡\n")
+_SIGNS = frozenset(_BEFORE_SPACE + _ALONE)
 """Most pieces have none, and this is the quickest way to tell."""
 _LOOK_BACK = 16
 """Characters before a new piece in which an end may begin that it completes: a sign and closing quotes."""

@@ -17,6 +17,8 @@ from tests.service_under_test import sse_events, until
 
 LONG = 4500
 """Tokens of a prompt that is prefilled in one step, which takes longer than the stall time."""
+PATIENCE_S = 240
+"""With an engine that takes seconds for a step."""
 STALL_S = 4.0
 """Long enough that a machine which other work holds up is not taken for a hang."""
 
@@ -25,7 +27,7 @@ STALL_S = 4.0
 def own(tmp_path: Path) -> Iterator[ServiceProcess]:
     """Its KV cache holds two long prompts, and nobody there minds waiting: what is in the engine is the tests' to choose."""
     args = {"max_num_batched_tokens": LONG + 200, "kv_cache_memory_bytes": 225 * 2**20}
-    patience = {"ttft_budget_s": "240", "ttft_budget_max_s": "240", "tpot_bound_s": "60"}
+    patience = {"ttft_budget_s": str(PATIENCE_S), "ttft_budget_max_s": str(PATIENCE_S), "tpot_bound_s": "60"}
     settings = {"engine_args": json.dumps(args), "engine_stall_s": str(STALL_S), "max_turns": "4", **patience}
     with service_process(tmp_path / "log", within_s=ENGINE_START_S, **settings) as running:
         yield running
@@ -40,7 +42,8 @@ def callers() -> Iterator[ThreadPoolExecutor]:
 def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["Future[httpx.Response]"]:
     """Four turns without an end in sight, two of them streams; all are in the engine when this returns."""
     endless: dict[str, Any] = {"max_tokens": 4000, "ignore_eos": True}
-    turns = [callers.submit(service.post, service.body("Tell me a story.", stream=half < 2, **endless)) for half in range(4)]
+    bodies = [service.body("Tell me a story.", stream=half < 2, **endless) for half in range(4)]
+    turns = [callers.submit(service.post, body, timeout=PATIENCE_S) for body in bodies]
     until(lambda: service.metric("firstword_turns_running") == 4, within_s=60)
     until_decoding(service, tokens=40)
     return turns
@@ -87,8 +90,9 @@ def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, call
     assert own.post(own.body("word " * 600)).status_code == 200
     assert story.result(120).status_code == 200
 
-    long = [callers.submit(own.post, own.body(f"{number} " + "word " * LONG)) for number in range(10)]
-    statuses = sorted(answer.result(240).status_code for answer in long)
+    bodies = [own.body(f"{number} " + "word " * LONG) for number in range(10)]
+    long = [callers.submit(own.post, body, timeout=PATIENCE_S) for body in bodies]
+    statuses = sorted(answer.result(PATIENCE_S).status_code for answer in long)
     assert statuses == [200] * 4 + [503] * 6  # As many as there is room for, one after another, each with a step of seconds.
     assert own.post(own.body("word " * 2 * LONG)).status_code == 400
 
