@@ -4,8 +4,8 @@
 
 import asyncio
 import socket
-import threading
-import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, ModelList
-from tests.service_under_test import ServiceUnderTest, sse_events
+from tests.service_under_test import NO_TLS, ServiceUnderTest, sse_events, until
 
 PATHS = ["/v1/chat/completions", "/chat/completions"]
 
@@ -206,27 +206,26 @@ def test_openai_client_sees_its_own_error_classes(service: ServiceUnderTest) -> 
 
 
 def test_sixteen_streams_make_progress_together(service: ServiceUnderTest) -> None:
-    """Continuous batching: every stream has begun before the first one ends."""
-    begun, ended = [0.0] * 16, [0.0] * 16
-    # One client: each would spend a while on its own TLS settings, and the first stream could be over by then.
-    client = httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=120)
+    """Continuous batching: all are told their stories at the same time. None ends by itself, however slow we are to listen."""
 
-    def talk(number: int) -> None:
-        body = service.body(f"Tell me story number {number}.", stream=True, max_tokens=300, ignore_eos=True)
-        with client.stream("POST", "/v1/chat/completions", json=body) as response:
-            for line in response.iter_lines():
-                if line.startswith("data: {") and not begun[number]:
-                    begun[number] = time.monotonic()
-        ended[number] = time.monotonic()
+    async def begin(client: httpx.AsyncClient, stories: AsyncExitStack, number: int) -> AsyncIterator[str]:
+        body = service.body(f"Tell me story number {number}.", stream=True, max_tokens=4000, ignore_eos=True)
+        story = await stories.enter_async_context(client.stream("POST", "/v1/chat/completions", json=body))
+        lines = story.aiter_lines()
+        await anext(line async for line in lines if '"content":' in line)
+        return lines  # Whoever lets go of them hangs up.
 
-    threads = [threading.Thread(target=talk, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    client.close()
-    assert all(begun)
-    assert max(begun) < min(ended)
+    async def listen() -> float:
+        headers = {"x-api-key": service.key, "x-firstword-ttft-budget": "30"}  # On a slow machine, their prompts take turns.
+        plain = httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60, verify=NO_TLS)
+        async with plain as client, AsyncExitStack() as stories:
+            told = await asyncio.gather(*(begin(client, stories, number) for number in range(16)))
+            running = await asyncio.to_thread(service.metric, "firstword_turns_running")
+            assert len(told) == 16
+            return running
+
+    assert asyncio.run(listen()) == 16
+    until(lambda: service.metric("firstword_turns_running") == 0, within_s=20)
 
 
 def test_openapi_describes_the_real_shapes(service: ServiceUnderTest) -> None:

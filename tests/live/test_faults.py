@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
     return turns
 
 
+@contextmanager
+def telling_a_story(service: ServiceProcess) -> Iterator[None]:
+    """A turn that is being decoded for as long as the block runs."""
+    body = service.body("Tell me a story.", stream=True, max_tokens=4000, ignore_eos=True)
+    with httpx.stream("POST", service.url + "/v1/chat/completions", headers={"x-api-key": service.key}, json=body) as story:
+        lines = story.iter_lines()
+        assert next(line for line in lines if '"content":' in line)
+        yield
+
+
 def until_decoding(service: ServiceProcess, *, tokens: int) -> None:
     """The engine has made so many tokens from now on: a turn that runs may have only been given to it."""
     already = service.metric("vllm:generation_tokens_total")
@@ -84,11 +95,8 @@ def test_a_killed_engine_ends_every_turn_with_an_error_and_the_process(own: Serv
 def test_a_slow_engine_is_no_hang_and_a_stopped_one_is(own: ServiceProcess, callers: ThreadPoolExecutor) -> None:
     family = own.family()
     # One that decodes beside it shows how long the other's prefill takes: of a step that both begin in, nobody can tell.
-    story = callers.submit(own.post, own.body("Tell me a story.", max_tokens=400, ignore_eos=True))
-    until(lambda: own.metric("firstword_turns_running") == 1, within_s=20)
-    until_decoding(own, tokens=2)
-    assert own.post(own.body("word " * 600)).status_code == 200
-    assert story.result(120).status_code == 200
+    with telling_a_story(own):
+        assert own.post(own.body("word " * 600)).status_code == 200
 
     bodies = [own.body(f"{number} " + "word " * LONG) for number in range(10)]
     long = [callers.submit(own.post, body, timeout=PATIENCE_S) for body in bodies]
