@@ -1,14 +1,15 @@
 """How a stream is cut into frames. A voice speaks about four tokens a second, so beyond the first word it needs no frame for
 each; and each costs a wake-up and a system call. While the event loop has time to spare, every token leaves as it comes. As
-it fills, text is gathered for a short window, and vLLM merges what comes meanwhile: with the frames, the wake-ups go too. All
-streams wait for the same moment, so that one timer wakes them and their frames leave together.
+it fills, text is gathered for a short window, by the engine itself where it can: with the frames, the wake-ups go too, and all
+that is done to make a step's output. All streams wait for the same moment, so that one timer does for all and their frames leave
+together.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 
-from service.domain import EngineStep
+from service.domain import EngineStep, Generated
 from service.errors import InvalidRequest
 
 FRAMES_HEADER = "x-firstword-frames"
@@ -40,18 +41,29 @@ class Frames:
         self._last: tuple[float, float] | None = None
         self._window_ends: asyncio.Event | None = None
         """Where one is open: what those wait for who have sent a frame in it."""
+        self._held: list[Callable[[bool], None]] = []
+        """Of those that have sent a frame in it: the engines that gather themselves."""
 
-    async def gather(self) -> None:
-        """After a frame of a stream: come back when its next may leave."""
+    async def gather(self, generated: Generated) -> None:
+        """After a frame of a stream: its next step shall come when the next frame may leave. Its engine holds it back until then;
+        where it can't, come back then.
+        """
         if not self.window_s:
             return
         if self._window_ends is None:
             self._window_ends = asyncio.Event()
             asyncio.get_running_loop().call_later(self.window_s, self._end_window)
-        await self._window_ends.wait()
+        if generated.hold is None:
+            await self._window_ends.wait()
+        else:
+            generated.hold(True)
+            self._held.append(generated.hold)
 
     def _end_window(self) -> None:
         ends, self._window_ends = self._window_ends, None
+        held, self._held = self._held, []
+        for hold in held:
+            hold(False)
         if ends is not None:
             ends.set()
 

@@ -78,6 +78,7 @@ def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # Nobody here asks for the caller's address.
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,

@@ -1,8 +1,9 @@
 """The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from service.adapters import Adapters
 from service.admission import Gate, Place
@@ -105,8 +106,8 @@ async def take_turn(rooms: Rooms, caller: Caller, turn_id: str, arrival: Arrival
                 opening = await _opening(steps, books)
                 charge.has_begun = True
                 encoder = encoder_for(job, rooms.engine.model.fingerprint)
-                frames = None if each_token else rooms.frames
-                answering = _chunks(encoder, opening, steps, books, lifecycle=rooms.lifecycle, frames=frames)
+                gather = None if each_token else partial(rooms.frames.gather, prepared.generated)
+                answering = _chunks(encoder, opening, steps, books, lifecycle=rooms.lifecycle, gather=gather)
                 async with aclosing(answering) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)
 
@@ -128,7 +129,7 @@ async def _chunks(
     books: _Books,
     *,
     lifecycle: Lifecycle,
-    frames: Frames | None,
+    gather: Callable[[], Awaitable[None]] | None,
 ) -> AsyncGenerator[bytes, None]:
     step = opening
     try:
@@ -143,8 +144,8 @@ async def _chunks(
                 if chunk := encoder.encode(step):
                     books.record.framed()
                     yield chunk
-                    if frames:
-                        await frames.gather()
+                    if gather:
+                        await gather()
                 step = await anext(steps)
     except TurnError as error:
         # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.

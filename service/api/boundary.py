@@ -5,7 +5,6 @@ that began before keeps what it said: closing behind it could lose the request t
 """
 
 import re
-import secrets
 from collections.abc import Callable
 
 import orjson
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.encode import JSON
 from service.errors import ClientGone, EngineFailed, TurnError
+from service.ids import new_id
 from service.telemetry.stacks import places_of
 
 _log = structlog.get_logger("firstword.api")
@@ -59,7 +59,7 @@ class Boundary:
 
 def _request_id(given: str | None) -> str:
     """The caller's own ID where it is a decent one, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    return given if given and _REQUEST_ID.fullmatch(given) else f"req_{new_id()}"
 
 
 async def _send_error(send: Send, error: TurnError) -> None:

@@ -1,11 +1,11 @@
 """The paths a voice platform calls: chat/completions and models, with and without /v1."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from service.admission.budget import BUDGET_HEADER
@@ -15,6 +15,7 @@ from service.encode import JSON
 from service.errors import ClientGone, TurnError
 from service.frames import FRAMES_HEADER
 from service.http_protocol import WRITE_PIECE
+from service.ids import new_id
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
 from service.turn import Reply, Rooms, take_turn
@@ -35,7 +36,7 @@ class TurnResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[IS_TURN] = True
-        turn = take_turn(self._rooms, self._caller, secrets.token_hex(12), self._arrival)
+        turn = take_turn(self._rooms, self._caller, new_id(), self._arrival)
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
@@ -87,6 +88,17 @@ def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     }
 
 
+class _TurnRoute(APIRoute):
+    """Its endpoint reads the request and gives the response itself: nothing is for FastAPI to solve or to close behind it."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in self.methods:
+            return await super().handle(scope, receive, send)
+        response = await self.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+        return None
+
+
 def chat_router(rooms: Rooms) -> APIRouter:
     router = APIRouter()
     limits = rooms.settings
@@ -124,6 +136,7 @@ def chat_router(rooms: Rooms) -> APIRouter:
             operation_id=f"chat_completions_{name}",
             responses={200: _CHAT_200, **errors},
             openapi_extra=_CHAT_REQUEST,
+            route_class_override=_TurnRoute,
         )
         router.add_api_route(
             f"{prefix}/models",

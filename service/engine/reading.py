@@ -4,7 +4,6 @@ Three readers of a choice: plain text as it comes; through vLLM's parser delta b
 through the parser once, when the whole text is there (not streamed: the parser sees more and errs less).
 """
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ from service.domain import (
     Usage,
 )
 from service.errors import EngineFailed, InvalidRequest
+from service.ids import new_id
 
 _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 # vLLM's server shows the same floor: JSON has no -inf.
@@ -140,7 +140,7 @@ class ParsedReader(ChoiceReader):
         if call in self._calls_seen:
             return [ToolCallDelta(self.index, call, arguments)]
         self._calls_seen.add(call)
-        return [ToolCallDelta(self.index, call, arguments, id=call_id or f"call_{secrets.token_hex(12)}", name=name)]
+        return [ToolCallDelta(self.index, call, arguments, id=call_id or f"call_{new_id()}", name=name)]
 
     def _reason(self, reason: FinishReason) -> FinishReason:
         # As at OpenAI: `tool_calls` where the model chose to call, `stop` where the caller named the function.

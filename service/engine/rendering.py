@@ -1,0 +1,27 @@
+"""Template and tokenizer. vLLM goes to a thread for each of them, with tasks of its own around both, and each way costs two
+wake-ups: the thread's and the event loop's. Here it is one visit; and none for what takes less time than the visit.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+
+class OneVisit:
+    """vLLM's renderer, by whose side of a chat the whole of it is rendered in one call."""
+
+    def __init__(self, renderer: Any, executor: Executor | None) -> None:
+        """`executor` may have as many threads as the renderer has tokenizers: `renderer_num_workers`. None: on the event loop."""
+        self._renderer = renderer
+        self._executor = executor
+
+    async def render_chat_async(self, conversations: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+        render = partial(self._renderer.render_chat, conversations, *args, **kwargs)
+        if self._executor is None:
+            return render()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, render)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._renderer, name)
