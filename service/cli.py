@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from service import __version__, check_command, fetch, keys_command, preflight_command
+from service import __version__, check_command, fetch, heap, keys_command, preflight_command
 from service.auth import KeyRing, make_plain_key, parse_plain_keys
 from service.errors import FirstwordError, StartError
 from service.key_file import read_key_file
@@ -53,6 +53,7 @@ def version() -> None:
 @app.command()
 def serve() -> None:
     """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
+    heap.for_start()
     # `firstword check` runs where there is no web server, too.
     import uvloop
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from typing import Any
 
+from service import heap
 from service.adapters import Adapters
 from service.admission import Gate
 from service.catalogue import Catalogue
@@ -19,6 +19,8 @@ from service.normalize import own_job
 from service.warmth import Warmth
 
 _WARMUP_TOKENS = 8
+_SPAWNED_S = 3.0
+"""An engine that has not started after so long waits for processes of its own."""
 # For the turns that the drain cut off to say so to their callers.
 _FAREWELL_S = 1.0
 _RARE_FIELDS: dict[str, Any] = {
@@ -110,7 +112,11 @@ class Lifecycle:
 
     async def start(self) -> None:
         """Load the engine and answer the warm-up turns. Raises `StartError`, or `TurnError` from a warm-up."""
-        await self._engine.start()
+        loading = asyncio.create_task(self._engine.start())
+        await asyncio.wait([loading], timeout=_SPAWNED_S)
+        if not loading.done():  # The engine's own processes are at work: the time to tidy up.
+            heap.settle()
+        await loading
         await self._adapters.load_configured()
         for number, prompt in enumerate(self._warmup_prompts):
             await self._warm_up(f"warmup-{number}", prompt)
@@ -119,11 +125,7 @@ class Lifecycle:
             await self._warm_up("warmup-fields", self._warmup_prompts[0], **_RARE_FIELDS)
         await self._warmth.start()
         self._keeping_warm = asyncio.create_task(self._warmth.keep())
-        # What start-up has made stays; collecting over it again and again would only stall turns. vLLM does the same.
-        gc.collect()
-        gc.freeze()
-        # Tokens come and go by the thousand and leave no cycles: Python would look for some in them again and again.
-        gc.set_threshold(20_000, 20, 50)
+        heap.for_serving()
         if self._state is State.STARTING:
             self._state = State.READY
 

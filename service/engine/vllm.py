@@ -31,7 +31,6 @@ from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.reasoning import ReasoningParserManager
-from vllm.renderers import TokenizeParams
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
@@ -69,18 +68,11 @@ _AT_ONCE_CHARS = 2000
 """Of a prompt without tools: rendered in less time (a third of a millisecond) than two threads take to wake each other."""
 
 
-class _Request(ChatCompletionRequest):
-    """vLLM's request, counting a prompt to its end: its own check stops one token past the limit and can't say how long it is."""
-
-    def build_tok_params(self, model_config: Any) -> TokenizeParams:
-        return TokenizeParams(max_total_tokens=None, add_special_tokens=self.add_special_tokens)
-
-
 @dataclass(frozen=True, slots=True)
 class _Payload:
     engine_input: Any
     params: SamplingParams
-    request: _Request
+    request: ChatCompletionRequest
 
 
 class _Metrics(PrometheusStatLogger):
@@ -238,11 +230,14 @@ class VllmEngine:
             raise StartError(f"The vLLM engine did not start: {type(error).__name__}: {error}") from error
 
     def _make_renderer(self, renderer: Any) -> OnlineRenderer:
+        # Of a model that takes text alone vLLM finds no template but the tokenizer's, after loading the tokenizer once more.
+        is_text_alone = not self._config.model_config.is_multimodal_model
+        template = getattr(self._tokenizer, "chat_template", None)
         return OnlineRenderer(
             self._config.model_config,
             renderer,
             request_logger=None,
-            chat_template=None,
+            chat_template=template if is_text_alone and isinstance(template, str) else None,
             chat_template_content_format="auto",
             enable_auto_tools=True,
             tool_parser=self._tool_parser,
@@ -273,7 +268,7 @@ class VllmEngine:
         is_small = job.prompt_chars <= _AT_ONCE_CHARS and job.tool_use is None
         renderer = self._renderer_at_once if is_small else self._renderer
         assert renderer is not None, "start() first"
-        request = _Request(**request_fields(job))
+        request = ChatCompletionRequest(**request_fields(job))
         try:
             rendered = await renderer.render_chat(request)
             if isinstance(rendered, ErrorResponse):
