@@ -23,10 +23,11 @@ def for_start() -> None:
 def settle() -> None:
     """What there is now stays, and what importing it took goes back to the machine. Up to a second the first time.
 
-    Collecting over it again and again would only stall turns (vLLM does the same).
+    Collecting over it again and again would only stall turns (vLLM does the same). What comes after it is collected as usual.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     with contextlib.suppress(*_UNKNOWN_C_LIBRARY):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -35,4 +36,3 @@ def for_serving() -> None:
     """Once all is loaded. Tokens leave no cycles, and Python would look for some in them again and again."""
     settle()
     gc.set_threshold(20_000, 20, 50)
-    gc.enable()
