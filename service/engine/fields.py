@@ -17,7 +17,6 @@ def request_fields(job: ChatJob) -> dict[str, Any]:
     """What is asked, and nothing that a client could promote itself with: `priority` and its kin are never set."""
     fields = {
         "model": job.model,
-        "request_id": job.turn_id,
         "messages": [message_fields(message) for message in job.messages],
         "stream": True,  # Deltas, also for an answer that is sent whole.
         **_sampling_fields(job.sampling),

@@ -270,7 +270,7 @@ class VllmEngine:
         chars = job.prompt_chars + _CHARS_A_MESSAGE * len(job.messages)
         renderer = self._renderer_at_once if chars <= _AT_ONCE_CHARS and job.tool_use is None else self._renderer
         assert renderer is not None, "start() first"
-        request = ChatCompletionRequest(**request_fields(job))
+        request = ChatCompletionRequest(**request_fields(job), request_id=job.turn_id)
         try:
             rendered = await renderer.render_chat(request)
             if isinstance(rendered, ErrorResponse):
