@@ -106,7 +106,10 @@ def test_a_stop_text_is_found_while_it_is_held(tokenizer: Any) -> None:
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """Its event loop always counts as full."""
     log = tmp_path_factory.mktemp("busy") / "service.log"
-    with service_process(log, (sys.executable, "-c", ALWAYS_BUSY, "serve"), within_s=ENGINE_START_S) as running:
+    command = (sys.executable, "-c", ALWAYS_BUSY, "serve")
+    with service_process(
+        log, command, within_s=ENGINE_START_S, frame_window_s="0.5"
+    ) as running:  # Longer than a slow machine's step.
         yield running
 
 
