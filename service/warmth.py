@@ -9,7 +9,6 @@ From then on each is used again at half that age, while the engine has room to s
 import asyncio
 import contextlib
 import math
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from service.catalogue import Catalogue
 from service.domain import Adapter, Caller, ChatJob, EngineStep, Finished, Usage
 from service.engine.base import Engine
 from service.errors import ModelNotFound, StartError, TurnError
+from service.ids import new_id
 from service.normalize import own_job
 from service.settings import SystemPrompt
 from service.telemetry.telemetry import Telemetry
@@ -221,4 +221,4 @@ def _cached_by(job: ChatJob) -> tuple[object, ...]:
 
 
 def _turn_id() -> str:
-    return f"system-prompt-{secrets.token_hex(6)}"
+    return f"system-prompt-{new_id()}"

@@ -56,7 +56,10 @@ class Engine(Protocol):
         ...
 
     async def prepare(self, job: ChatJob) -> PreparedTurn:
-        """Render the template and tokenize, off the event loop. Raises `InvalidRequest` (`PromptTooLong`), or `EngineFailed`."""
+        """Render the template and tokenize, a large prompt off the event loop.
+
+        Raises `InvalidRequest` (`PromptTooLong`), or `EngineFailed`.
+        """
         ...
 
     def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:

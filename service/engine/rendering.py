@@ -1,5 +1,5 @@
 """Template and tokenizer. vLLM goes to a thread for each of them, with tasks of its own around both, and each way costs two
-wake-ups: the thread's and the event loop's. Here it is one visit; and none for what takes less time than the visit.
+wake-ups: the thread's and the event loop's. Here it is one visit; and none for a small prompt.
 """
 
 import asyncio

@@ -65,9 +65,7 @@ for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.rea
 
 
 _AT_ONCE_CHARS, _CHARS_A_MESSAGE = 2000, 50
-"""Of a prompt without tools, and what a message counts for beside its text: rendered in less time (a third of a millisecond for a
-usual one) than two threads take to wake each other.
-"""
+"""Of a prompt without tools, and what a message counts for beside its text: so small a prompt is rendered on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.live.conftest import ENGINE_START_S
 from tests.process import ServiceProcess, all_gone, service_process
-from tests.service_under_test import sse_events, until
+from tests.service_under_test import NO_TLS, sse_events, until
 
 LONG = 4500
 """Tokens of a prompt that is prefilled in one step, which takes longer than the stall time."""
@@ -54,7 +54,8 @@ def begin_turns(service: ServiceProcess, callers: ThreadPoolExecutor) -> list["F
 def telling_a_story(service: ServiceProcess) -> Iterator[None]:
     """A turn that is being decoded for as long as the block runs."""
     body = service.body("Tell me a story.", stream=True, max_tokens=4000, ignore_eos=True)
-    with httpx.stream("POST", service.url + "/v1/chat/completions", headers={"x-api-key": service.key}, json=body) as story:
+    caller = httpx.Client(base_url=service.url, headers={"x-api-key": service.key}, timeout=PATIENCE_S, verify=NO_TLS)
+    with caller as client, client.stream("POST", "/v1/chat/completions", json=body) as story:
         lines = story.iter_lines()
         assert next(line for line in lines if '"content":' in line)
         yield
