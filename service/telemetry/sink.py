@@ -7,7 +7,6 @@ many once it can.
 import contextlib
 import queue
 import threading
-import time
 from typing import TextIO
 
 QUEUE_LINES = 10_000
@@ -18,14 +17,15 @@ class Sink:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._lines: queue.Queue[str] = queue.Queue(QUEUE_LINES)
+        # Not `queue.Queue`: its lock and its condition are Python, for the turn that writes.
+        self._lines: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
         self._dropped = 0
         threading.Thread(target=self._write_out, name="log sink", daemon=True).start()
 
     def write(self, text: str) -> int:
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
+        if self._lines.qsize() < QUEUE_LINES:
+            self._lines.put(text)
+        else:
             self._dropped += 1
         return len(text)
 
@@ -37,17 +37,19 @@ class Sink:
 
     def close_within(self, timeout_s: float) -> None:
         """Give what is queued the time to be written, at the end of the process."""
-        deadline = time.monotonic() + timeout_s
-        while self._lines.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.01)
+        is_written = threading.Event()
+        self._lines.put(is_written)
+        is_written.wait(timeout_s)
 
     def _write_out(self) -> None:
         while True:
             text = self._lines.get()
+            if isinstance(text, threading.Event):  # All that came before it is out.
+                text.set()
+                continue
             if self._dropped:
                 text, self._dropped = f"{text}({self._dropped} log lines dropped)\n", 0
             if self._stream is not None:
                 with contextlib.suppress(OSError, ValueError):  # Closed, full, or nobody reads any more.
                     self._stream.write(text)
                     self._stream.flush()
-            self._lines.task_done()

@@ -1,11 +1,12 @@
 """Histograms for what happens with every token: observations are counted where they are made, and merged at once."""
 
+import collections
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -59,7 +60,45 @@ class TalliedHistogram(Collector):
 
 def observe_many(histogram: Histogram, amounts: Sequence[float]) -> None:
     """What `observe` for each of them would do, without its search through all buckets and two locks for each."""
+    if not amounts:
+        return
     histogram._sum.inc(sum(amounts))
     bounds = histogram._upper_bounds
-    for bucket, count in Counter(bisect_left(bounds, amount) for amount in amounts).items():
+    least, most = bisect_left(bounds, min(amounts)), bisect_left(bounds, max(amounts))
+    if least == most:  # As most often, where they are of one step.
+        histogram._buckets[least].inc(len(amounts))
+        return
+    for bucket, count in collections.Counter(bisect_left(bounds, amount) for amount in amounts).items():
         histogram._buckets[bucket].inc(count)
+
+
+class OnChange:
+    """A gauge or counter that is mostly told what changes nothing: that much costs a comparison, and not a lock.
+
+    Nobody else may set the gauge.
+    """
+
+    __slots__ = ("_last", "_metric")
+
+    def __init__(self, metric: Gauge | Counter) -> None:
+        self._metric: Any = metric
+        self._last: float | None = None
+
+    def set(self, value: float) -> None:
+        if value != self._last:
+            self._last = value
+            self._metric.set(value)
+
+    def inc(self, amount: float = 1) -> None:
+        if amount:
+            self._metric.inc(amount)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._metric, name)
+
+
+def on_change(metrics: Any) -> Any:
+    """Each gauge and counter in these dictionaries of dictionaries `OnChange`; anything else is what comes back."""
+    if isinstance(metrics, dict):
+        return {key: on_change(each) for key, each in metrics.items()}
+    return OnChange(metrics) if isinstance(metrics, Gauge | Counter) else metrics

@@ -1,8 +1,10 @@
 """Histograms for what happens with every token."""
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+import random
 
-from service.telemetry.tally import observe_many
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from service.telemetry.tally import observe_many, on_change
 
 
 def test_many_observations_at_once_are_the_same_as_one_by_one() -> None:
@@ -17,3 +19,26 @@ def test_many_observations_at_once_are_the_same_as_one_by_one() -> None:
         exposed.append([line for line in generate_latest(registry).decode().splitlines() if "created" not in line])
     assert exposed[0] == exposed[1]
     assert any(line.startswith("gap_count") and line.endswith(" 8.0") for line in exposed[0])
+
+
+def test_gauges_and_counters_on_change_tell_what_they_would_tell() -> None:
+    exposed = []
+    for of in (on_change, lambda metrics: metrics):
+        registry, chance = CollectorRegistry(), random.Random(5)
+        gauge = Gauge("running", "Turns.", ["engine"], registry=registry)
+        counter = Counter("tokens", "Tokens.", ["source", "engine"], registry=registry)
+        gauges = of({0: gauge.labels("0"), 1: gauge.labels("1")})
+        counters = of({source: {0: counter.labels(source, "0")} for source in ("cache", "computed")})
+        for _ in range(200):
+            gauges[chance.randrange(2)].set(chance.choice([0, 0, 1, 2.5]))
+            counters[chance.choice(["cache", "computed"])][0].inc(chance.choice([0, 0, 3]))
+        gauges[1].inc(2)
+        exposed.append([line for line in generate_latest(registry).decode().splitlines() if "created" not in line])
+    assert exposed[0] == exposed[1]
+    assert any(line.startswith("tokens_total") and not line.endswith(" 0.0") for line in exposed[0])
+
+
+def test_of_what_is_on_change_only_gauges_and_counters_are_others() -> None:
+    registry = CollectorRegistry()
+    histogram = Histogram("gap", "Of tokens.", registry=registry)
+    assert on_change({"a": {0: histogram}, "b": 3}) == {"a": {0: histogram}, "b": 3}
