@@ -14,7 +14,7 @@ from service.admission import Gate
 from service.api.access import AccessLog
 from service.api.boundary import Boundary
 from service.api.probes import probe_router
-from service.api.routes import OPENAPI_MODELS, chat_router
+from service.api.routes import OPENAPI_MODELS, StraightToTurns, chat_router
 from service.auth import KeyRing
 from service.catalogue import Catalogue
 from service.engine.base import Engine
@@ -78,8 +78,10 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
     # No /docs pages: they load scripts from elsewhere. The OpenAPI document is open.
     app = FastAPI(title="Firstword", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.rooms = rooms
-    app.include_router(chat_router(rooms))
+    turns = chat_router(rooms)
+    app.include_router(turns)
     app.include_router(probe_router(rooms))
+    app.add_middleware(StraightToTurns, router=turns)
     app.add_middleware(Boundary, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
     app.add_middleware(AccessLog, telemetry=telemetry)
     app.add_exception_handler(HTTPException, _as_turn_error)

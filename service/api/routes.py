@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.admission.budget import BUDGET_HEADER
 from service.api.wire import read_body, until_disconnect
@@ -88,15 +88,22 @@ def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     }
 
 
-class _TurnRoute(APIRoute):
-    """Its endpoint reads the request and gives the response itself: nothing is for FastAPI to solve or to close behind it."""
+class StraightToTurns:
+    """Pure ASGI, the innermost: a turn's request goes to its endpoint past all that FastAPI and Starlette have for others. The
+    endpoint reads the request and gives the response itself: nothing is left to match, to solve, or to close behind it.
+    """
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self.methods:
-            return await super().handle(scope, receive, send)
-        response = await self.endpoint(Request(scope, receive))
-        await response(scope, receive, send)
-        return None
+    def __init__(self, app: ASGIApp, *, router: APIRouter) -> None:
+        self._app = app
+        self._routes = {route.path: route for route in router.routes if isinstance(route, APIRoute) and "POST" in route.methods}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if route is None:
+            return await self._app(scope, receive, send)
+        scope["route"] = route
+        response: Response = await route.endpoint(Request(scope, receive))
+        return await response(scope, receive, send)
 
 
 def chat_router(rooms: Rooms) -> APIRouter:
@@ -136,7 +143,6 @@ def chat_router(rooms: Rooms) -> APIRouter:
             operation_id=f"chat_completions_{name}",
             responses={200: _CHAT_200, **errors},
             openapi_extra=_CHAT_REQUEST,
-            route_class_override=_TurnRoute,
         )
         router.add_api_route(
             f"{prefix}/models",
