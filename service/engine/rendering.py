@@ -9,6 +9,26 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from service.domain import ChatJob
+
+_AT_ONCE_CHARS, _CHARS_A_MESSAGE, _CHARS_A_VALUE = 2000, 50, 4
+"""Of what is rendered on the event loop; and what a message, or a value in a tool's JSON, counts for beside its text."""
+
+
+def is_small(job: ChatJob, tools: list[dict[str, Any]] | None) -> bool:
+    """Whether rendering takes less time than the way to a thread and back. `tools`: as templates show them."""
+    chars = job.prompt_chars + _CHARS_A_MESSAGE * len(job.messages)
+    left: list[Any] = [tools] if tools else []
+    while left and chars <= _AT_ONCE_CHARS:  # A schema can be monstrous: no further than needed.
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.keys()
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        chars += _CHARS_A_VALUE + (len(value) if isinstance(value, str) else 0)
+    return chars <= _AT_ONCE_CHARS
+
 
 class OneVisit:
     """vLLM's renderer, for which a chat is one call; and which counts a prompt to its end: vLLM's own check stops one token past

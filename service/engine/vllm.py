@@ -52,20 +52,16 @@ from service.engine.fields import request_fields
 from service.engine.holding import holding
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
-from service.engine.rendering import OneVisit
+from service.engine.rendering import OneVisit, is_small
 from service.engine.tracing import UNTRACED, closing_engine_spans, tracing_args
 from service.engine.traits import probe_traits
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
-from service.telemetry.tally import observe_many
+from service.telemetry.tally import observe_many, on_change
 from service.telemetry.traces import OtlpProtocol
 
 # They log what a template or a parser tripped over, in its own words: a piece of the conversation. The caller is told.
 for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.reasoning"):
     logging.getLogger(_quoting).setLevel(logging.CRITICAL)
-
-
-_AT_ONCE_CHARS, _CHARS_A_MESSAGE = 2000, 50
-"""Of a prompt without tools, and what a message counts for beside its text: so small a prompt is rendered on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +72,15 @@ class _Payload:
 
 
 class _Metrics(PrometheusStatLogger):
-    """vLLM's `vllm:*` metrics, but for one thing: it looks every token's latency up in a histogram, which takes a sixth of the
-    event loop's time at 64 streams. Those of a step fall into a bucket or two, and are counted together.
+    """vLLM's `vllm:*` metrics, without what they cost in vain. It looks every token's latency up in a histogram, which takes a
+    sixth of the event loop's time at 64 streams: those of a step fall into a bucket or two, and are counted together. And with
+    each step it adds 0 to a dozen counters, and sets a dozen gauges to what they are.
     """
+
+    def __init__(self, vllm_config: Any, engine_indexes: list[int] | None = None) -> None:
+        super().__init__(vllm_config, engine_indexes)
+        for name, of_engines in vars(self).items():
+            setattr(self, name, on_change(of_engines))
 
     def record(
         self,
@@ -265,10 +267,10 @@ class VllmEngine:
         await self._adapters.unload(adapter)
 
     async def prepare(self, job: ChatJob) -> PreparedTurn:
-        chars = job.prompt_chars + _CHARS_A_MESSAGE * len(job.messages)
-        renderer = self._renderer_at_once if chars <= _AT_ONCE_CHARS and job.tool_use is None else self._renderer
+        fields = request_fields(job)
+        renderer = self._renderer_at_once if is_small(job, fields.get("tools")) else self._renderer
         assert renderer is not None, "start() first"
-        request = ChatCompletionRequest(**request_fields(job), request_id=job.turn_id)
+        request = ChatCompletionRequest(**fields, request_id=job.turn_id)
         try:
             rendered = await renderer.render_chat(request)
             if isinstance(rendered, ErrorResponse):
