@@ -10,6 +10,8 @@ from typing import Any
 
 from loadtest.bench.results import PEER
 from loadtest.servers import Endpoint, firstword_serve, vllm_serve
+from service.engine.embedded import MODEL_NAME, ensure_embedded_model
+from service.progress import say
 
 TINY, LONG, REAL = "tiny", "long", "real"
 
@@ -23,7 +25,7 @@ _SHAPE = {
 }
 _LONGEST = 32768
 ENGINE_ARGS: dict[str, dict[str, Any]] = {
-    # The embedded model's tokenizer and template on a model of next to nothing: what is left to measure is the front-end.
+    # The embedded model's tokenizer on a model of next to nothing: what is left to measure is the front-end.
     TINY: {"load_format": "dummy", "hf_overrides": _SHAPE},
     # With room for 100,000 characters, computed in small steps: what holds streams up is then the front-end.
     LONG: {
@@ -34,6 +36,7 @@ ENGINE_ARGS: dict[str, dict[str, Any]] = {
     },
     REAL: {},
 }
+_TEMPLATE = "chat_template.jinja"
 # vLLM's own server refuses nothing; nor shall ours, or the two would not do the same work.
 _NO_REFUSALS = {"ttft_budget_s": "60", "tpot_bound_s": "10"}
 
@@ -44,12 +47,14 @@ def serving(server: str, engine: str, logs: Path) -> Iterator[Endpoint]:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}-{engine}.log"
     args = ENGINE_ARGS[engine]
+    model = {"model": str(_showing_tools(logs))} if engine == TINY else {}
     if server == PEER:
-        with vllm_serve(log, *as_flags(args)) as endpoint:
+        with vllm_serve(log, *as_flags(model | args)) as endpoint:
             yield endpoint
     else:
         key = secrets.token_urlsafe(16)
         settings = {"api_keys": f"bench={key}", "tool_parser": "hermes", "engine_args": json.dumps(args), **_NO_REFUSALS}
+        settings |= model and model | {"served_model_name": MODEL_NAME}
         with firstword_serve(log, **settings) as endpoint:
             yield replace(endpoint, key=key)
 
@@ -59,3 +64,16 @@ def as_flags(args: dict[str, Any]) -> Iterator[str]:
     for name, value in args.items():
         yield f"--{name.replace('_', '-')}"
         yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _showing_tools(beside: Path) -> Path:
+    """The embedded model with a template that shows tools, as models that are made for them have. With its own, our service would
+    describe the tools to the model and vLLM's server leave them out: not the same work.
+    """
+    folder = (beside / "model").absolute()
+    folder.mkdir(exist_ok=True)
+    for file in ensure_embedded_model(say).iterdir():
+        link = folder / file.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(__file__).with_name(_TEMPLATE) if file.name == _TEMPLATE else file)
+    return folder
