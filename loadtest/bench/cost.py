@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from loadtest.bench.streams import Heard, stream_for
 from loadtest.servers import Endpoint
 
 TOKENS = "vllm:generation_tokens_total"
+_OVERSLEPT_S, _TRIES = 0.05, 5
+"""A measure in which the client had no processor for so long is taken again: meanwhile the streams stood still."""
 _COUNTED_WITHIN_S = 0.5
 """The engine's counter may follow the last frame by so much."""
 
@@ -53,12 +55,21 @@ class Meter:
 
 def measure_cost(meter: Meter, body: Mapping[str, Any], *, streams: int, seconds: float, warm_up_s: float,
                  headers: Mapping[str, str]) -> Figures:  # fmt: skip
-    """So many streams for so long: what a token cost, and how the frames came."""
+    """So many streams for so long: what a token cost, and how the frames came. Again, where the machine held the client up."""
 
     def stream(for_s: float) -> Heard:
         return uvloop.run(stream_for(meter.endpoint, body, streams=streams, seconds=for_s, headers=headers))
 
     stream(warm_up_s)
+    tries: list[tuple[float, Figures]] = []
+    while not tries or (tries[-1][0] > _OVERSLEPT_S and len(tries) < _TRIES):
+        tries.append(_measured(meter, stream, seconds))
+    overslept_s, figures = min(tries, key=lambda each: each[0])
+    return figures | {"client_overslept_s": overslept_s, "tries": len(tries)}
+
+
+def _measured(meter: Meter, stream: Callable[[float], Heard], seconds: float) -> tuple[float, Figures]:
+    """How long the client overslept, and the figures."""
     # The counter is read outside the processor's two readings: telling it costs the server, too.
     tokens = -meter.tokens()
     cpu, others, client, wall = -meter.cpu_s(), -meter.others_s(), -time.process_time(), -time.monotonic()
@@ -67,7 +78,7 @@ def measure_cost(meter: Meter, body: Mapping[str, Any], *, streams: int, seconds
     client, wall = client + time.process_time(), wall + time.monotonic()
     time.sleep(_COUNTED_WITHIN_S)
     tokens += meter.tokens()
-    return {
+    return heard.overslept_s, {
         "cpu_us_per_token": cpu / tokens * 1e6 if tokens else None,
         "cpu_us_per_frame": cpu / heard.frames * 1e6 if heard.frames else None,
         "cpu_s": cpu,

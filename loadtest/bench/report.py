@@ -19,7 +19,7 @@ _MISSING = "–"
 QUIET = 0.2
 """Processors that may be busy with other things while processor time is measured."""
 _ON_THE_LINE = ("cpu_us_per_token", "ttft_p50_ms", "tpot_p50_ms", "tokens_per_s", "gap_p99_ms", "others_processors",
-                "status", "quiet_p99_ms", "busy_p99_ms", "busy_max_ms", "peak_bytes", "first_turn_s")  # fmt: skip
+                "tries", "status", "quiet_p99_ms", "busy_p99_ms", "busy_max_ms", "peak_bytes", "first_turn_s")  # fmt: skip
 
 Servers = tuple[tuple[str, str], ...]
 """Each with its mode."""

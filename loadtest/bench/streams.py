@@ -38,6 +38,8 @@ class Heard:
     ttfts_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
     """Between reads of one turn, the first word's on. A read may hold several frames."""
+    overslept_s: float = 0.0
+    """The longest time that the client did not look: its machine gave it no processor."""
 
 
 class _Stream:
@@ -94,6 +96,7 @@ class _Streams:
     """All of them, and what looks after them."""
 
     def __init__(self, endpoint: Endpoint, request: bytes, heard: Heard, *, streams: int) -> None:
+        self._heard = heard
         self._epoll = select.epoll()
         self._by_file: dict[int, _Stream] = {}
         for _ in range(streams):
@@ -104,8 +107,11 @@ class _Streams:
     async def look(self) -> None:
         """Until every stream has ended; those that have not, if it is cancelled, end here."""
         try:
+            looked_s = time.perf_counter()
             while self._by_file:
                 await asyncio.sleep(_LOOK_S)
+                looked_s, before_s = time.perf_counter(), looked_s
+                self._heard.overslept_s = max(self._heard.overslept_s, looked_s - before_s)
                 for file, _ in self._epoll.poll(0):
                     self._by_file[file].read()
                     if self._by_file[file].is_done:
