@@ -38,7 +38,7 @@ def _exposed_by(logger: Any) -> dict[str, float]:
 def _scheduler_stats(chance: random.Random) -> Any:
     queries = chance.choice([0, 0, 64])
     return SchedulerStats(
-        num_running_reqs=chance.choice([0, 3, 3, 4]),
+        num_running_reqs=chance.choice([1, 3, 3, 4]),
         num_waiting_reqs=chance.choice([0, 0, 2]),
         num_skipped_waiting_reqs=chance.choice([0, 0, 1]),
         kv_cache_usage=chance.choice([0.0, 0.25, 0.5]),
