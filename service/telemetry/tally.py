@@ -91,6 +91,7 @@ class OnChange:
 
     def inc(self, amount: float = 1) -> None:
         if amount:
+            self._last = None
             self._metric.inc(amount)
 
     def __getattr__(self, name: str) -> Any:

@@ -32,7 +32,9 @@ def test_gauges_and_counters_on_change_tell_what_they_would_tell() -> None:
         for _ in range(200):
             gauges[chance.randrange(2)].set(chance.choice([0, 0, 1, 2.5]))
             counters[chance.choice(["cache", "computed"])][0].inc(chance.choice([0, 0, 3]))
+        gauges[1].set(3)
         gauges[1].inc(2)
+        gauges[1].set(3)
         exposed.append([line for line in generate_latest(registry).decode().splitlines() if "created" not in line])
     assert exposed[0] == exposed[1]
     assert any(line.startswith("tokens_total") and not line.endswith(" 0.0") for line in exposed[0])
