@@ -19,6 +19,8 @@ from service.outbox import GatheringTransport, Outbox
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
 """From the connection, or from a request's first byte, to the end of its headers."""
+PAUSE_S = 0.25
+"""A timer that rings later than this tells of a pause of the machine or of the event loop."""
 LINGER_S = 1.0
 WRITE_PIECE = "firstword.write_piece"
 """In a request's scope: a function that writes a piece of a chunked answer that has begun, and raises `ClientGone`. What stands
@@ -167,7 +169,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+        due_s = self.loop.time() + HEAD_TIMEOUT_S
+        self._head_timer = self.loop.call_at(due_s, self._end_of_patience, due_s)
+
+    def _end_of_patience(self, due_s: float) -> None:
+        """A caller on a machine that stood still, as this one did, could not send: its time begins anew."""
+        if self.loop.time() - due_s > PAUSE_S:
+            self._start_head_timer()
+        else:
+            self.transport.close()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from service import http_protocol
 from service.engine.scripted import Reply
 from service.http_protocol import HEAD_TIMEOUT_S
 from tests.process import ServiceProcess, service_process
@@ -87,6 +88,18 @@ def test_requests_that_never_get_whole_are_ended_and_disturb_nobody(serving: Ser
             sock.sendall(heads[number % len(heads)])
         dribble(slow, b"x", within_s=HEAD_TIMEOUT_S + 20)
     until(lambda: open_files(serving) <= before)
+
+
+def test_a_pause_of_the_machine_costs_no_caller_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service and the caller stand still between the connection and the request, longer than headers may take."""
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.5)
+    with scripted_service() as running, ExitStack() as held:
+        [sock] = connect(running, 1, held)
+        time.sleep(0.1)
+        running.loop.call_soon_threadsafe(time.sleep, 1.2)
+        time.sleep(1.3)
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert sock.recv(1024).startswith(b"HTTP/1.1 200")
 
 
 def test_nothing_keeps_a_connection_open_between_requests() -> None:

@@ -58,7 +58,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     keys = {name: f"key-of-{name}" for name in names}
     key_file = folder / "keys.yaml"
     limited = add_key(key_file, "limited")
-    key_file.write_text(yaml.safe_dump(yaml.safe_load(key_file.read_text()) | {"tenants": {"limited": {"requests_per_min": 12}}}))
+    key_file.write_text(yaml.safe_dump(yaml.safe_load(key_file.read_text()) | {"tenants": {"limited": {"requests_per_min": 3}}}))
     settings = {
         "api_keys": ",".join(f"{name}={key}" for name, key in keys.items()),
         "api_keys_file": str(key_file),
