@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,7 +36,6 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
-from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.metrics.loggers import PrometheusStatLogger, StatLoggerBase
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
@@ -56,7 +54,7 @@ from service.engine.rendering import OneVisit, is_small
 from service.engine.tracing import UNTRACED, closing_engine_spans, tracing_args
 from service.engine.traits import probe_traits
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
-from service.telemetry.tally import observe_many, on_change
+from service.telemetry.tally import QuickHistogram, on_change
 from service.telemetry.traces import OtlpProtocol
 
 # They log what a template or a parser tripped over, in its own words: a piece of the conversation. The caller is told.
@@ -77,6 +75,8 @@ class _Metrics(PrometheusStatLogger):
     each step it adds 0 to a dozen counters, and sets a dozen gauges to what they are.
     """
 
+    _histogram_cls = QuickHistogram
+
     def __init__(self, vllm_config: Any, engine_indexes: list[int] | None = None) -> None:
         super().__init__(vllm_config, engine_indexes)
         for name, of_engines in vars(self).items():
@@ -92,7 +92,7 @@ class _Metrics(PrometheusStatLogger):
         if iteration_stats is not None:
             latencies_s = iteration_stats.inter_token_latencies_iter
             iteration_stats.inter_token_latencies_iter = []  # Nobody comes after us: of the loggers it is the last.
-            observe_many(self.histogram_inter_token_latency[engine_idx], latencies_s)
+            self.histogram_inter_token_latency[engine_idx].observe_many(latencies_s)
         super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
 
 
@@ -290,27 +290,40 @@ class VllmEngine:
         payload = turn.payload
         assert isinstance(payload, _Payload)
         reader, reasoning = self._reader(turn.job, payload)
-        step: Step = ()
+        # Template and tokenizer stay the base model's: an adapter brings weights alone.
+        lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
+        more = {"lora_request": lora, "trace_headers": trace_headers or self._untraced, **reasoning}
+        outputs, is_finished = await self._outputs(turn.job.turn_id, payload, more), False
         try:
-            # Template and tokenizer stay the base model's: an adapter brings weights alone.
-            lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
-            more = {"lora_request": lora, "trace_headers": trace_headers or self._untraced, **reasoning}
-            outputs = self._llm.generate(payload.engine_input, payload.params, turn.job.turn_id, **more)
-            async with aclosing(outputs):  # An unclosed generator keeps its KV blocks until garbage collection.
-                async for output in outputs:
-                    if not turn.generated.tokens:
-                        turn.generated.hold = holding(self._llm.output_processor, turn.job.turn_id)
-                    step = reader.read(output)
-                    turn.generated.tokens = reader.completion_tokens
-                    if not output.finished:
-                        yield step
-            # Only now the last step: a reader that closes us on it would make vLLM abort what has just finished.
-            yield step
-        except (VLLMClientError, ValueError) as error:
+            while not is_finished:
+                try:
+                    output: Any = outputs.get_nowait() or await outputs.get()
+                except Exception as error:
+                    raise EngineFailed from error
+                if not turn.generated.tokens:
+                    turn.generated.hold = holding(self._llm.output_processor, turn.job.turn_id)
+                is_finished = output.finished
+                step = reader.read(output)
+                turn.generated.tokens = reader.completion_tokens
+                yield step
+        except (VLLMClientError, ValueError) as error:  # A parser's, of what it can't make out.
+            raise _invalid(error) from None
+        finally:
+            if not is_finished:  # Or it would keep its KV blocks, and go on.
+                await self._llm.abort(outputs.request_id, internal=True)
+
+    async def _outputs(self, turn_id: str, payload: _Payload, more: Mapping[str, Any]) -> Any:
+        """vLLM's collector of what the engine makes of a turn, which is in the engine now. `AsyncLLM.generate` is a loop around
+        it: one generator more for each frame to pass, which at 64 streams is felt.
+        """
+        assert self._llm is not None
+        try:
+            return await self._llm.add_request(turn_id, payload.engine_input, payload.params, **more)
+        except VLLMClientError as error:
             raise _invalid(error) from None
         except GracefulHTTPError:  # The engine's own bounds, off unless set by an engine argument.
             raise Overloaded("the engine's own queue is full") from None
-        except (EngineDeadError, EngineGenerateError) as error:
+        except Exception as error:
             raise EngineFailed from error
 
     def _reader(self, job: ChatJob, payload: _Payload) -> tuple[TurnReader, dict[str, Any]]:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.domain import Outcome
-from service.telemetry.tally import TalliedHistogram
+from service.telemetry.tally import QuickHistogram, TalliedHistogram, with_quick_labels
 
 PREFIX = "firstword_"
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -167,20 +167,20 @@ class Metrics:
     def _tenants(self, kind: Callable[..., M], name: str, help_text: str, **rest: Iterable[str]) -> M:
         metric = kind(f"{PREFIX}{name}", help_text, ("tenant", "model", *rest), registry=self.registry)
         self._of_tenants.append((metric, _rows(rest)))
-        return metric
+        return with_quick_labels(metric)
 
     def _one(self, kind: Callable[..., M], name: str, help_text: str, **rest: Iterable[str]) -> M:
         metric = kind(f"{PREFIX}{name}", help_text, tuple(rest), registry=self.registry)
         for row in _rows(rest) if rest else ():
             metric.labels(*row)
-        return metric
+        return with_quick_labels(metric)
 
     def _gauge(self, name: str, help_text: str, **rest: Iterable[str]) -> Gauge:
         return self._one(Gauge, name, help_text, **rest)
 
 
 def _in(bounds: Sequence[float]) -> Callable[..., Histogram]:
-    return partial(Histogram, buckets=bounds)
+    return partial(QuickHistogram, buckets=bounds)
 
 
 def _rows(rest: Mapping[str, Iterable[str]]) -> Rows:

@@ -1,14 +1,18 @@
-"""Histograms for what happens with every token: observations are counted where they are made, and merged at once."""
+"""Metrics for what happens with every token, step or turn: without what the library does for those who come seldom."""
 
 import collections
+import functools
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 
 class Tally:
@@ -58,18 +62,35 @@ class TalliedHistogram(Collector):
         )
 
 
-def observe_many(histogram: Histogram, amounts: Sequence[float]) -> None:
-    """What `observe` for each of them would do, without its search through all buckets and two locks for each."""
-    if not amounts:
-        return
-    histogram._sum.inc(sum(amounts))
-    bounds = histogram._upper_bounds
-    least, most = bisect_left(bounds, min(amounts)), bisect_left(bounds, max(amounts))
-    if least == most:  # As most often, where they are of one step.
-        histogram._buckets[least].inc(len(amounts))
-        return
-    for bucket, count in collections.Counter(bisect_left(bounds, amount) for amount in amounts).items():
-        histogram._buckets[bucket].inc(count)
+class QuickHistogram(Histogram):
+    """The library's, which looks through the buckets one by one."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """An exemplar is not kept. Raises `AttributeError` where labels are missing."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
+    def observe_many(self, amounts: Sequence[float]) -> None:
+        """What `observe` for each of them would do, without a search and two locks for each."""
+        if not amounts:
+            return
+        self._sum.inc(sum(amounts))
+        bounds = self._upper_bounds
+        least, most = bisect_left(bounds, min(amounts)), bisect_left(bounds, max(amounts))
+        if least == most:  # As most often, where they are of one step.
+            self._buckets[least].inc(len(amounts))
+            return
+        for bucket, count in collections.Counter(bisect_left(bounds, amount) for amount in amounts).items():
+            self._buckets[bucket].inc(count)
+
+
+def with_quick_labels(metric: M) -> M:
+    """The same, and `labels` remembers what it gave: it makes strings and a tuple of them, and takes a lock, each time.
+
+    For a metric whose series are never removed.
+    """
+    metric.labels = functools.cache(metric.labels)  # type: ignore[method-assign]
+    return metric
 
 
 class OnChange:
@@ -99,7 +120,11 @@ class OnChange:
 
 
 def on_change(metrics: Any) -> Any:
-    """Each gauge and counter in these dictionaries of dictionaries `OnChange`; anything else is what comes back."""
+    """Each gauge and counter in these dictionaries of dictionaries `OnChange`, and those still without their labels with quick
+    ones; anything else is what comes back.
+    """
     if isinstance(metrics, dict):
         return {key: on_change(each) for key, each in metrics.items()}
-    return OnChange(metrics) if isinstance(metrics, Gauge | Counter) else metrics
+    if not isinstance(metrics, Gauge | Counter):
+        return metrics
+    return with_quick_labels(metrics) if metrics._labelnames and not metrics._labelvalues else OnChange(metrics)
