@@ -1,11 +1,12 @@
 """Tokens gathered by vLLM itself. It makes an output of each step for each turn, wakes the turn's reader, or merges the output
 into one that was not taken; for a reader that wants nothing yet all of that is in vain. Of one request vLLM can make an output
-for every so many tokens (`stream_interval`); here that number follows what the reader wants.
+for every so many tokens (`stream_interval`); here that number follows what the reader wants. And a turn's tokens that nobody
+wants yet need not go through vLLM's output processing one by one: `keep_tokens` keeps them, and gives it several at once.
 """
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 _NONE = sys.maxsize
 _ALL_SO_FAR = 2
@@ -21,6 +22,8 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
     state = output_processor.request_states.get(requests[0]) if len(requests) == 1 else None
     if state is None or state.detokenizer is None or state.parent_req is not None or state.stream_interval != _EACH:
         return None
+    if not getattr(state.detokenizer, "stop", None):  # A text that ends the answer must be found when it comes.
+        state.kept = []
 
     def hold(is_held: bool) -> None:
         if is_held:
@@ -28,7 +31,53 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
                 state.sent_tokens_offset = state.detokenizer.num_output_tokens()
             state.stream_interval = _NONE
         elif state.stream_interval == _NONE:
-            some_held = state.detokenizer.num_output_tokens() > state.sent_tokens_offset
+            some_held = state.kept or state.detokenizer.num_output_tokens() > state.sent_tokens_offset
             state.stream_interval = _ALL_SO_FAR if some_held else _EACH
 
     return hold
+
+
+class _MakesOutput(Protocol):
+    """vLLM's `EngineCoreOutput`."""
+
+    def __call__(self, request_id: str, new_token_ids: list[int], *, trace_headers: Any = None) -> Any: ...
+
+
+def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
+    """From now on vLLM's `OutputProcessor` is given the tokens of a turn that is held when they are wanted, all at once. Its
+    statistics are told of each when it comes. Anything else (an end, logprobs, an event) it is given when it comes, after them.
+    """
+    process, states = output_processor.process_outputs, output_processor.request_states
+
+    def process_or_keep(outputs: list[Any], at_s: float | None = None, stats: Any = None, **more: Any) -> Any:
+        wanted, as_they_came = [], []
+        for output in outputs:
+            state = states.get(output.request_id)
+            if state is None or (kept := getattr(state, "kept", None)) is None:
+                as_they_came.append(output)
+                continue
+            is_plain = output.routed_experts is None and output == make_output(
+                output.request_id, output.new_token_ids, trace_headers=output.trace_headers
+            )
+            if is_plain:
+                kept += output.new_token_ids
+                if stats is not None:
+                    _count(len(output.new_token_ids), at_s, stats, state.stats)
+            else:
+                as_they_came.append(output)
+            if kept and not (is_plain and state.stream_interval == _NONE):
+                wanted.append(make_output(output.request_id, kept))
+                state.kept = []
+        if wanted:
+            process(wanted, at_s, None, **more)
+        return process(as_they_came, at_s, stats, **more)
+
+    output_processor.process_outputs = process_or_keep
+
+
+def _count(tokens: int, at_s: float | None, stats: Any, of_request: Any) -> None:
+    """What `IterationStats.update_from_output` does for tokens after the first."""
+    stats.num_generation_tokens += tokens
+    stats.inter_token_latencies_iter.append(at_s - of_request.last_token_ts)
+    of_request.num_generation_tokens += tokens
+    of_request.last_token_ts = at_s

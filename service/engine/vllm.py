@@ -35,6 +35,7 @@ from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine import EngineCoreOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.metrics.loggers import PrometheusStatLogger, StatLoggerBase
@@ -47,7 +48,7 @@ from service.engine.base import build_args, completion_room
 from service.engine.base_weights import read_base
 from service.engine.families import HERMES, reasoning_parser_for, tool_parser_for
 from service.engine.fields import request_fields
-from service.engine.holding import holding
+from service.engine.holding import holding, keep_tokens
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
 from service.engine.rendering import OneVisit, is_small
@@ -218,6 +219,7 @@ class VllmEngine:
         try:
             # The constructor blocks until weights are loaded; the probes must be answered meanwhile.
             self._llm = llm = await asyncio.to_thread(self._load)
+            keep_tokens(llm.output_processor, EngineCoreOutput)
             await llm.get_supported_tasks()  # On the loop: starts the task that reads the engine's outputs.
             workers = ThreadPoolExecutor(llm.model_config.renderer_num_workers, thread_name_prefix="rendering")
             self._renderer = self._make_renderer(OneVisit(llm.renderer, workers))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.engine.embedded import ensure_embedded_model
-from service.engine.holding import holding
+from service.engine.holding import holding, keep_tokens
 from service.frames import FRAMES_HEADER
 from tests.live.conftest import ENGINE_START_S
 from tests.process import ServiceProcess, service_process
@@ -18,8 +18,9 @@ from tests.service_under_test import sse_events
 with warnings.catch_warnings(action="ignore"):
     from vllm.sampling_params import RequestOutputKind, SamplingParams
     from vllm.tokenizers import get_tokenizer
-    from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest, FinishReason
+    from vllm.v1.engine import EngineCoreEvent, EngineCoreEventType, EngineCoreOutput, EngineCoreRequest, FinishReason
     from vllm.v1.engine.output_processor import OutputProcessor, RequestOutputCollector
+    from vllm.v1.metrics.stats import IterationStats
 
 TEXT = "Grüße, 世界 👩‍🚀! It was a bright cold day in April, and the clocks were striking thirteen. " * 2
 ALWAYS_BUSY = "import service.frames as frames; frames._FULL, frames._FREE = -1, -2; from service.cli import main; main()"
@@ -33,29 +34,38 @@ def tokenizer() -> Any:
 class Turn:
     """One in vLLM's own output processor, which is told its tokens step by step."""
 
-    def __init__(self, tokenizer: Any, **params: Any) -> None:
-        self.processor = OutputProcessor(tokenizer, log_stats=False)
+    def __init__(self, tokenizer: Any, *, keeps: bool, **params: Any) -> None:
+        self.processor = OutputProcessor(tokenizer, log_stats=True)
+        if keeps:
+            keep_tokens(self.processor, EngineCoreOutput)
         self.collector = RequestOutputCollector(RequestOutputKind.DELTA, "inner")
         sampling = SamplingParams(output_kind=RequestOutputKind.DELTA, max_tokens=1000, **params)
         request = EngineCoreRequest("inner", [1], None, sampling, None, 0.0, None, None, None, external_req_id="turn")
         self.processor.add_request(request, "prompt", None, 0, self.collector)
         self.text = ""
         self.tokens: list[int] = []
+        self.outputs = 0
+        self.statistics: list[IterationStats] = []
 
-    def step(self, *token_ids: int, is_last: bool = False) -> bool:
+    def step(self, *token_ids: int, is_last: bool = False, at_s: float = 0.0, **more: Any) -> bool:
         """One step of the engine. Whether it gave an output."""
         reason = FinishReason.LENGTH if is_last else None
-        self.processor.process_outputs([EngineCoreOutput("inner", list(token_ids), finish_reason=reason)])
+        self.statistics.append(IterationStats())
+        self.statistics[-1].iteration_timestamp = at_s
+        step = EngineCoreOutput("inner", list(token_ids), finish_reason=reason, **more)
+        self.processor.process_outputs([step], at_s, self.statistics[-1], weight_version="1")
         output: Any = self.collector.get_nowait()
         if output is not None:
             assert output.finished == is_last
             self.text += output.outputs[0].text
             self.tokens += output.outputs[0].token_ids
+            self.outputs += 1
         return output is not None
 
 
-def test_held_tokens_come_with_the_first_step_after_the_release(tokenizer: Any) -> None:
-    turn, ids = Turn(tokenizer), iter(tokenizer.encode(TEXT))
+@pytest.mark.parametrize("keeps", [False, True])
+def test_held_tokens_come_with_the_first_step_after_the_release(tokenizer: Any, keeps: bool) -> None:
+    turn, ids = Turn(tokenizer, keeps=keeps), iter(tokenizer.encode(TEXT))
     assert turn.step(next(ids))
     hold = holding(turn.processor, "turn")
     assert hold is not None
@@ -69,27 +79,53 @@ def test_held_tokens_come_with_the_first_step_after_the_release(tokenizer: Any) 
     assert turn.step(next(ids)) and len(turn.tokens) == 9
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_whenever_it_is_held_all_is_said_once(tokenizer: Any, seed: int) -> None:
-    chance, ids = random.Random(seed), tokenizer.encode(TEXT)
-    turn = Turn(tokenizer)
-    turn.step(ids[0])
+def told_by_chance(tokenizer: Any, ids: list[int], seed: int, *, keeps: bool) -> Turn:
+    """A turn that is held and released by chance; whatever its seed, it is the same with tokens kept and without."""
+    chance, turn = random.Random(seed), Turn(tokenizer, keeps=keeps)
+    turn.step(ids[0], at_s=1.0)
     hold = holding(turn.processor, "turn")
     assert hold is not None
-    left = ids[1:]
+    left, at_s = ids[1:], 1.0
     while left:
         if chance.random() < 0.5:
             hold(chance.random() < 0.6)
         count = chance.randint(1, 3)  # Several in one step, as with speculative decoding.
+        at_s += chance.random()
         now, left = left[:count], left[count:]
-        turn.step(*now, is_last=not left)
-    assert turn.tokens == ids
-    assert turn.text == tokenizer.decode(ids, skip_special_tokens=True)
+        preempted = [EngineCoreEvent(EngineCoreEventType.PREEMPTED, at_s)] if chance.random() < 0.1 else None
+        turn.step(*now, is_last=not left, at_s=at_s, events=preempted)
     assert holding(turn.processor, "turn") is None, "it has ended"
+    return turn
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whenever_it_is_held_all_is_said_once_and_counted_when_it_comes(tokenizer: Any, seed: int) -> None:
+    ids = tokenizer.encode(TEXT)
+    processed, kept = (told_by_chance(tokenizer, ids, seed, keeps=keeps) for keeps in (False, True))
+    for turn in (processed, kept):
+        assert turn.tokens == ids
+        assert turn.text == tokenizer.decode(ids, skip_special_tokens=True)
+    assert [vars(each) for each in kept.statistics] == [vars(each) for each in processed.statistics]
+    assert kept.statistics[-1].finished_requests[0].num_generation_tokens == len(ids)
+
+
+def test_tokens_that_are_kept_do_not_cost_vllms_processing(tokenizer: Any) -> None:
+    turn, ids = Turn(tokenizer, keeps=True), tokenizer.encode(TEXT)
+    turn.step(ids[0])
+    hold = holding(turn.processor, "turn")
+    assert hold is not None
+    hold(True)
+    for token in ids[1:6]:
+        turn.step(token)
+    detokenizer = turn.processor.request_states["inner"].detokenizer
+    assert detokenizer is not None and detokenizer.num_output_tokens() == 1
+    hold(False)
+    turn.step(ids[6])
+    assert turn.outputs == 2 and turn.tokens == ids[:7]
 
 
 def test_a_stop_text_is_found_while_it_is_held(tokenizer: Any) -> None:
-    turn, ids = Turn(tokenizer, stop=["cold"]), tokenizer.encode(TEXT)
+    turn, ids = Turn(tokenizer, keeps=True, stop=["cold"]), tokenizer.encode(TEXT)
     turn.step(ids[0])
     hold = holding(turn.processor, "turn")
     assert hold is not None
