@@ -33,7 +33,7 @@ class Loop:
 
 def test_the_window_is_closed_while_there_is_time_to_spare() -> None:
     loop = Loop()
-    loop.run(20, busy=0.15)
+    loop.run(20, busy=0.1)
     assert loop.frames.window_s == 0
 
 
@@ -50,10 +50,10 @@ def test_it_grows_to_the_longest_under_load_and_closes_again() -> None:
 def test_between_the_two_bounds_it_stays() -> None:
     loop = Loop()
     loop.run(1, busy=0.8)
-    loop.run(0.5, busy=0.15)  # What was begun at the higher share ends.
+    loop.run(0.5, busy=0.1)  # What was begun at the higher share ends.
     window_s = loop.frames.window_s
     assert window_s > 0
-    loop.run(20, busy=0.15)
+    loop.run(20, busy=0.1)
     assert loop.frames.window_s == window_s
 
 
