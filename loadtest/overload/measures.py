@@ -56,8 +56,8 @@ class Measures:
     """Their share that had every turn, none refused or late."""
     lateness_p99: float | None
     """How late the client sent."""
-    lag_p99: float | None
-    """How late the client's event loop was."""
+    longest_lag: float
+    """That the client's event loop had: its machine gave it no processor, and what came meanwhile seemed late."""
     client_cpu: float
     failures: tuple[str, ...]
     """Why turns failed, each reason once."""
@@ -130,7 +130,7 @@ def measure(recording: Recording, offered: float, bounds: Bounds) -> Measures:
         calls_admitted=len(calls),
         calls_finished=_share(sum(_is_unspoiled(call, bounds) for call in calls), len(calls)),
         lateness_p99=percentile(lateness, 99),
-        lag_p99=percentile(recording.loop_lag_s, 99),
+        longest_lag=max(recording.loop_lag_s, default=0.0),
         client_cpu=recording.client_cpu,
         failures=tuple(sorted({turn.answer.failure for turn in of["failed"] if turn.answer.failure})),
     )

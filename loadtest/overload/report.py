@@ -11,7 +11,7 @@ from loadtest.pages import table, write_measured
 
 _CELL_HEADS = (
     "workload", "load", "server", "offered (sent) /s", "goodput /s", "admitted within", "refused (continuing)", "failed",
-    "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client late p99",
+    "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client late p99, longest lag",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def cell_line(cell: Cell) -> str:
     return (
         f"{cell.server:11}{cell.workload:8}{cell.load:4g}×  offered {told.offered:5.2f}/s  goodput {told.goodput:5.2f}/s  "
         f"admitted within {_percent(told.admitted_within):>6}  refused {told.refused}/{told.turns}  "
-        f"TTFT p99 {_number(told.ttft_p99)} s{mark}"
+        f"TTFT p99 {_number(told.ttft_p99)} s  client's longest lag {_number(told.longest_lag)} s{mark}"
     )
 
 
@@ -66,7 +66,7 @@ def _cells(cell: Measures) -> Iterator[str]:
     yield " / ".join(_number(value, 3) for value in (cell.tpot_p50, cell.tpot_p99))
     yield " / ".join(_number(value, 3) for value in (cell.refusal_p50, cell.refusal_p99))
     yield f"{_percent(cell.calls_finished)} of {cell.calls_admitted}"
-    yield _number(cell.lateness_p99, 3)
+    yield f"{_number(cell.lateness_p99, 3)}, {_number(cell.longest_lag)}"
 
 
 def _notes(results: Results) -> Iterator[str]:
