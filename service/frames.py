@@ -19,7 +19,7 @@ _LOOK_S = 0.25
 """How often the loop's business is looked at."""
 _FULL, _FREE = 0.15, 0.075
 """Shares of a processor that the loop uses: above the first the window grows, below the second it shrinks. A window takes up
-to a third of the load away, at a load just above the first it opens in part, and stays.
+to a third of the load away: at a load just above the first it opens in part, and stays.
 """
 _FIRST_S, _FACTOR = 0.005, 1.5
 

@@ -22,13 +22,15 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
     state = output_processor.request_states.get(requests[0]) if len(requests) == 1 else None
     if state is None or state.detokenizer is None or state.parent_req is not None or state.stream_interval != _EACH:
         return None
-    if not getattr(state.detokenizer, "stop", None):  # A text that ends the answer must be found when it comes.
-        state.kept = []
+    state.kept = None
+    can_keep = not getattr(state.detokenizer, "stop", None)  # A text that ends the answer must be found when it comes.
 
     def hold(is_held: bool) -> None:
         if is_held:
             if state.stream_interval == _EACH:  # Then vLLM does not note how far it has given out: all that there is.
                 state.sent_tokens_offset = state.detokenizer.num_output_tokens()
+            if can_keep and state.kept is None:  # Not before: a turn whose every token is wanted pays nothing for this.
+                state.kept = []
             state.stream_interval = _NONE
         elif state.stream_interval == _NONE:
             some_held = state.kept or state.detokenizer.num_output_tokens() > state.sent_tokens_offset

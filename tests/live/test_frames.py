@@ -79,9 +79,9 @@ def test_held_tokens_come_with_the_first_step_after_the_release(tokenizer: Any, 
     assert turn.step(next(ids)) and len(turn.tokens) == 9
 
 
-def told_by_chance(tokenizer: Any, ids: list[int], seed: int, *, keeps: bool) -> Turn:
+def told_by_chance(tokenizer: Any, ids: list[int], seed: int, *, keeps: bool, **params: Any) -> Turn:
     """A turn that is held and released by chance; whatever its seed, it is the same with tokens kept and without."""
-    chance, turn = random.Random(seed), Turn(tokenizer, keeps=keeps)
+    chance, turn = random.Random(seed), Turn(tokenizer, keeps=keeps, **params)
     turn.step(ids[0], at_s=1.0)
     hold = holding(turn.processor, "turn")
     assert hold is not None
@@ -98,10 +98,13 @@ def told_by_chance(tokenizer: Any, ids: list[int], seed: int, *, keeps: bool) ->
     return turn
 
 
+@pytest.mark.parametrize("params", [{}, {"stop": ["nobody says this"]}])
 @pytest.mark.parametrize("seed", range(20))
-def test_whenever_it_is_held_all_is_said_once_and_counted_when_it_comes(tokenizer: Any, seed: int) -> None:
+def test_whenever_it_is_held_all_is_said_once_and_counted_when_it_comes(
+    tokenizer: Any, seed: int, params: dict[str, Any]
+) -> None:
     ids = tokenizer.encode(TEXT)
-    processed, kept = (told_by_chance(tokenizer, ids, seed, keeps=keeps) for keeps in (False, True))
+    processed, kept = (told_by_chance(tokenizer, ids, seed, keeps=keeps, **params) for keeps in (False, True))
     for turn in (processed, kept):
         assert turn.tokens == ids
         assert turn.text == tokenizer.decode(ids, skip_special_tokens=True)
