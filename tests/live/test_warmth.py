@@ -6,7 +6,7 @@ from tests.live.conftest import SYSTEM_PROMPT
 from tests.process import ServiceProcess
 from tests.service_under_test import KEY, OTHER_KEY
 
-CPU_BLOCK = 128
+CPU_BLOCK = 32
 
 
 def usage(service: ServiceProcess, key: str, system: str) -> tuple[int, int]:
