@@ -22,6 +22,8 @@ CPU_ENGINE = {
     "max_model_len": 8192,
 }
 """Costs as measured on two cores with the embedded model."""
+SLOW_CPU_ENGINE = {**CPU_ENGINE, "step_s": 0.04, "turn_step_s": 0.0065, "prompt_token_s": 0.0034}
+"""The same on two slower ones: the work of a turn's prompt takes a good part of a second, its budget."""
 
 
 @dataclass
@@ -97,7 +99,8 @@ class Voice:
 
 
 def words(rng: random.Random, tokens: int) -> str:
-    return "".join(rng.choices("abcdefghij ", k=4 * tokens))
+    """Each word is a token of the scripted engine's: four characters with the space."""
+    return " ".join("".join(rng.choices("abcdefghij", k=3)) for _ in range(tokens))
 
 
 def one_turn_job(rng: random.Random, number: int, *, tenant: str = "acme", prompt: int = 64, completion: int = 64) -> ChatJob:

@@ -130,8 +130,12 @@ class Calls:
         return min(own + sum(other.to_come_per_s(turn_s) for other in others), own / fair_share)
 
     def demand_per_s(self, now_s: float) -> float:
-        """Turns that the calls offered lately would bring, had all been let in."""
-        return sum(each.offered_at(now_s) * each.turns_per_call for each in self._tenants.values()) / _RATE_S
+        """Turns that the calls offered lately would bring, had all been let in; less what chance may have added to them (calls
+        come by chance: the root of their number).
+        """
+        offered = sum(each.offered_at(now_s) for each in self._tenants.values())
+        turns = sum(each.offered_at(now_s) * each.turns_per_call for each in self._tenants.values())
+        return turns * (1 - 1 / math.sqrt(max(1.0, offered))) / _RATE_S
 
     def offer(self, keys: Sequence[int], tenant: str, weight: float, *, continues_call: bool, now_s: float) -> Link:
         """A turn has come, with the keys of its messages; whether it is let in is not known yet."""

@@ -1,10 +1,11 @@
 """What a turn will cost the engine, before any template or tokenizer work: learned from the turns before it.
 
 A prompt's tokens come from its bytes, by the line seen for its tenant and model: so much a byte, and so much in any case (tools,
-the template's own words). Of its beginning that was computed before, a share is found in the cache: learned for each tenant,
-model and system prompt, since blocks are cut off, and evicted.
+the template's own words). Of its beginning that was computed before, whole blocks are in the cache, but for what was evicted:
+that share is learned for each tenant, model and system prompt.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Estimator:
         self._prefixes = Prefixes()
         self._sizes = _Rates[tuple[str, str, str]](0.0)
         self._hit_rate = _Rates[int](1.0)
+        self._block = 0
+        """Tokens of a block in the engine's cache, which finds whole ones: the greatest that all it found agrees with."""
         self._usual: tuple[float, ...] = (0.0, 0.0, _COMPLETION_TOKENS)
         self._completion = _Rates[tuple[str, str]](_COMPLETION_TOKENS)
 
@@ -85,9 +88,9 @@ class Estimator:
     def finished(self, asked: Asked, usage: Usage) -> None:
         """What it has cost in the end."""
         job = asked.job
-        if asked.known_share:
-            hit_rate = usage.cached_tokens / (usage.prompt_tokens * asked.known_share)
-            self._hit_rate.learn(asked.keys[0], min(1.0, hit_rate))
+        self._block = math.gcd(self._block, usage.cached_tokens)
+        if known := self._in_blocks(asked, usage.prompt_tokens):
+            self._hit_rate.learn(asked.keys[0], min(1.0, usage.cached_tokens / known))
         self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
         self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
@@ -101,9 +104,15 @@ class Estimator:
         rate = (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
         return max(1, round(tokens + rate * (asked.prompt_bytes - size)))
 
+    def _in_blocks(self, asked: Asked, prompt_tokens: int) -> int:
+        """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""
+        known = min(prompt_tokens - 1, int(prompt_tokens * asked.known_share))  # It computes the last one in any case.
+        return known - known % (self._block or 1)
+
     def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
         job = asked.job
-        uncached_tokens = max(1, round(prompt_tokens * (1 - asked.known_share * self._hit_rate.get(asked.keys[0]))))
+        cached_tokens = self._in_blocks(asked, prompt_tokens) * self._hit_rate.get(asked.keys[0])
+        uncached_tokens = max(1, round(prompt_tokens - cached_tokens))
         completion = self._completion.get((job.tenant, job.model))
         if job.max_tokens is not None:
             completion = min(completion, job.max_tokens)

@@ -78,13 +78,23 @@ class Forecast:
         return prompt_tokens * self._pace.prompt_token_s <= _AIM * self._tpot_bound_s
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
-        """From entering the engine, beside so many turns, until so many prompt tokens are computed."""
-        prompt_s = prompt_tokens * self._pace.prompt_token_s
-        # Prompts are let in by portions, and each portion's step moves the others too.
-        steps = 1 + prompt_s // (_AIM * self._tpot_bound_s)
-        return prompt_s + (1 + steps) * self._pace.step_s(turns + 1)
+        """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
+        return self.prompt_step_s(prompt_tokens, turns) + (self._pace.step_s(turns + 1) if turns else 0.0)
 
-    def ttft(self, waiter: Waiter, load: Load, ahead: Sequence[Waiter], *, limit: int, overtaken: float) -> Ttft:
+    def prompt_step_s(self, prompt_tokens: int, turns: int) -> float:
+        """A step in which so many prompt tokens are computed beside so many turns."""
+        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(turns + 1)
+
+    def _queue_s(self, load: Load, ahead: Sequence[Waiter], now_s: float) -> float:
+        """Until the prompts in the engine, and those that go before, are computed; at least until the step under way ends."""
+        step_s, prompt_token_s = self._pace.step_s(load.turns + 1), self._pace.prompt_token_s
+        in_engine_s = step_s + load.prompt_tokens * prompt_token_s if load.turns else 0.0
+        ahead_s = sum(each.cost.uncached_tokens for each in ahead) * prompt_token_s
+        # They are let in by portions, and each portion's step moves the others too; a prompt longer than that goes in one.
+        steps = min(len(ahead), math.ceil(ahead_s / (_AIM * self._tpot_bound_s)))
+        return max(0.0, in_engine_s - self._pace.under_way_s(now_s)) + ahead_s + steps * step_s
+
+    def ttft(self, waiter: Waiter, load: Load, ahead: Sequence[Waiter], now_s: float, *, limit: int, overtaken: float) -> Ttft:
         """From now to a turn's first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
         engine's time that turns which are still to come will take before this one, whose wait is longer by 1 / (1 - that)
         (Cobham, 1954).
@@ -93,9 +103,8 @@ class Forecast:
         slots = sum(each.slots for each in ahead)
         missing = max(0, load.turns + slots + min(waiter.slots, limit) - limit)
         turn_s = 1 / self.turns_per_s(cost)
-        tokens = load.prompt_tokens + sum(each.cost.uncached_tokens for each in ahead)
-        own_s = self.first_token_s(cost.uncached_tokens, load.turns)
-        queue_s = self.first_token_s(tokens + cost.uncached_tokens, load.turns) - own_s
+        own_s = self.prompt_step_s(cost.uncached_tokens, load.turns)
+        queue_s = self._queue_s(load, ahead, now_s)
         longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
         likely_s = own_s + longer * max(missing * turn_s, queue_s)
         # Turns end when they end: the time in which so many of them do is off by the root of their number.

@@ -192,20 +192,22 @@ class Gate:
             raise _refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
         waiter = place.waiter
         limit, overtaken = self._limit(waiter), self._guard.overtaking_share(waiter, now_s)
-        ttft = self.forecast.ttft(waiter, self.load, self._room.ahead_of(waiter), limit=limit, overtaken=overtaken)
+        ttft = self.forecast.ttft(waiter, self.load, self._room.ahead_of(waiter), now_s, limit=limit, overtaken=overtaken)
         place.forecast = ttft
         # What most likely can't fit at all is told so once it is tokenized: nowhere else would it fit.
         if not others or waiter.cost.prompt_tokens > self.model.max_model_len:
             return
         needed_s = ttft.likely_s if self._is_owed(waiter) else ttft.safe_s
-        over_s = now_s + needed_s - place.deadline_s
+        budget_s = place.deadline_s - now_s
+        over_s = needed_s - budget_s
         if over_s > 0:
             if self.load.turns >= limit:
                 self.pace.doubt_beyond(self.load.turns, now_s)
-            budget_s = place.deadline_s - now_s
             words = f"the first word may take {needed_s:.1f} s, and {max(0.0, budget_s):.1f} s are left for it"
             raise _refused("forecast", words, over_s)
-        if not (waiter.continues_call or self._guard.has_room(waiter, now_s)):
+        if waiter.continues_call:
+            return
+        if not self._guard.has_room(waiter, now_s, budget_s=budget_s, running=self.load.turns):
             retry_s = self.calls.cycle_s(waiter.tenant) or 1.0
             raise _refused("calls", "the calls in progress will take what there is", retry_s)
 

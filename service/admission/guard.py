@@ -1,15 +1,20 @@
 """Is there room for one more call? A first turn brings others, which have nowhere else to go."""
 
+import math
+
 from service.admission.calls import Calls
 from service.admission.estimate import Estimator
 from service.admission.forecast import Forecast
 from service.admission.room import Waiter
 
 # Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: of turns that run,
-# and of prompts that it computes. Prompts queue one behind the other, and a budget for the first word leaves little time for
-# that. In a wave no more calls are offered than the engine can do: what came together will not come together again.
+# and of prompts that it computes. In a wave no more calls are offered than the engine can do: what came together will not come
+# together again.
 _TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.85, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
+_TOO_LATE = 0.005
+"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves."""
+_LEAST_WORKS = 0.01
 
 
 class Guard:
@@ -27,7 +32,7 @@ class Guard:
         usual = self._estimator.usual
         return self._to_come_per_s(waiter, now_s, turn_s=self._forecast.turn_s(usual)) / self._forecast.turns_per_s(usual)
 
-    def has_room(self, waiter: Waiter, now_s: float) -> bool:
+    def has_room(self, waiter: Waiter, now_s: float, *, budget_s: float, running: int) -> bool:
         """Whether a first turn's call would find its turns' room, beside the calls in progress.
 
         Twice asked: of the turns that run, where each call asks for the less the busier the engine is; and of the prompts,
@@ -36,11 +41,26 @@ class Guard:
         usual = self._estimator.usual
         turns_per_s, prompts_per_s = self._forecast.turns_per_s(usual), self._forecast.prompts_per_s(usual)
         is_overload = self._calls.demand_per_s(now_s) > min(turns_per_s, prompts_per_s)
-        of_turns = _TURNS_IN_OVERLOAD if is_overload else _TURNS_IN_A_WAVE
-        of_prompts = _PROMPTS_IN_OVERLOAD if is_overload else _PROMPTS_IN_A_WAVE
+        most_turns, most_prompts = _TURNS_IN_A_WAVE * turns_per_s, _PROMPTS_IN_A_WAVE * prompts_per_s
+        if is_overload:
+            most_turns = _TURNS_IN_OVERLOAD * turns_per_s
+            most_prompts = min(_PROMPTS_IN_OVERLOAD * prompts_per_s, self._prompts_in_time_per_s(budget_s, running))
         turns = self._to_come_per_s(waiter, now_s, turn_s=self._forecast.turn_s(usual), more=1)
         prompts = self._to_come_per_s(waiter, now_s, turn_s=0.0, more=1)
-        return turns <= of_turns * turns_per_s and prompts <= of_prompts * prompts_per_s
+        return turns <= most_turns and prompts <= most_prompts
+
+    def _prompts_in_time_per_s(self, budget_s: float, running: int) -> float:
+        """So many prompts may come that few wait for longer than the budget leaves: they queue one behind the other. Where they
+        come by chance, each is as much work, and the part x of the time is used (M/D/1), the waits beyond w works are less
+        than exp(-w y) of all, with y from x (exp(y) - 1) = y (Lundberg's inequality).
+        """
+        usual = self._estimator.usual
+        work_s = self._forecast.prompt_step_s(usual.uncached_tokens, running)
+        if not work_s:
+            return float("inf")
+        wait_s = budget_s - self._forecast.first_token_s(usual.uncached_tokens, running)
+        exponent = -math.log(_TOO_LATE) / max(_LEAST_WORKS, wait_s / work_s)
+        return exponent / math.expm1(exponent) / work_s
 
     def _to_come_per_s(self, waiter: Waiter, now_s: float, *, turn_s: float, more: int = 0) -> float:
         return self._calls.turns_to_come_per_s(waiter.tenant, now_s, turn_s=turn_s, more=more)

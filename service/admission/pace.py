@@ -119,6 +119,10 @@ class Pace:
                 del self._points[place]
             self._draw_curve()
 
+    def under_way_s(self, now_s: float) -> float:
+        """For how long the engine has been at what it is computing now: a step, or a long prompt's several."""
+        return now_s - self._last_at_s + self._carried_s if self._in_engine and self._last_at_s is not None else 0.0
+
     def enter(self, now_s: float) -> None:
         """A turn goes into the engine: time counts from here where it was idle."""
         if self._in_engine == 0:

@@ -38,4 +38,6 @@ class Prefixes:
     def known_bytes(self, job: ChatJob, keys: list[int]) -> int:
         """The bytes of the prompt's longest computed beginning."""
         known = next((place for place in range(len(keys), 0, -1) if keys[place - 1] in self._computed), 0)
+        if 0 < known < len(keys) and job.messages[known].role == "assistant":
+            known += 1  # What was answered to that beginning was computed token by token.
         return sum(message.size_bytes for message in job.messages[:known])

@@ -179,6 +179,10 @@ class ScriptedEngine:
         finally:
             self.running -= 1
             self.aborted += not is_finished
+            if self._batch and turn.generated.tokens:
+                steps_done = turn.generated.tokens // turn.job.sampling.n
+                said = "".join(text for text in reply.steps[:steps_done] if isinstance(text, str))
+                self._batch.remember(f"{prompt}\n{said}", salt)
 
     async def _alone(self, reply: Reply, choices: int) -> AsyncGenerator[None, None]:
         """The tokens of a turn at a pace of its own."""

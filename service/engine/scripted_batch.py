@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from service.domain import EngineStep
 
-_BLOCK_CHARS = 64
+_BLOCK_CHARS, _BLOCK_TOKENS = 64, 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Batch:
                 break
             self._cache.move_to_end(block)
             hits += 1
-        return min(prompt_tokens - 1, hits * _BLOCK_CHARS * prompt_tokens // max(1, len(prompt)))
+        return min(hits, (prompt_tokens - 1) // _BLOCK_TOKENS) * _BLOCK_TOKENS
 
     async def tokens(self, prompt: str, salt: str | None, uncached_tokens: int) -> AsyncGenerator[None, None]:
         """One item a token, for ever; the prompt is computed before the first. Closing leaves the batch."""
@@ -72,7 +72,7 @@ class Batch:
                     seat.has_news.clear()
                     await seat.has_news.wait()
                 if taken == 0:
-                    self._remember(prompt, salt)
+                    self.remember(prompt, salt)
                 taken += 1
                 yield
         finally:
@@ -108,7 +108,8 @@ class Batch:
                 )
             )
 
-    def _remember(self, prompt: str, salt: str | None) -> None:
+    def remember(self, prompt: str, salt: str | None) -> None:
+        """What was computed is in the cache: a prompt, or a prompt and what was said to it."""
         for block in _blocks(prompt, salt):
             self._cache[block] = None
             self._cache.move_to_end(block)

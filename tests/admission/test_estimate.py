@@ -54,6 +54,27 @@ def test_a_known_beginning_need_not_be_computed_again() -> None:
     assert estimator.estimate(estimator.look_at(continued)).uncached_tokens < 50
 
 
+def test_only_whole_blocks_are_found() -> None:
+    estimator = Estimator()
+    answer(estimator, call("Hello"), tokens=1000, cached=0)
+    for tokens, cached in ((1000, 896), (850, 768)):  # Blocks of 128, as these two tell.
+        answer(estimator, call(f"Hello {tokens}"), tokens=tokens, cached=cached)
+    asked = estimator.look_at(call("Good morning"))
+    for tokens, cached in ((1000, 896), (850, 768), (700, 640)):
+        assert estimator.exact(asked, tokens).uncached_tokens == tokens - cached
+
+
+def test_the_answer_to_a_known_beginning_was_computed_with_it() -> None:
+    estimator = Estimator()
+    said = "We have seats in the first row, and some at the back. " * 20
+    answer(estimator, call("Hello"), tokens=1000, cached=0)
+    for interrupted in (said, said[:300]):  # A caller who barged in heard its beginning.
+        continued = estimator.look_at(call("Hello", interrupted, "Two, please."))
+        assert estimator.estimate(continued).uncached_tokens < 20
+    unknown = estimator.look_at(call("Hi", said, "Two, please."))
+    assert estimator.estimate(unknown).uncached_tokens > 200
+
+
 def test_another_tenant_or_system_prompt_knows_nothing_of_it() -> None:
     estimator = Estimator()
     answer(estimator, call("Hello"), tokens=1000, cached=0)

@@ -51,11 +51,13 @@ class Kit:
     def waiter(self) -> Waiter:
         return Waiter("acme", TenantPolicy(), continues_call=False, cost=self.estimator.usual, work_s=1.0)
 
-    def calls_let_in(self) -> int:
-        """How many can be in progress at once."""
+    def calls_let_in(self, *, budget_s: float = 5.0, offered: int = 0) -> int:
+        """How many can be in progress at once, of calls offered one by one after so many others that were refused."""
         self.now_s += 1000  # All others have ended.
+        for number in range(offered):
+            self.calls.offer([10_000 + number], "acme", 1.0, continues_call=False, now_s=self.now_s)
         started = 0
-        while self.guard.has_room(self.waiter(), self.now_s) and started < 1000:
+        while self.guard.has_room(self.waiter(), self.now_s, budget_s=budget_s, running=5) and started < 1000:
             started += 1
             self.take_turn(started, 0, turn_s=-PAUSE_S)  # All at one moment.
         return started
@@ -72,10 +74,24 @@ def test_long_prompts_let_fewer_calls_in() -> None:
     assert Kit(prompt_token_s=0.0015).calls_let_in() < 0.7 * Kit().calls_let_in()
 
 
+def test_a_budget_that_leaves_prompts_little_time_to_queue_lets_fewer_calls_in_under_overload() -> None:
+    at_once = {
+        (budget_s, offered): Kit(prompt_token_s=0.0015).calls_let_in(budget_s=budget_s, offered=offered)
+        for budget_s in (60.0, 0.8)
+        for offered in (0, 500)
+    }
+    assert at_once[0.8, 500] < 0.5 * at_once[60.0, 500]
+    assert at_once[0.8, 0] == at_once[60.0, 0]  # Where no more are offered than can be answered, they wait for each other.
+
+
+def test_a_budget_below_what_a_prompt_takes_keeps_all_others_out_under_overload() -> None:
+    assert Kit(prompt_token_s=0.0015).calls_let_in(budget_s=0.1, offered=500) == 0
+
+
 def test_where_no_call_was_ever_continued_there_is_room() -> None:
     kit = Kit()
     calls = Calls()
     fresh = Guard(calls, kit.forecast, kit.estimator)
     calls.offer([1], "acme", 1.0, continues_call=False, now_s=0.0)
-    assert fresh.has_room(kit.waiter(), 0.0)
+    assert fresh.has_room(kit.waiter(), 0.0, budget_s=5.0, running=1)
     assert fresh.overtaking_share(kit.waiter(), 0.0) == 0.0

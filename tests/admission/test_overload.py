@@ -9,13 +9,23 @@ import random
 import pytest
 
 from service.domain import TenantPolicy
-from tests.offered_load import Service, Told, Voice, offer_calls, offer_turns, one_turn_job, take_call
+from tests.offered_load import (
+    CPU_ENGINE,
+    SLOW_CPU_ENGINE,
+    Service,
+    Told,
+    Voice,
+    offer_calls,
+    offer_turns,
+    one_turn_job,
+    take_call,
+)
 from tests.virtual_time import run_in_virtual_time
 
 TTFT_S, TPOT_S = 1.0, 0.25
 TURNS_PER_S = 5.0
 """Turns of 64 tokens in and 64 out that this engine can do."""
-VOICE_TURNS_PER_S = 3.5
+VOICE_TURNS_PER_S, SLOW_VOICE_TURNS_PER_S = 3.5, 1.5
 
 
 def share(told: list[Told], of: list[Told]) -> float:
@@ -58,25 +68,36 @@ def test_what_is_admitted_under_overload_is_in_time(times: int) -> None:
     assert share(at_once, refused) >= 0.95  # type: ignore[arg-type]
 
 
-async def calls(rate_per_s: float, made: list[Service], *, voice: Voice) -> None:
-    service = Service()
+async def calls(rate_per_s: float, made: list[Service], *, voice: Voice, engine_args: dict[str, float]) -> None:
+    service = Service(engine_args=engine_args)
     made.append(service)
     for number in range(voice.agents):  # Each agent's prompt is warm.
         await take_call(service, voice, number, seed=8)
-    await offer_calls(service, voice, 0.1 * VOICE_TURNS_PER_S, 30, seed=9)
+    await offer_calls(service, voice, 0.1 * rate_per_s, 30, seed=9)
     service.told.clear()
-    await offer_calls(service, voice, rate_per_s / voice.turns, 120)
+    await offer_calls(service, voice, rate_per_s / voice.turns, 300)
 
 
-def test_calls_let_in_under_overload_come_to_their_end() -> None:
+@pytest.mark.parametrize(
+    ("engine_args", "turns_per_s"), [(CPU_ENGINE, VOICE_TURNS_PER_S), (SLOW_CPU_ENGINE, SLOW_VOICE_TURNS_PER_S)]
+)
+@pytest.mark.parametrize("times", [2, 4])
+def test_calls_let_in_under_overload_come_to_their_end(engine_args: dict[str, float], turns_per_s: float, times: int) -> None:
     made: list[Service] = []
-    run_in_virtual_time(calls(2 * VOICE_TURNS_PER_S, made, voice=Voice()))
+    run_in_virtual_time(calls(times * turns_per_s, made, voice=Voice(), engine_args=engine_args))
     told = made[0].told
     spoiled = {turn.call for turn in told if not turn.is_good(TTFT_S, TPOT_S)}
     first = [turn for turn in admitted(told) if turn.number == 0]
     assert len(first) > 50
     assert share([turn for turn in first if turn.call not in spoiled], first) >= 0.9
     assert share(good(told), admitted(told)) >= 0.95
+
+
+def test_no_call_is_refused_at_half_of_capacity() -> None:
+    made: list[Service] = []
+    run_in_virtual_time(calls(0.5 * SLOW_VOICE_TURNS_PER_S, made, voice=Voice(), engine_args=SLOW_CPU_ENGINE))
+    told = made[0].told
+    assert len(admitted(told)) == len(told) > 100
 
 
 def test_a_flooding_tenant_takes_its_share_and_no_more() -> None:
