@@ -24,6 +24,8 @@ from service.engine.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
 QUICK_S = 12.0
+TUNED_BEST = 24, 28
+"""The best that was found for uniform turns, on the machine of the first measurements."""
 
 
 def main(  # noqa: PLR0917  # typer's way to declare options
@@ -36,6 +38,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     duration: Annotated[float, typer.Option(help="Counted seconds per cell.", min=5)] = 60.0,
     quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_S:g} s per cell: to see that it works.")] = False,
     seed: Annotated[int, typer.Option(help="Of arrivals, prompts and lengths.")] = 1,
+    tuned: Annotated[tuple[int, int], typer.Option(help=f"{TUNED}'s --max-num-seqs and --max-num-queued-reqs.")] = TUNED_BEST,
     named: Annotated[
         Path | None, typer.Option("--results", help="The JSON to add to; by default reports/overload-DATE.json.")
     ] = None,
@@ -51,7 +54,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     if measured:
         chosen = sorted(float(load) for load in loads.split(","))
         plan = Plan(_names(servers, [PLAIN, TUNED, OURS]), _names(workloads, ["uniform", "voice", FLOOD]), chosen,
-                    QUICK_S if quick else duration, seed)  # fmt: skip
+                    QUICK_S if quick else duration, seed, tuned)  # fmt: skip
         _measure(plan, results, file)
     write_beside(file, partial(draw, results), markdown(results))
     console.print(Markdown(target_table(results)))
@@ -63,7 +66,9 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 def _measure(plan: Plan, results: Results, file: Path) -> None:
     texts = texts_of(ensure_embedded_model(console.print))
     workloads: dict[str, Workload] = {"uniform": Uniform(texts, plan.seed), "voice": Voice(texts, plan.seed)}
-    results.about = about() | {"Counted seconds per cell": f"{plan.duration_s:g}", "Seed": str(plan.seed)}
+    results.about |= about() | {"Counted seconds per cell": f"{plan.duration_s:g}", "Seed": str(plan.seed)}
+    if TUNED in plan.servers:
+        results.about |= {f"{TUNED}, {name}": " ".join(plan.tuned_flags) for name in plan.workloads if name != FLOOD}
     with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:
@@ -80,7 +85,10 @@ def _run(bench: Bench, plan: Plan, results: Results, file: Path, say: Callable[[
     order = [PLAIN, *(server for server in plan.servers if server != PLAIN)] if bench.needs_capacity() else plan.servers
     for server in order:
         say(f"{server}: starting")
-        with serving(server, logs, results) as endpoint, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            serving(server, logs, results, plan.tuned_flags) as endpoint,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             if bench.needs_capacity():
                 runner.run(bench.find_capacity(endpoint))
                 results.write(file)

@@ -19,7 +19,6 @@ from service.settings import Settings
 
 AT_ONCE = (32, 64, 128)
 """Calls at a time while capacity is measured. All are tried: throughput does not rise evenly with the batch."""
-TUNED_FLAGS = ("--max-num-seqs", "24", "--max-num-queued-reqs", "28")
 IDLE_WITHIN_S = 60.0
 
 _KEYS = {tenant: secrets.token_urlsafe(16) for tenant in ("bench", "fair", "flooding")}
@@ -35,6 +34,13 @@ class Plan:
     loads: Sequence[float]
     duration_s: float
     seed: int
+    tuned: tuple[int, int]
+    """vLLM's bounds on what it runs, and on what it holds at all: the best depend on the machine and the workload."""
+
+    @property
+    def tuned_flags(self) -> list[str]:
+        running, held = self.tuned
+        return ["--max-num-seqs", str(running), "--max-num-queued-reqs", str(held)]
 
     def window(self, workload: Workload, bounds: Bounds) -> Window:
         """The tail is long enough that what is cut at its end was out of bounds."""
@@ -145,7 +151,7 @@ class Bench:
 
 
 @contextmanager
-def serving(server: str, logs: Path, results: Results) -> Iterator[Endpoint]:
+def serving(server: str, logs: Path, results: Results, tuned_flags: Sequence[str]) -> Iterator[Endpoint]:
     """One of the three servers, from when it is ready. Raises `RuntimeError` where it does not get ready."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}.log"
@@ -153,7 +159,7 @@ def serving(server: str, logs: Path, results: Results) -> Iterator[Endpoint]:
         with vllm_serve(log) as endpoint:
             yield endpoint
     elif server == TUNED:
-        with vllm_serve(log, *TUNED_FLAGS) as endpoint:
+        with vllm_serve(log, *tuned_flags) as endpoint:
             yield endpoint
     else:
         wanted = {"ttft_budget_s": results.bounds.ttft_s, "tpot_bound_s": results.bounds.tpot_s}
