@@ -49,6 +49,7 @@ from service.engine.base_weights import read_base
 from service.engine.families import HERMES, reasoning_parser_for, tool_parser_for
 from service.engine.fields import request_fields
 from service.engine.holding import holding, keep_tokens
+from service.engine.one_waiter import OneWaiter
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
 from service.engine.rendering import OneVisit, is_small
@@ -296,10 +297,12 @@ class VllmEngine:
         lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
         more = {"lora_request": lora, "trace_headers": trace_headers or self._untraced, **reasoning}
         outputs, is_finished = await self._outputs(turn.job.turn_id, payload, more), False
+        outputs.ready = OneWaiter()
         try:
             while not is_finished:
                 try:
-                    output: Any = outputs.get_nowait() or await outputs.get()
+                    while (output := outputs.get_nowait()) is None:
+                        await outputs.ready.wait()
                 except Exception as error:
                     raise EngineFailed from error
                 if not turn.generated.tokens:
