@@ -20,6 +20,8 @@ _PRIOR_SPREAD = 200.0**2
 _COMPLETION_TOKENS = 64
 _NEW_SHARE = 0.2
 _USUAL_SHARE = 0.05
+_MOST_BLOCK = 512
+"""More tokens agree with what was found by chance: prompts alike."""
 _REMEMBERED = 4096
 """Rates kept, the least recently used dropped: callers choose system prompts, and must not fill our memory."""
 
@@ -57,7 +59,7 @@ class Estimator:
         self._sizes = _Rates[tuple[str, str, str]](0.0)
         self._hit_rate = _Rates[int](1.0)
         self._block = 0
-        """Tokens of a block in the engine's cache, which finds whole ones: the greatest that all it found agrees with."""
+        """Tokens of a block in the cache, which finds whole ones: the most that all it found agrees with. 0: not known."""
         self._usual: tuple[float, ...] = (0.0, 0.0, _COMPLETION_TOKENS)
         self._completion = _Rates[tuple[str, str]](_COMPLETION_TOKENS)
 
@@ -107,7 +109,7 @@ class Estimator:
     def _in_blocks(self, asked: Asked, prompt_tokens: int) -> int:
         """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""
         known = min(prompt_tokens - 1, int(prompt_tokens * asked.known_share))  # It computes the last one in any case.
-        return known - known % (self._block or 1)
+        return known - known % (self._block if 0 < self._block <= _MOST_BLOCK else 1)
 
     def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
         job = asked.job

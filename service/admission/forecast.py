@@ -53,15 +53,15 @@ class Forecast:
         turn_s = self.turn_s(cost)
         return self.most_turns / turn_s if turn_s else float("inf")
 
-    def prompts_per_s(self, cost: Cost) -> float:
-        """Prompts of this cost that the engine computes in a second, beside as many running turns as may; infinite before any
-        was measured. They go in portions, each in one step.
+    def prompts_per_s(self, cost: Cost, turns: int) -> float:
+        """Prompts of this cost that the engine computes in a second, beside so many running turns; infinite before any was
+        measured. They go in portions, each in one step.
         """
         prompt_s = cost.uncached_tokens * self._pace.prompt_token_s
         if not prompt_s:
             return float("inf")
         portion = max(1.0, _AIM * self._tpot_bound_s / prompt_s)
-        return portion / (portion * prompt_s + self._pace.step_s(self.most_turns))
+        return portion / (portion * prompt_s + self._pace.step_s(turns))
 
     def turn_s(self, cost: Cost) -> float:
         """How long a turn of this cost runs when as many do as may; 0 before any was measured."""
@@ -79,20 +79,7 @@ class Forecast:
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
         """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
-        return self.prompt_step_s(prompt_tokens, turns) + (self._pace.step_s(turns + 1) if turns else 0.0)
-
-    def prompt_step_s(self, prompt_tokens: int, turns: int) -> float:
-        """A step in which so many prompt tokens are computed beside so many turns."""
-        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(turns + 1)
-
-    def _queue_s(self, load: Load, ahead: Sequence[Waiter], now_s: float) -> float:
-        """Until the prompts in the engine, and those that go before, are computed; at least until the step under way ends."""
-        step_s, prompt_token_s = self._pace.step_s(load.turns + 1), self._pace.prompt_token_s
-        in_engine_s = step_s + load.prompt_tokens * prompt_token_s if load.turns else 0.0
-        ahead_s = sum(each.cost.uncached_tokens for each in ahead) * prompt_token_s
-        # They are let in by portions, and each portion's step moves the others too; a prompt longer than that goes in one.
-        steps = min(len(ahead), math.ceil(ahead_s / (_AIM * self._tpot_bound_s)))
-        return max(0.0, in_engine_s - self._pace.under_way_s(now_s)) + ahead_s + steps * step_s
+        return prompt_tokens * self._pace.prompt_token_s + (1 + bool(turns)) * self._pace.step_s(turns + 1)
 
     def ttft(self, waiter: Waiter, load: Load, ahead: Sequence[Waiter], now_s: float, *, limit: int, overtaken: float) -> Ttft:
         """From now to a turn's first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
@@ -103,13 +90,22 @@ class Forecast:
         slots = sum(each.slots for each in ahead)
         missing = max(0, load.turns + slots + min(waiter.slots, limit) - limit)
         turn_s = 1 / self.turns_per_s(cost)
-        own_s = self.prompt_step_s(cost.uncached_tokens, load.turns)
+        own_s = cost.uncached_tokens * self._pace.prompt_token_s + self._pace.step_s(load.turns + 1)
         queue_s = self._queue_s(load, ahead, now_s)
         longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
         likely_s = own_s + longer * max(missing * turn_s, queue_s)
         # Turns end when they end: the time in which so many of them do is off by the root of their number.
         safe_slot_s = (missing + math.sqrt(missing)) * turn_s
         return Ttft(likely_s, own_s + longer * max(safe_slot_s, queue_s) + self._caution_s[bool(ahead)], bool(ahead))
+
+    def _queue_s(self, load: Load, ahead: Sequence[Waiter], now_s: float) -> float:
+        """Until the prompts in the engine, and those that go before, are computed; at least until the step under way ends."""
+        step_s, prompt_token_s = self._pace.step_s(load.turns + 1), self._pace.prompt_token_s
+        in_engine_s = step_s + load.prompt_tokens * prompt_token_s if load.turns else 0.0
+        ahead_s = sum(each.cost.uncached_tokens for each in ahead) * prompt_token_s
+        # They are let in by portions, and each portion's step moves the others too; a prompt longer than that goes in one.
+        steps = min(len(ahead), math.ceil(ahead_s / (_AIM * self._tpot_bound_s)))
+        return max(0.0, in_engine_s - self._pace.under_way_s(now_s)) + ahead_s + steps * step_s
 
     def learn(self, forecast: Ttft, actual_s: float) -> None:
         """How far it was off, once the first token is there, or is known to come no earlier than that: follows the error that

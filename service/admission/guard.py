@@ -39,7 +39,8 @@ class Guard:
         which come as often as calls turn now.
         """
         usual = self._estimator.usual
-        turns_per_s, prompts_per_s = self._forecast.turns_per_s(usual), self._forecast.prompts_per_s(usual)
+        turns_per_s = self._forecast.turns_per_s(usual)
+        prompts_per_s = self._forecast.prompts_per_s(usual, self._forecast.most_turns)
         is_overload = self._calls.demand_per_s(now_s) > min(turns_per_s, prompts_per_s)
         most_turns, most_prompts = _TURNS_IN_A_WAVE * turns_per_s, _PROMPTS_IN_A_WAVE * prompts_per_s
         if is_overload:
@@ -55,12 +56,12 @@ class Guard:
         than exp(-w y) of all, with y from x (exp(y) - 1) = y (Lundberg's inequality).
         """
         usual = self._estimator.usual
-        work_s = self._forecast.prompt_step_s(usual.uncached_tokens, running)
-        if not work_s:
-            return float("inf")
+        per_s = self._forecast.prompts_per_s(usual, running + 1)
+        if math.isinf(per_s):
+            return per_s
         wait_s = budget_s - self._forecast.first_token_s(usual.uncached_tokens, running)
-        exponent = -math.log(_TOO_LATE) / max(_LEAST_WORKS, wait_s / work_s)
-        return exponent / math.expm1(exponent) / work_s
+        exponent = -math.log(_TOO_LATE) / max(_LEAST_WORKS, wait_s * per_s)
+        return per_s * exponent / math.expm1(exponent)
 
     def _to_come_per_s(self, waiter: Waiter, now_s: float, *, turn_s: float, more: int = 0) -> float:
         return self._calls.turns_to_come_per_s(waiter.tenant, now_s, turn_s=turn_s, more=more)

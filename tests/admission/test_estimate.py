@@ -57,8 +57,9 @@ def test_a_known_beginning_need_not_be_computed_again() -> None:
 def test_only_whole_blocks_are_found() -> None:
     estimator = Estimator()
     answer(estimator, call("Hello"), tokens=1000, cached=0)
-    for tokens, cached in ((1000, 896), (850, 768)):  # Blocks of 128, as these two tell.
-        answer(estimator, call(f"Hello {tokens}"), tokens=tokens, cached=cached)
+    for number in range(50):
+        for tokens, cached in ((1000, 896), (850, 768)):  # Blocks of 128, as these two tell.
+            answer(estimator, call(f"Hello {tokens + number}"), tokens=tokens, cached=cached)
     asked = estimator.look_at(call("Good morning"))
     for tokens, cached in ((1000, 896), (850, 768), (700, 640)):
         assert estimator.exact(asked, tokens).uncached_tokens == tokens - cached
