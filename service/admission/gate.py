@@ -158,6 +158,7 @@ class Gate:
         """Learn from a step of the engine, and let in who may now go."""
         self.pace.observe(step)
         self._silence.stepped(step.at_s)
+        self.load.stepped()
         self._let_in()
 
     def _place(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Place:
@@ -230,7 +231,7 @@ class Gate:
             if waiter not in self._places:
                 return  # Let in at the very moment.
             # It was told to wait: better into what is kept for others than away. One such prompt at a time goes beyond a step.
-            is_step_full = not self.forecast.fits_in_step(self.load.prompt_tokens)
+            is_step_full = not self.forecast.fits_in_step(self.load.next_tokens)
             if not is_step_full and self._has_room(waiter, limit=self.forecast.most_turns_owed):
                 self._take(waiter)
                 return
@@ -265,8 +266,10 @@ class Gate:
         return None
 
     def _may_go(self, waiter: Waiter) -> bool:
-        """Whether it may go now, and its prompt fits into a step beside those being computed."""
-        tokens = self.load.prompt_tokens
+        """Whether it may go now, and its prompt fits into the next step. Those in the step under way need not end before: it would
+        begin a step later than it could.
+        """
+        tokens = self.load.next_tokens
         fits = not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
         return self._has_room(waiter, limit=self._limit(waiter)) and fits
 

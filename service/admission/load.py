@@ -18,10 +18,23 @@ class Load:
     """Of those: computed, or no longer wanted."""
     by_tenant: Counter[str] = field(default_factory=Counter)
     """The turns of each tenant that has any."""
+    _next: set[Waiter] = field(default_factory=set)
+
+    @property
+    def next_tokens(self) -> int:
+        """Of the prompt tokens, those for the next step: of turns that came in since the last one ended. The others are being
+        computed.
+        """
+        return sum(waiter.cost.uncached_tokens for waiter in self._next)
+
+    def stepped(self) -> None:
+        """A step has ended; the next has begun, with all that is in the engine."""
+        self._next.clear()
 
     def add(self, waiter: Waiter) -> None:
         self.turns += waiter.slots
         self.prompt_tokens += waiter.cost.uncached_tokens
+        self._next.add(waiter)
         self.prompts_given += 1
         self.by_tenant[waiter.tenant] += waiter.slots
 
@@ -29,6 +42,7 @@ class Load:
         """Its prompt has been computed."""
         self.prompt_tokens -= waiter.cost.uncached_tokens
         self.prompts_done += 1
+        self._next.discard(waiter)
 
     def remove(self, waiter: Waiter, *, has_begun: bool) -> None:
         if not has_begun:

@@ -41,10 +41,10 @@ def slow_gate(turns: int = 1, *, rise_s: float = 1.0) -> Gate:
 
 
 async def turn(
-    gate: Gate, job: ChatJob | None = None, *, until: asyncio.Event, told: list[str], name: str = "", **more: Any
+    gate: Gate, job: ChatJob | None = None, *, until: asyncio.Event, told: list[str], name: str = "", tokens: int = 1, **more: Any
 ) -> None:
     with enter(gate, job, **more) as place:
-        async with place.start(make_turn(place.asked.job)):
+        async with place.start(replace(make_turn(place.asked.job), prompt_tokens=tokens)):
             told.append(name)
             await until.wait()
 
@@ -87,6 +87,34 @@ def test_a_turn_waits_until_it_starts_and_then_runs() -> None:
         assert counts() == (0, 0, 0)
 
     asyncio.run(story())
+
+
+@in_virtual_time
+async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
+    gate, told, until = make_gate(max_turns=100, clock=now_s), list[str](), asyncio.Event()
+    at_s = now_s()
+    gate.pace.enter(at_s)
+    for prefilled in [0] * 10 + [30] * 30 + [0] * 300:
+        at_s += 0.1 + 0.01 * prefilled
+        gate.observe(EngineStep(at_s, prefilled, 2, running=2, waiting=0, kv_usage=0.0))
+    gate.pace.leave()
+    assert not gate.forecast.fits_in_step(30)
+    job = make_job("x" * 120)  # Some 30 tokens.
+    turns = [asyncio.create_task(turn(gate, job, until=until, told=told, name=str(number), tokens=30)) for number in range(3)]
+
+    async def step() -> None:
+        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+        await asyncio.sleep(0.01)
+
+    await asyncio.sleep(0.01)
+    assert told == ["0"]
+    await step()
+    assert told == ["0", "1"]
+    turns[1].cancel()  # The next step has room again.
+    await asyncio.sleep(0.01)
+    assert told == ["0", "1", "2"]
+    until.set()
+    await asyncio.wait(turns)
 
 
 @pytest.mark.parametrize("is_started", [False, True])
