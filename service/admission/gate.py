@@ -266,7 +266,7 @@ class Gate:
         return None
 
     def _may_go(self, waiter: Waiter) -> bool:
-        """Whether it may go now, and its prompt fits into the next step. Those in the step under way need not end before: it would
+        """Whether it may go now, and its prompt fits into the next step. Those in the step under way need not end first: it would
         begin a step later than it could.
         """
         tokens = self.load.next_tokens
