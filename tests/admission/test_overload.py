@@ -89,7 +89,7 @@ def test_calls_let_in_under_overload_come_to_their_end(engine_args: dict[str, fl
     spoiled = {turn.call for turn in told if not turn.is_good(TTFT_S, TPOT_S)}
     first = [turn for turn in admitted(told) if turn.number == 0]
     assert len(first) > 50
-    assert share([turn for turn in first if turn.call not in spoiled], first) >= 0.9
+    assert share([turn for turn in first if turn.call not in spoiled], first) >= 0.97
     assert share(good(told), admitted(told)) >= 0.95
 
 
