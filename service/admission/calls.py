@@ -133,8 +133,11 @@ class Calls:
         """Turns that the calls offered lately would bring, had all been let in; less what chance may have added to them (calls
         come by chance: the root of their number).
         """
-        offered = sum(each.offered_at(now_s) for each in self._tenants.values())
-        turns = sum(each.offered_at(now_s) * each.turns_per_call for each in self._tenants.values())
+        offered = turns = 0.0
+        for each in self._tenants.values():
+            calls = each.offered_at(now_s)
+            offered += calls
+            turns += calls * each.turns_per_call
         return turns * (1 - 1 / math.sqrt(max(1.0, offered))) / _RATE_S
 
     def offer(self, keys: Sequence[int], tenant: str, weight: float, *, continues_call: bool, now_s: float) -> Link:

@@ -8,13 +8,15 @@ from service.admission.forecast import Forecast
 from service.admission.room import Waiter
 
 # Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: of turns that run,
-# and of prompts that it computes. In a wave no more calls are offered than the engine can do: what came together will not come
-# together again.
+# and of prompts that it computes: of these less, since they queue one behind the other, and less again where a budget leaves
+# little time for that. In a wave no more calls are offered than the engine can do: what came together will not come together
+# again.
 _TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.85, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
 _TOO_LATE = 0.005
 """Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves."""
 _LEAST_WORKS = 0.01
+"""Where a budget leaves no time at all: far too few for any prompt to come, and no division by 0."""
 
 
 class Guard:
