@@ -11,6 +11,11 @@ from service.admission.room import Waiter
 
 # Of the bound on time per output token: the rest is for what a forecast can't know, and first for turns that are owed a place.
 _AIM, _AIM_OWED = 0.8, 0.95
+_MOST_PROMPTS = 1.6
+"""Of the same bound: so long may a step take for its prompts. A running turn waits so long for one token; its time per output
+token is the mean of all, which the number of running turns keeps. Where each step took less of what waits, it would move all
+running turns once more, and the last first word would come later by that.
+"""
 _SAFE_SHARE = 0.99
 """Of the forecasts that are to hold when they count as safe."""
 _CAUTION_STEP_S, _CAUTION_FADES = 0.02, 0.001
@@ -34,6 +39,7 @@ class Forecast:
     def __init__(self, pace: Pace, *, tpot_bound_s: float, max_turns: int) -> None:
         self._pace = pace
         self._tpot_bound_s = tpot_bound_s
+        self._portion_s = _MOST_PROMPTS * tpot_bound_s
         self._max_turns = max_turns
         self._caution_s = {False: 0.0, True: 0.0}
         """By so much were the last forecasts too early, but for one in a hundred: of turns with others ahead, and without."""
@@ -60,7 +66,7 @@ class Forecast:
         prompt_s = cost.uncached_tokens * self._pace.prompt_token_s
         if not prompt_s:
             return float("inf")
-        portion = max(1.0, _AIM * self._tpot_bound_s / prompt_s)
+        portion = max(1.0, self._portion_s / prompt_s)
         return portion / (portion * prompt_s + self._pace.step_s(turns))
 
     def turn_s(self, cost: Cost) -> float:
@@ -74,8 +80,12 @@ class Forecast:
         return max(1e-6, decode_s + cost.uncached_tokens * self._pace.prompt_token_s)
 
     def fits_in_step(self, prompt_tokens: int) -> bool:
-        """Whether so many prompt tokens in one step leave the running turns their time per output token."""
-        return prompt_tokens * self._pace.prompt_token_s <= _AIM * self._tpot_bound_s
+        """Whether so many prompt tokens in one step keep the running turns waiting for no longer than they may."""
+        return prompt_tokens * self._pace.prompt_token_s <= self._portion_s
+
+    def computed_s(self, prompt_tokens: int, load: Load, now_s: float) -> float:
+        """From now until so many prompt tokens more are computed, given to the engine with what goes into the next step."""
+        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(load.turns + 1) + self._queue_s(load, (), now_s)
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
         """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
@@ -104,7 +114,7 @@ class Forecast:
         in_engine_s = step_s + load.prompt_tokens * prompt_token_s if load.turns else 0.0
         ahead_s = sum(each.cost.uncached_tokens for each in ahead) * prompt_token_s
         # They are let in by portions, and each portion's step moves the others too; a prompt longer than that goes in one.
-        steps = min(len(ahead), math.ceil(ahead_s / (_AIM * self._tpot_bound_s)))
+        steps = min(len(ahead), math.ceil(ahead_s / self._portion_s))
         return max(0.0, in_engine_s - self._pace.under_way_s(now_s)) + ahead_s + steps * step_s
 
     def learn(self, forecast: Ttft, actual_s: float) -> None:

@@ -164,7 +164,8 @@ class Gate:
     def _place(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Place:
         asked = self.estimator.look_at(job)
         cost = self.estimator.estimate(asked)
-        waiter = Waiter(tenant, policy, job.continues_call, cost, self.forecast.work_s(cost), slots=job.sampling.n)
+        work_s, slots = self.forecast.work_s(cost), job.sampling.n
+        waiter = Waiter(tenant, policy, job.continues_call, cost, work_s, slots=slots, due_s=deadline_s)
         return Place(self, asked, waiter, now_s, deadline_s)
 
     @contextmanager
@@ -269,9 +270,13 @@ class Gate:
         """Whether it may go now, and its prompt fits into the next step. Those in the step under way need not end first: it would
         begin a step later than it could.
         """
-        tokens = self.load.next_tokens
-        fits = not tokens or self.forecast.fits_in_step(tokens + waiter.cost.uncached_tokens)
-        return self._has_room(waiter, limit=self._limit(waiter)) and fits
+        return self._has_room(waiter, limit=self._limit(waiter)) and (not self.load.next_tokens or self._fits_in_next(waiter))
+
+    def _fits_in_next(self, waiter: Waiter) -> bool:
+        """Whether the next step may take its prompt, too: it would have those with theirs in it wait for longer."""
+        tokens, now_s = waiter.cost.uncached_tokens, self._clock()
+        is_in_time = now_s + self.forecast.computed_s(tokens, self.load, now_s) <= self.load.next_due_s
+        return is_in_time and self.forecast.fits_in_step(self.load.next_tokens + tokens)
 
     def _has_room(self, waiter: Waiter, *, limit: int) -> bool:
         if not self.running:

@@ -13,8 +13,10 @@ from service.admission.room import Waiter
 # again.
 _TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.85, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
-_TOO_LATE = 0.005
-"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves."""
+_TOO_LATE = 0.01
+"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves: then 95 % of calls of
+five turns have none.
+"""
 _LEAST_WORKS = 0.01
 """Where a budget leaves no time at all: far too few for any prompt to come, and no division by 0."""
 

@@ -1,5 +1,6 @@
 """What is in the engine now."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -26,6 +27,11 @@ class Load:
         computed.
         """
         return sum(waiter.cost.uncached_tokens for waiter in self._next)
+
+    @property
+    def next_due_s(self) -> float:
+        """When the first word of those is due that is due first."""
+        return min((waiter.due_s for waiter in self._next), default=math.inf)
 
     def stepped(self) -> None:
         """A step has ended; the next has begun, with all that is in the engine."""

@@ -32,6 +32,8 @@ class Waiter:
     """Choices that it generates."""
     is_ready: bool = False
     """Rendered and tokenized: it may go."""
+    due_s: float = math.inf
+    """When its first word is."""
 
 
 @dataclass(slots=True)

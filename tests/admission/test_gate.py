@@ -40,6 +40,18 @@ def slow_gate(turns: int = 1, *, rise_s: float = 1.0) -> Gate:
     return gate
 
 
+def computing_gate() -> Gate:
+    """One that has seen an engine with steps of 0.1 s, and 0.01 s more for each prompt token."""
+    gate = make_gate(max_turns=100, clock=now_s)
+    at_s = now_s()
+    gate.pace.enter(at_s)
+    for prefilled in [0] * 10 + [50] * 30 + [0] * 300:
+        at_s += 0.1 + 0.01 * prefilled
+        gate.observe(EngineStep(at_s, prefilled, 2, running=2, waiting=0, kv_usage=0.0))
+    gate.pace.leave()
+    return gate
+
+
 async def turn(
     gate: Gate, job: ChatJob | None = None, *, until: asyncio.Event, told: list[str], name: str = "", tokens: int = 1, **more: Any
 ) -> None:
@@ -91,16 +103,10 @@ def test_a_turn_waits_until_it_starts_and_then_runs() -> None:
 
 @in_virtual_time
 async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
-    gate, told, until = make_gate(max_turns=100, clock=now_s), list[str](), asyncio.Event()
-    at_s = now_s()
-    gate.pace.enter(at_s)
-    for prefilled in [0] * 10 + [30] * 30 + [0] * 300:
-        at_s += 0.1 + 0.01 * prefilled
-        gate.observe(EngineStep(at_s, prefilled, 2, running=2, waiting=0, kv_usage=0.0))
-    gate.pace.leave()
-    assert not gate.forecast.fits_in_step(30)
-    job = make_job("x" * 120)  # Some 30 tokens.
-    turns = [asyncio.create_task(turn(gate, job, until=until, told=told, name=str(number), tokens=30)) for number in range(3)]
+    gate, told, until = computing_gate(), list[str](), asyncio.Event()
+    assert not gate.forecast.fits_in_step(50)
+    job = make_job("x" * 200)  # Some 50 tokens.
+    turns = [asyncio.create_task(turn(gate, job, until=until, told=told, name=str(number), tokens=50)) for number in range(3)]
 
     async def step() -> None:
         gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
@@ -115,6 +121,28 @@ async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
     assert told == ["0", "1", "2"]
     until.set()
     await asyncio.wait(turns)
+
+
+@pytest.mark.parametrize(("left_s", "told_at_once"), [(1.0, ["0", "1"]), (0.4, ["0"])])
+def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: float, told_at_once: list[str]) -> None:
+    async def story() -> None:
+        gate, told, until = computing_gate(), list[str](), asyncio.Event()
+
+        def come(name: str, tokens: int, **more: Any) -> asyncio.Task[None]:
+            job = make_job("x" * 4 * tokens)
+            return asyncio.create_task(turn(gate, job, until=until, told=told, name=name, tokens=tokens, **more))
+
+        turns = [come("0", 10, deadline_s=now_s() + left_s), come("1", 20)]
+        assert gate.forecast.fits_in_step(10 + 20)
+        await asyncio.sleep(0.01)
+        assert told == told_at_once
+        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+        await asyncio.sleep(0.01)
+        assert told == ["0", "1"]
+        until.set()
+        await asyncio.wait(turns)
+
+    run_in_virtual_time(story())
 
 
 @pytest.mark.parametrize("is_started", [False, True])
