@@ -42,7 +42,7 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
 class _MakesOutput(Protocol):
     """vLLM's `EngineCoreOutput`."""
 
-    def __call__(self, request_id: str, new_token_ids: list[int], *, trace_headers: Any = None) -> Any: ...
+    def __call__(self, request_id: str, new_token_ids: list[int]) -> Any: ...
 
 
 def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
@@ -50,6 +50,7 @@ def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
     statistics are told of each when it comes. Anything else (an end, logprobs, an event) it is given when it comes, after them.
     """
     process, states = output_processor.process_outputs, output_processor.request_states
+    plain = make_output("", [])  # One for all: to make another to compare each with takes longer than to compare.
 
     def process_or_keep(outputs: list[Any], at_s: float | None = None, stats: Any = None, **more: Any) -> Any:
         wanted, as_they_came = [], []
@@ -58,9 +59,9 @@ def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
             if state is None or (kept := getattr(state, "kept", None)) is None:
                 as_they_came.append(output)
                 continue
-            is_plain = output.routed_experts is None and output == make_output(
-                output.request_id, output.new_token_ids, trace_headers=output.trace_headers
-            )
+            plain.request_id, plain.new_token_ids = output.request_id, output.new_token_ids
+            plain.trace_headers = output.trace_headers
+            is_plain = output.routed_experts is None and output == plain
             if is_plain:
                 kept += output.new_token_ids
                 if stats is not None:
