@@ -7,6 +7,7 @@ Within a tenant, a turn that continues a call goes before a call's first turn: a
 elsewhere, while a call in progress would be ruined.
 """
 
+import asyncio
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Waiter:
     """Rendered and tokenized: it may go."""
     due_s: float = math.inf
     """When its first word is."""
+    go: asyncio.Future[None] | None = None
+    """Done when it is let in, where somebody awaits that."""
 
 
 @dataclass(slots=True)

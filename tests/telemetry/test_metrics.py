@@ -102,7 +102,7 @@ def test_a_gauge_is_read_when_scraped() -> None:
     rooms = wired("acme")
     value = rooms.telemetry.metrics.registry.get_sample_value
     assert (value("firstword_state", {"state": "starting"}), value("firstword_state", {"state": "ready"})) == (1, 0)
-    rooms.gate.running = 3
+    rooms.gate.door.running = 3
     assert value("firstword_turns_running") == 3
     assert value("firstword_drain_deadline_timestamp_seconds") == 0
 
