@@ -25,10 +25,10 @@ def write_beside(file: Path, draw: Callable[[Path], None], markdown: str) -> Non
 
 
 def write_measured(page: Path, told: str) -> None:
-    """Put what was measured between a page's two marks. Raises `ValueError` where it has none."""
+    """Put what was measured between a page's two marks. Raises `typer.BadParameter` where it has none."""
     text = page.read_text()
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} has no {BEGIN} … {END} to write between.")
+        raise typer.BadParameter(f"{page} has no {BEGIN} … {END} to write between.")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n\n{told}\n\n{END}{after}")

@@ -61,7 +61,10 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 
 def _measure(plan: Plan, results: Results, file: Path) -> None:
     ensure_embedded_model(console.print)  # Once, ahead: it is no part of a start.
-    results.about = about() | {"Rounds": str(plan.rounds), "Seconds per measure": f"{plan.seconds:g}"}
+    lasts = {COST: f" of {plan.seconds:g} s", SERVED: f" of about {plan.served_s:g} s"}
+    results.about |= about() | {
+        f"Part {letter}": f"{plan.rounds} rounds{lasts.get(part, '')}" for letter, part in PARTS.items() if part in plan.parts
+    }
     with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:

@@ -16,7 +16,7 @@ from loadtest.bench.streams import Heard, stream_for
 from loadtest.servers import Endpoint
 
 TOKENS = "vllm:generation_tokens_total"
-_OVERSLEPT_S, _TRIES = 0.05, 5
+OVERSLEPT_S, _TRIES = 0.05, 5
 """A measure in which the client had no processor for so long is taken again: meanwhile the streams stood still."""
 _COUNTED_WITHIN_S = 0.5
 """The engine's counter may follow the last frame by so much."""
@@ -62,7 +62,7 @@ def measure_cost(meter: Meter, body: Mapping[str, Any], *, streams: int, seconds
 
     stream(warm_up_s)
     tries: list[tuple[float, Figures]] = []
-    while not tries or (tries[-1][0] > _OVERSLEPT_S and len(tries) < _TRIES):
+    while not tries or (tries[-1][0] > OVERSLEPT_S and len(tries) < _TRIES):
         tries.append(_measured(meter, stream, seconds))
     overslept_s, figures = min(tries, key=lambda each: each[0])
     return figures | {"client_overslept_s": overslept_s, "tries": len(tries)}

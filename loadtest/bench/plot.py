@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from loadtest.bench.results import ADAPTIVE, COST, MEMORY, OURS, PEER, SERVED, START, TOKEN, TOOLS, Ratio, Results
+from loadtest.bench.results import ADAPTIVE, COST, MEMORY, OURS, PEER, SERVED, START, TOKEN, TOOLS, Results, Spread
 
 _BARS = (
     ("vllm serve", PEER, TOKEN, "#a03030"),
@@ -56,7 +56,7 @@ def _draw_ratios(results: Results, panel: Any) -> None:
     panel.set(title="firstword over vllm serve", xlabel="ratio; the line is from the least round to the most")
 
 
-def _ratios(results: Results) -> Iterator[tuple[str, Ratio | None]]:
+def _ratios(results: Results) -> Iterator[tuple[str, Spread | None]]:
     for name, label in (("ttft_p50_ms", "TTFT"), ("tpot_p50_ms", "TPOT"), ("tokens_per_s", "tokens/s")):
         for mode, streams in results.places(SERVED):
             yield f"{label}, {streams}", results.ratio(SERVED, mode, streams, name)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from loadtest.bench.cost import OVERSLEPT_S
 from loadtest.bench.large import TOLD
 from loadtest.bench.plot import draw
-from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEER, PEERS_MODE, SERVED, START, Cell, Ratio, Results
+from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEER, PEERS_MODE, SERVED, START, Cell, Results, Spread
 from loadtest.bench.targets import Verdict, told, verdicts
 from loadtest.pages import table, write_measured
 
@@ -14,7 +15,8 @@ COST_HEADS = ("frames", "streams", "µs a token: ours", "vllm", "ratio", "tokens
 SERVED_HEADS = ("streams", "TTFT p50, ms: ours", "vllm", "ratio", "TPOT p50, ms: ours", "vllm", "ratio",
                 "tokens/s: ours", "vllm", "ratio")  # fmt: skip
 PROCESS_HEADS = ("", "ours", "vllm", "ratio")
-LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: quiet", "beside it", "ratio")
+LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: quiet", "beside it",
+               "beside it / quiet")  # fmt: skip
 _MISSING = "–"
 QUIET = 0.2
 """Processors that may be busy with other things while processor time is measured."""
@@ -42,7 +44,7 @@ def markdown(results: Results) -> str:
 def target_table(results: Results) -> str:
     """Every target, what was measured, and whether it is met."""
     rows = [
-        (each.target, f"{'≤' if each.is_upper_bound else '≥'} {each.wanted:g}", _number(each.measured, 3), _met(each))
+        (each.target, f"{'≤' if each.is_upper_bound else '≥'} {each.wanted:g}", _spread(each.spread, 3), _met(each))
         for each in verdicts(results)
     ]
     return table(("target (ratio to vLLM's, unless it says ms)", "wanted", "measured", "met"), rows)
@@ -58,16 +60,17 @@ def cell_line(cell: Cell) -> str:
 
 
 def write_docs(results: Results, page: Path) -> None:
-    """Put the tables and the picture into a page, between its two marks. Raises `ValueError` where it has none."""
+    """Put the tables and the picture into a page, between its two marks. Raises `typer.BadParameter` where it has none."""
     picture = page.with_suffix(".svg")
-    draw(results, picture)
     write_measured(page, f"![Ours beside vLLM's own server]({picture.name})\n\n{markdown(results)}")
+    draw(results, picture)
 
 
 def _met(verdict: Verdict) -> str:
     if verdict.is_met is None:
         return "not measured"
-    return "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
+    told = "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
+    return told if verdict.is_of_enough_rounds else f"{told}, of too few rounds"
 
 
 def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
@@ -77,7 +80,7 @@ def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
         def of(name: str, digits: int, servers: Servers = servers, streams: int = streams) -> list[str]:
             return _numbers((results.median(COST, *each, streams, name) for each in servers), digits)
 
-        ratio = _ratio(results.ratio(COST, mode, streams, "cpu_us_per_token"))
+        ratio = _spread(results.ratio(COST, mode, streams, "cpu_us_per_token"))
         cells = [*of("cpu_us_per_token", 1), ratio, *of("tokens_per_s", 0), *of("frames_per_token", 2)]
         gaps = [" / ".join(both) for both in zip(of("gap_p50_ms", 1), of("gap_p99_ms", 1), strict=True)]
         yield told(mode), str(streams), *cells, *gaps
@@ -88,7 +91,7 @@ def _served_rows(results: Results) -> Iterator[Sequence[str]]:
         row = [str(streams)]
         for name in ("ttft_p50_ms", "tpot_p50_ms", "tokens_per_s"):
             row += [_number(results.median(SERVED, server, mode, streams, name), 1) for server in (OURS, PEER)]
-            row.append(_ratio(results.ratio(SERVED, mode, streams, name)))
+            row.append(_spread(results.ratio(SERVED, mode, streams, name)))
         yield row
 
 
@@ -100,7 +103,7 @@ def _process_rows(results: Results) -> Iterator[Sequence[str]]:
         medians = [results.median(part, server, "", 0, name) for server in (OURS, PEER)]
         if any(value is not None for value in medians):
             raw = _numbers((value and value / unit for value in medians), 1 if unit == 1 else 0)
-            yield what, *raw, _ratio(results.ratio(part, "", 0, name))
+            yield what, *raw, _spread(results.ratio(part, "", 0, name))
 
 
 def _large_rows(results: Results) -> Iterator[Sequence[str]]:
@@ -124,13 +127,19 @@ def _notes(results: Results) -> Iterator[str]:
     )
     if failed:
         yield f"Invalid, for turns failed: {', '.join(failed)}."
+    held_up = [cell for cell in results.cells if (cell.figures.get("client_overslept_s") or 0.0) > OVERSLEPT_S]
+    if held_up:
+        where = ", ".join(sorted({f"{cell.server} {cell.mode} {cell.streams} (round {cell.round})" for cell in held_up}))
+        yield f"The client was held up in each try, the best of which counts: {where}."
     others = max((cell.figures.get("others_processors") or 0.0 for cell in results.cells), default=0.0)
     if others > QUIET:
         yield f"The machine was not quiet: up to {others:.1f} processors were busy with other things, or taken away."
 
 
-def _ratio(ratio: Ratio | None) -> str:
-    return _MISSING if ratio is None else f"**{ratio.median:.2f}** ({ratio.least:.2f}–{ratio.most:.2f})"
+def _spread(spread: Spread | None, digits: int = 2) -> str:
+    if spread is None:
+        return _MISSING
+    return f"**{spread.median:.{digits}f}** ({spread.least:.{digits}f}–{spread.most:.{digits}f})"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -1,7 +1,7 @@
 """What was measured, as a JSON file: written after every cell, and added to by a run that measures only a part."""
 
 import statistics
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,18 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Ours over theirs: of each round in which both were measured, then the middle one."""
+class Spread:
+    """What each round gave: the middle one, the ends, and how many there were."""
 
     median: float
     least: float
     most: float
+    rounds: int
+
+    @classmethod
+    def of(cls, values: Collection[float]) -> "Spread | None":
+        """None without any."""
+        return cls(statistics.median(values), min(values), max(values), len(values)) if values else None
 
 
 @dataclass
@@ -70,15 +76,18 @@ class Results:
         told = {cell.round: cell.figures.get(name) for cell in cells}
         return {number: value for number, value in sorted(told.items()) if value is not None}
 
-    def median(self, part: str, server: str, mode: str, streams: int, name: str) -> float | None:
-        values = self.figures(part, server, mode, streams, name).values()
-        return statistics.median(values) if values else None
+    def spread(self, part: str, server: str, mode: str, streams: int, name: str) -> Spread | None:
+        return Spread.of(self.figures(part, server, mode, streams, name).values())
 
-    def ratio(self, part: str, mode: str, streams: int, name: str) -> Ratio | None:
+    def median(self, part: str, server: str, mode: str, streams: int, name: str) -> float | None:
+        spread = self.spread(part, server, mode, streams, name)
+        return None if spread is None else spread.median
+
+    def ratio(self, part: str, mode: str, streams: int, name: str) -> Spread | None:
+        """Ours over theirs, of each round in which both were measured."""
         ours = self.figures(part, OURS, mode, streams, name)
         theirs = self.figures(part, PEER, PEERS_MODE.get(mode, mode), streams, name)
-        ratios = [ours[number] / theirs[number] for number in ours if theirs.get(number)]
-        return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+        return Spread.of([ours[number] / theirs[number] for number in ours if theirs.get(number)])
 
     def places(self, part: str) -> Iterator[tuple[str, int]]:
         """The modes and streams of a part that were measured, as a table shows them."""

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtest.bench.results import ADAPTIVE, COST, MEMORY, OURS, SERVED, START, TOKEN, TOOLS, Results
+from loadtest.bench.results import ADAPTIVE, COST, MEMORY, OURS, SERVED, START, TOKEN, TOOLS, Results, Spread
 
 NOISE = 0.05
 """By so much two runs of the same server on the real model differ."""
 MOST_CPU = {(TOKEN, 8): 0.9, (TOKEN, 64): 0.70, (ADAPTIVE, 64): 0.45, (TOOLS, 64): 0.8}
 LONGEST_GAP_MS = 60.0
 REAL_STREAMS = (1, 8, 32)
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,20 @@ class Verdict:
 
     target: str
     wanted: float
-    measured: float | None
-    """None: these results do not tell."""
+    spread: Spread | None
+    """Over the rounds; the middle one counts. None: these results do not tell."""
     is_upper_bound: bool = True
     noise: float = 0.0
     """What is missed by no more than this part is not known to be missed."""
+
+    @property
+    def measured(self) -> float | None:
+        return None if self.spread is None else self.spread.median
+
+    @property
+    def is_of_enough_rounds(self) -> bool:
+        """For its middle one to say anything."""
+        return self.spread is not None and self.spread.rounds >= LEAST_ROUNDS
 
     @property
     def is_met(self) -> bool | None:
@@ -42,17 +52,17 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     """Every target. All but the gap are ratios, ours over theirs."""
     for (mode, streams), most in MOST_CPU.items():
         yield Verdict(f"processor time per token, {told(mode)}, {streams} streams", most,
-                      _ratio(results, COST, mode, streams, "cpu_us_per_token"))  # fmt: skip
-    gap_ms = results.median(COST, OURS, ADAPTIVE, 64, "gap_p99_ms")
+                      results.ratio(COST, mode, streams, "cpu_us_per_token"))  # fmt: skip
+    gap_ms = results.spread(COST, OURS, ADAPTIVE, 64, "gap_p99_ms")
     yield Verdict("gap between adaptive frames, p99, ms, 64 streams", LONGEST_GAP_MS, gap_ms)
     for streams in REAL_STREAMS:
-        ttft = _ratio(results, SERVED, "", streams, "ttft_p50_ms")
+        ttft = results.ratio(SERVED, "", streams, "ttft_p50_ms")
         yield Verdict(f"TTFT, real model, {_of(streams)}", 1.0, ttft, noise=NOISE)
     for streams in REAL_STREAMS:
-        rate = _ratio(results, SERVED, "", streams, "tokens_per_s")
+        rate = results.ratio(SERVED, "", streams, "tokens_per_s")
         yield Verdict(f"tokens a second, real model, {_of(streams)}", 1.0, rate, is_upper_bound=False, noise=NOISE)
-    yield Verdict("peak memory", 1.0, _ratio(results, MEMORY, "", 0, "peak_bytes"))
-    yield Verdict("start to first answered turn", 1.0, _ratio(results, START, "", 0, "first_turn_s"))
+    yield Verdict("peak memory", 1.0, results.ratio(MEMORY, "", 0, "peak_bytes"))
+    yield Verdict("start to first answered turn", 1.0, results.ratio(START, "", 0, "first_turn_s"))
 
 
 def told(mode: str) -> str:
@@ -62,8 +72,3 @@ def told(mode: str) -> str:
 
 def _of(streams: int) -> str:
     return "1 stream" if streams == 1 else f"{streams} streams"
-
-
-def _ratio(results: Results, part: str, mode: str, streams: int, name: str) -> float | None:
-    ratio = results.ratio(part, mode, streams, name)
-    return ratio.median if ratio else None

@@ -42,10 +42,10 @@ def cell_line(cell: Cell) -> str:
 
 
 def write_docs(results: Results, page: Path) -> None:
-    """Put the tables and the picture into a page, between its two marks. Raises `ValueError` where it has none."""
+    """Put the tables and the picture into a page, between its two marks. Raises `typer.BadParameter` where it has none."""
     picture = page.with_suffix(".svg")
-    draw(results, picture)
     write_measured(page, f"![Goodput over offered load]({picture.name})\n\n{markdown(results)}")
+    draw(results, picture)
 
 
 def _cell_table(results: Results) -> str:

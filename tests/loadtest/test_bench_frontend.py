@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
 import uvloop
 
 from loadtest.bench.bench import MODES, Plan, request
@@ -235,6 +236,20 @@ def test_throughput_may_be_missed_by_noise(ours: float, is_met: bool, is_within_
     assert ("within noise" in target_table(results)) == (is_within_noise and not is_met)
 
 
+@pytest.mark.parametrize(("rounds", "says_so"), [(2, True), (3, False)])
+def test_fewer_than_three_rounds_are_said_to_be_too_few(rounds: int, says_so: bool) -> None:
+    results = cost({OURS: [50] * rounds, PEER: [100] * rounds})
+    (row,) = [line for line in target_table(results).splitlines() if "a frame a token, 64" in line]
+    assert ("of too few rounds" in row) == says_so
+    assert "**0.500** (0.500–0.500)" in row
+
+
+@pytest.mark.parametrize(("overslept_s", "is_told"), [(0.2, True), (0.01, False)])
+def test_a_measure_that_held_the_client_up_in_each_try_is_told(overslept_s: float, is_told: bool) -> None:
+    results = measured((COST, OURS, TOKEN, 8, {"cpu_us_per_token": 50.0, "client_overslept_s": overslept_s}))
+    assert (f"{OURS} {TOKEN} 8 (round 1)" in markdown(results)) == is_told
+
+
 def test_nothing_measured_meets_nothing() -> None:
     assert {each.is_met for each in verdicts(Results())} == {None}
     assert markdown(Results()).count("not measured") == len(list(verdicts(Results())))
@@ -293,6 +308,14 @@ def test_the_command_reports_a_file_into_a_page(tmp_path: Path) -> None:
     assert markdown(all_parts()) in told
     assert all(file.with_suffix(suffix).stat().st_size for suffix in (".md", ".svg", ".png"))
     assert "performance.svg" in told and (tmp_path / "performance.svg").exists()
+
+
+def test_a_page_without_marks_is_refused_and_nothing_drawn(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("No marks.\n")
+    with pytest.raises(typer.BadParameter, match="to write between"):
+        write_docs(all_parts(), page)
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_the_page_in_docs_can_be_written(tmp_path: Path) -> None:
