@@ -26,6 +26,7 @@ _FIRST_S, _FACTOR = 0.005, 1.5
 
 def wants_each_token(asked: str | None) -> bool:
     """What a request says of its frames: `token`, or `adaptive` as by default. Raises `InvalidRequest`."""
+    asked = asked and asked.strip()  # Blanks around it are no part of a header's value (RFC 9110, 5.5).
     if asked not in (None, _EACH_TOKEN, _ADAPTIVE):
         raise InvalidRequest(f"{FRAMES_HEADER} must be {_EACH_TOKEN} or {_ADAPTIVE}.", param=FRAMES_HEADER, code="invalid_value")
     return asked == _EACH_TOKEN

@@ -11,7 +11,7 @@ import pytest
 
 from service.domain import EngineStep, Generated
 from service.engine.scripted import Reply
-from service.frames import FRAMES_HEADER, Frames
+from service.frames import FRAMES_HEADER, Frames, wants_each_token
 from tests.service_under_test import ScriptedService, scripted_service
 
 LONGEST_S = 0.04
@@ -151,6 +151,11 @@ def test_a_stream_gathers_for_the_window_from_its_first_frame_on(service: Script
 
 def test_a_caller_who_asks_for_it_gets_each_token_as_it_comes(service: ScriptedService, gathering: float) -> None:
     assert max(gaps_s(service, **{FRAMES_HEADER: "token"})) < gathering
+
+
+@pytest.mark.parametrize(("asked", "each"), [(None, False), ("adaptive", False), ("token", True), (" token\t", True)])
+def test_the_wish_is_read_without_the_blanks_around_it(asked: str | None, each: bool) -> None:
+    assert wants_each_token(asked) is each
 
 
 def test_a_wrong_wish_is_refused_by_name(service: ScriptedService) -> None:
