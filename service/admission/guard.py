@@ -61,7 +61,7 @@ class Guard:
         """
         usual = self._estimator.usual
         per_s = self._forecast.prompts_per_s(usual, running + 1)
-        if math.isinf(per_s):
+        if math.isinf(per_s) or math.isinf(budget_s):
             return per_s
         wait_s = budget_s - self._forecast.first_token_s(usual.uncached_tokens, running)
         exponent = -math.log(_TOO_LATE) / max(_LEAST_WORKS, wait_s * per_s)

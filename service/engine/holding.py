@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 _NONE = sys.maxsize
 _ALL_SO_FAR = 2
-"""With any token held back already, the next makes an output of all."""
+"""With any token held back already, the next makes an output of all; after that it is each again."""
 _EACH = 1
 
 
@@ -23,6 +23,7 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
     if state is None or state.detokenizer is None or state.parent_req is not None or state.stream_interval != _EACH:
         return None
     state.kept = None
+    released = output_processor.released
     can_keep = not getattr(state.detokenizer, "stop", None)  # A text that ends the answer must be found when it comes.
 
     def hold(is_held: bool) -> None:
@@ -33,10 +34,25 @@ def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | Non
                 state.kept = []
             state.stream_interval = _NONE
         elif state.stream_interval == _NONE:
-            some_held = state.kept or state.detokenizer.num_output_tokens() > state.sent_tokens_offset
-            state.stream_interval = _ALL_SO_FAR if some_held else _EACH
+            if _holds_some(state):
+                state.stream_interval = _ALL_SO_FAR
+                released.append(state)
+            else:
+                _give_each(state)
 
     return hold
+
+
+def tokens_made(output_processor: Any, turn_id: str) -> int:
+    """Of all choices of a turn that has not ended, those that nobody has taken yet included."""
+    states = (
+        output_processor.request_states.get(request_id) for request_id in output_processor.external_req_ids.get(turn_id, ())
+    )
+    return sum(
+        state.detokenizer.num_output_tokens() + len(getattr(state, "kept", None) or ())
+        for state in states
+        if state is not None and state.detokenizer is not None
+    )
 
 
 class _MakesOutput(Protocol):
@@ -50,6 +66,7 @@ def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
     statistics are told of each when it comes. Anything else (an end, logprobs, an event) it is given when it comes, after them.
     """
     process, states = output_processor.process_outputs, output_processor.request_states
+    released = output_processor.released = []
     plain = make_output("", [])  # One for all: to make another to compare each with takes longer than to compare.
 
     def process_or_keep(outputs: list[Any], at_s: float | None = None, stats: Any = None, **more: Any) -> Any:
@@ -73,9 +90,29 @@ def keep_tokens(output_processor: Any, make_output: _MakesOutput) -> None:
                 state.kept = []
         if wanted:
             process(wanted, at_s, None, **more)
-        return process(as_they_came, at_s, stats, **more)
+        told = process(as_they_came, at_s, stats, **more)
+        if released:
+            released[:] = [state for state in released if states.get(state.request_id) is state and not _has_given_all(state)]
+        return told
 
     output_processor.process_outputs = process_or_keep
+
+
+def _holds_some(state: Any) -> bool:
+    return bool(state.kept) or state.detokenizer.num_output_tokens() > state.sent_tokens_offset
+
+
+def _give_each(state: Any) -> None:
+    state.stream_interval, state.kept = _EACH, None
+
+
+def _has_given_all(state: Any) -> bool:
+    """Or it is held again. From the output of what was held on, it gives each token as it comes."""
+    if state.stream_interval == _ALL_SO_FAR:
+        if _holds_some(state):
+            return False
+        _give_each(state)
+    return True
 
 
 def _count(tokens: int, at_s: float | None, stats: Any, of_request: Any) -> None:

@@ -48,7 +48,7 @@ from service.engine.base import build_args, completion_room
 from service.engine.base_weights import read_base
 from service.engine.families import HERMES, reasoning_parser_for, tool_parser_for
 from service.engine.fields import request_fields
-from service.engine.holding import holding, keep_tokens
+from service.engine.holding import holding, keep_tokens, tokens_made
 from service.engine.one_waiter import OneWaiter
 from service.engine.processes import kill_children
 from service.engine.reading import ChoiceReader, ParsedReader, TurnReader
@@ -315,6 +315,7 @@ class VllmEngine:
             raise _invalid(error) from None
         finally:
             if not is_finished:  # Or it would keep its KV blocks, and go on.
+                turn.generated.tokens = max(turn.generated.tokens, tokens_made(self._llm.output_processor, turn.job.turn_id))
                 await self._llm.abort(outputs.request_id, internal=True)
 
     async def _outputs(self, turn_id: str, payload: _Payload, more: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.engine.embedded import ensure_embedded_model
-from service.engine.holding import holding, keep_tokens
+from service.engine.holding import holding, keep_tokens, tokens_made
 from service.frames import FRAMES_HEADER
 from tests.live.conftest import ENGINE_START_S
 from tests.process import ServiceProcess, service_process
@@ -35,7 +35,8 @@ class Turn:
     """One in vLLM's own output processor, which is told its tokens step by step."""
 
     def __init__(self, tokenizer: Any, *, keeps: bool, **params: Any) -> None:
-        self.processor = OutputProcessor(tokenizer, log_stats=True)
+        self.processor: Any = OutputProcessor(tokenizer, log_stats=True)
+        self.processor.released = []
         if keeps:
             keep_tokens(self.processor, EngineCoreOutput)
         self.collector = RequestOutputCollector(RequestOutputKind.DELTA, "inner")
@@ -77,6 +78,40 @@ def test_held_tokens_come_with_the_first_step_after_the_release(tokenizer: Any, 
     hold(False)  # Nothing came meanwhile: the next leaves by itself.
     assert turn.step(next(ids)) and len(turn.tokens) == 8
     assert turn.step(next(ids)) and len(turn.tokens) == 9
+
+
+@pytest.mark.parametrize("params", [{}, {"stop": ["nobody says this"]}])
+def test_after_what_was_held_each_token_comes_by_itself_again(tokenizer: Any, params: dict[str, Any]) -> None:
+    turn, ids = Turn(tokenizer, keeps=True, **params), iter(tokenizer.encode(TEXT))
+    turn.step(next(ids))
+    hold = holding(turn.processor, "turn")
+    assert hold is not None
+    hold(True)
+    turn.step(next(ids))
+    hold(False)  # The load has gone: nobody holds it again.
+    assert turn.processor.released
+    assert all(turn.step(next(ids)) for _ in range(10))
+    assert not turn.processor.released
+    hold(True)
+    turn.step(next(ids))
+    hold(False)
+    turn.processor.abort_requests(["inner"], internal=True)
+    turn.processor.process_outputs([])
+    assert not turn.processor.released, "it has ended"
+
+
+def test_what_nobody_has_taken_yet_is_counted(tokenizer: Any) -> None:
+    turn, ids = Turn(tokenizer, keeps=True), iter(tokenizer.encode(TEXT))
+    assert tokens_made(turn.processor, "turn") == 0
+    turn.step(next(ids))
+    hold = holding(turn.processor, "turn")
+    assert hold is not None
+    hold(True)
+    for number in range(2, 6):
+        turn.step(next(ids))
+        assert tokens_made(turn.processor, "turn") == number
+    assert len(turn.tokens) == 1
+    assert tokens_made(turn.processor, "another") == 0
 
 
 def told_by_chance(tokenizer: Any, ids: list[int], seed: int, *, keeps: bool, **params: Any) -> Turn:
