@@ -143,7 +143,8 @@ class Gate:
         if not self.entered:
             return True
         is_half_empty = not self.waiting and 2 * self.load.turns < self.forecast.most_turns
-        return is_half_empty and self.forecast.fits_in_step(self.load.prompt_tokens + prompt_tokens)
+        # Half a step's prompts, too: whoever speaks next waits for all that it takes.
+        return is_half_empty and self.forecast.fits_in_step(2 * (self.load.prompt_tokens + prompt_tokens))
 
     async def until_empty(self) -> None:
         """Return once no turn is in the service."""
