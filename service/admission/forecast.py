@@ -85,7 +85,7 @@ class Forecast:
 
     def computed_s(self, prompt_tokens: int, load: Load, now_s: float) -> float:
         """From now until so many prompt tokens more are computed, given to the engine with what goes into the next step."""
-        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(load.turns + 1) + self._queue_s(load, (), now_s)
+        return self._own_s(prompt_tokens, load.turns) + self._queue_s(load, (), now_s)
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
         """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
@@ -100,13 +100,17 @@ class Forecast:
         slots = sum(each.slots for each in ahead)
         missing = max(0, load.turns + slots + min(waiter.slots, limit) - limit)
         turn_s = 1 / self.turns_per_s(cost)
-        own_s = cost.uncached_tokens * self._pace.prompt_token_s + self._pace.step_s(load.turns + 1)
+        own_s = self._own_s(cost.uncached_tokens, load.turns)
         queue_s = self._queue_s(load, ahead, now_s)
         longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
         likely_s = own_s + longer * max(missing * turn_s, queue_s)
         # Turns end when they end: the time in which so many of them do is off by the root of their number.
         safe_slot_s = (missing + math.sqrt(missing)) * turn_s
         return Ttft(likely_s, own_s + longer * max(safe_slot_s, queue_s) + self._caution_s[bool(ahead)], bool(ahead))
+
+    def _own_s(self, prompt_tokens: int, turns: int) -> float:
+        """The step, beside so many turns, in which so many prompt tokens are computed."""
+        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(turns + 1)
 
     def _queue_s(self, load: Load, ahead: Sequence[Waiter], now_s: float) -> float:
         """Until the prompts in the engine, and those that go before, are computed; at least until the step under way ends."""

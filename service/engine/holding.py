@@ -15,8 +15,8 @@ _EACH = 1
 
 
 def holding(output_processor: Any, turn_id: str) -> Callable[[bool], None] | None:
-    """For `Generated.hold`, of a turn in vLLM's `OutputProcessor`. None where it has ended, has several choices, or gathers by an
-    engine argument.
+    """For `Generated.hold`, of a turn in vLLM's `OutputProcessor` after `keep_tokens`. None where it has ended, has several
+    choices, or gathers by an engine argument.
     """
     requests = output_processor.external_req_ids.get(turn_id, ())
     state = output_processor.request_states.get(requests[0]) if len(requests) == 1 else None
