@@ -122,10 +122,16 @@ class Door:
         return self._has_room(waiter, limit=self.limit(waiter)) and (not self.load.next_tokens or self._fits_in_next(waiter))
 
     def _fits_in_next(self, waiter: Waiter) -> bool:
-        """Whether the next step may take its prompt, too: it would have those with theirs in it wait for longer."""
+        """Whether the next step may take its prompt, too: it would have those with theirs in it wait for longer. A step takes
+        more than it usually may where the step after it would be too late for this one.
+        """
         tokens, now_s = waiter.cost.uncached_tokens, self._clock()
-        is_in_time = now_s + self.forecast.computed_s(tokens, self.load, now_s) <= self.load.next_due_s
-        return is_in_time and self.forecast.fits_in_step(self.load.next_tokens + tokens)
+        computed_s = now_s + self.forecast.computed_s(tokens, self.load, now_s)
+        if computed_s > self.load.next_due_s:
+            return False
+        later_s = now_s + self.forecast.computed_s(0, self.load, now_s) + self.forecast.own_s(tokens, self.load.turns)
+        is_last_chance = computed_s <= waiter.due_s < later_s
+        return is_last_chance or self.forecast.fits_in_step(self.load.next_tokens + tokens)
 
     def _has_room(self, waiter: Waiter, *, limit: int) -> bool:
         if not self.running:

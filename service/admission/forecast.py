@@ -10,7 +10,7 @@ from service.admission.pace import Pace
 from service.admission.room import Waiter
 
 # Of the bound on time per output token: the rest is for what a forecast can't know, and first for turns that are owed a place.
-_AIM, _AIM_OWED = 0.8, 0.95
+_AIM, _AIM_OWED = 0.9, 0.97
 _MOST_PROMPTS = 1.6
 """Of the same bound: so long may a step take for its prompts. A running turn waits so long for one token; its time per output
 token is the mean of all, which the number of running turns keeps. Where each step took less of what waits, it would move all
@@ -85,7 +85,11 @@ class Forecast:
 
     def computed_s(self, prompt_tokens: int, load: Load, now_s: float) -> float:
         """From now until so many prompt tokens more are computed, given to the engine with what goes into the next step."""
-        return self._own_s(prompt_tokens, load.turns) + self._queue_s(load, (), now_s)
+        return self.own_s(prompt_tokens, load.turns) + self._queue_s(load, (), now_s)
+
+    def own_s(self, prompt_tokens: int, turns: int) -> float:
+        """The step, beside so many turns, in which so many prompt tokens are computed."""
+        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(turns + 1)
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
         """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
@@ -100,17 +104,13 @@ class Forecast:
         slots = sum(each.slots for each in ahead)
         missing = max(0, load.turns + slots + min(waiter.slots, limit) - limit)
         turn_s = 1 / self.turns_per_s(cost)
-        own_s = self._own_s(cost.uncached_tokens, load.turns)
+        own_s = self.own_s(cost.uncached_tokens, load.turns)
         queue_s = self._queue_s(load, ahead, now_s)
         longer = 1 / (1 - min(overtaken, _MOST_OVERTAKEN))
         likely_s = own_s + longer * max(missing * turn_s, queue_s)
         # Turns end when they end: the time in which so many of them do is off by the root of their number.
         safe_slot_s = (missing + math.sqrt(missing)) * turn_s
         return Ttft(likely_s, own_s + longer * max(safe_slot_s, queue_s) + self._caution_s[bool(ahead)], bool(ahead))
-
-    def _own_s(self, prompt_tokens: int, turns: int) -> float:
-        """The step, beside so many turns, in which so many prompt tokens are computed."""
-        return prompt_tokens * self._pace.prompt_token_s + self._pace.step_s(turns + 1)
 
     def _queue_s(self, load: Load, ahead: Sequence[Waiter], now_s: float) -> float:
         """Until the prompts in the engine, and those that go before, are computed; at least until the step under way ends."""

@@ -5,20 +5,19 @@ import math
 from service.admission.calls import Calls
 from service.admission.estimate import Estimator
 from service.admission.forecast import Forecast
+from service.admission.queueing import used_share
 from service.admission.room import Waiter
 
 # Of what the engine can do, the part that calls in progress may ask for and a first turn still be let in: of turns that run,
 # and of prompts that it computes: of these less, since they queue one behind the other, and less again where a budget leaves
 # little time for that. In a wave no more calls are offered than the engine can do: what came together will not come together
 # again.
-_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.85, 0.55
+_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.76, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
-_TOO_LATE = 0.01
-"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves: then 95 % of calls of
-five turns have none.
+_TOO_LATE = 0.0075
+"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves: then 96 % of calls of
+five turns have none, and 1 % is left for what else may come between.
 """
-_LEAST_WORKS = 0.01
-"""Where a budget leaves no time at all: far too few for any prompt to come, and no division by 0."""
 
 
 class Guard:
@@ -55,17 +54,13 @@ class Guard:
         return turns <= most_turns and prompts <= most_prompts
 
     def _prompts_in_time_per_s(self, budget_s: float, running: int) -> float:
-        """So many prompts may come that few wait for longer than the budget leaves: they queue one behind the other. Where they
-        come by chance, each is as much work, and the part x of the time is used (M/D/1), the waits beyond w works are less
-        than exp(-w y) of all, with y from x (exp(y) - 1) = y (Lundberg's inequality).
-        """
+        """So many prompts may come that few wait for longer than the budget leaves: they queue one behind the other."""
         usual = self._estimator.usual
         per_s = self._forecast.prompts_per_s(usual, running + 1)
         if math.isinf(per_s) or math.isinf(budget_s):
             return per_s
         wait_s = budget_s - self._forecast.first_token_s(usual.uncached_tokens, running)
-        exponent = -math.log(_TOO_LATE) / max(_LEAST_WORKS, wait_s * per_s)
-        return per_s * exponent / math.expm1(exponent)
+        return per_s * used_share(wait_s * per_s, _TOO_LATE)
 
     def _to_come_per_s(self, waiter: Waiter, now_s: float, *, turn_s: float, more: int = 0) -> float:
         return self._calls.turns_to_come_per_s(waiter.tenant, now_s, turn_s=turn_s, more=more)

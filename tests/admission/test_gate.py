@@ -145,6 +145,26 @@ def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: flo
     run_in_virtual_time(story())
 
 
+@pytest.mark.parametrize(("left_s", "told_at_once"), [(2.0, ["0"]), (0.85, ["0", "1"])])
+def test_a_prompt_too_long_for_the_step_joins_where_the_step_after_is_too_late(left_s: float, told_at_once: list[str]) -> None:
+    async def story() -> None:
+        gate, told, until = computing_gate(), list[str](), asyncio.Event()
+        assert not gate.forecast.fits_in_step(30 + 30)
+        job = make_job("x" * 120)  # Some 30 tokens.
+        more: dict[str, Any] = {"until": until, "told": told, "tokens": 30}
+        turns = [asyncio.create_task(turn(gate, job, name="0", deadline_s=now_s() + 5, **more))]
+        turns += [asyncio.create_task(turn(gate, job, name="1", deadline_s=now_s() + left_s, **more))]
+        await asyncio.sleep(0.01)
+        assert told == told_at_once
+        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+        await asyncio.sleep(0.01)
+        assert told == ["0", "1"]
+        until.set()
+        await asyncio.wait(turns)
+
+    run_in_virtual_time(story())
+
+
 @pytest.mark.parametrize("is_started", [False, True])
 def test_a_place_comes_back_when_the_turn_fails(is_started: bool) -> None:
     gate = make_gate()
@@ -259,19 +279,19 @@ async def who_goes_beside_two(gate: Gate, *, tenant: str) -> list[str]:
 
 @in_virtual_time
 async def test_a_turn_that_continues_a_call_may_use_what_is_kept_from_first_ones() -> None:
-    gate = slow_gate(turns=2, rise_s=0.07)
+    gate = slow_gate(turns=2, rise_s=0.08)
     assert (gate.forecast.most_turns, gate.forecast.most_turns_owed) == (2, 3)
     assert await who_goes_beside_two(gate, tenant="acme") == ["a", "b", "continued"]
 
 
 @in_virtual_time
 async def test_one_that_is_owed_a_place_passes_another_tenants_first_turn_that_is_held_back() -> None:
-    assert await who_goes_beside_two(slow_gate(turns=2, rise_s=0.07), tenant="other") == ["a", "b", "continued"]
+    assert await who_goes_beside_two(slow_gate(turns=2, rise_s=0.08), tenant="other") == ["a", "b", "continued"]
 
 
 @in_virtual_time
 async def test_a_turn_whose_time_is_up_may_use_what_is_kept() -> None:
-    gate, told, until = slow_gate(turns=2, rise_s=0.07), list[str](), asyncio.Event()
+    gate, told, until = slow_gate(turns=2, rise_s=0.08), list[str](), asyncio.Event()
     names = ["a", "b", "in the last moment", "refused"]
     begun_s = now_s()
     tasks = [
