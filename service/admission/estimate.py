@@ -11,12 +11,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from service.admission.prefixes import Prefixes, prefix_keys
+from service.admission.prefixes import Known, Prefixes, prefix_keys
 from service.domain import ChatJob, Usage
 
 _TOKENS_PER_BYTE = 0.25  # English prose in most vocabularies; the first turns of a tenant go by it.
 _PRIOR_SPREAD = 200.0**2
 """How far apart, in bytes squared, prompts must be before their own rate counts as much as the one assumed."""
+_MOST_OF_ANSWER = 1.5
+"""What an answer may have of tokens, over what its bytes would have in a prompt."""
 _COMPLETION_TOKENS = 64
 _NEW_SHARE = 0.2
 _USUAL_SHARE = 0.05
@@ -47,7 +49,7 @@ class Asked:
     keys: list[int]
     """Of its messages: see `prefix_keys`."""
     prompt_bytes: int
-    known_share: float
+    known: Known
     """The part of its prompt that was computed before."""
 
 
@@ -65,8 +67,7 @@ class Estimator:
 
     def look_at(self, job: ChatJob) -> Asked:
         keys = prefix_keys(job)
-        prompt_bytes = max(1, job.prompt_bytes)
-        return Asked(job, keys, prompt_bytes, self._prefixes.known_bytes(job, keys) / prompt_bytes)
+        return Asked(job, keys, max(1, job.prompt_bytes), self._prefixes.known(job, keys))
 
     def estimate(self, asked: Asked) -> Cost:
         return self._cost(asked, self._tokens(asked))
@@ -75,7 +76,7 @@ class Estimator:
         """The same with the prompt's tokens counted, which also teaches the next estimate."""
         size = asked.prompt_bytes
         for what, seen in (("b", size), ("t", prompt_tokens), ("bb", size * size), ("bt", size * prompt_tokens)):
-            self._sizes.learn((asked.job.tenant, asked.job.model, what), seen)
+            self._sizes.learn(self._of(asked, what), seen)
         return self._cost(asked, prompt_tokens)
 
     @property
@@ -83,9 +84,9 @@ class Estimator:
         """What turns have cost of late, whoever asked."""
         return Cost(round(self._usual[0]), round(self._usual[1]), max(1, round(self._usual[2])))
 
-    def begun(self, asked: Asked) -> None:
+    def begun(self, asked: Asked, prompt_tokens: int) -> None:
         """Its prompt has been computed."""
-        self._prefixes.computed(asked.keys)
+        self._prefixes.computed(asked.keys, prompt_tokens)
 
     def finished(self, asked: Asked, usage: Usage) -> None:
         """What it has cost in the end."""
@@ -93,23 +94,49 @@ class Estimator:
         self._block = math.gcd(self._block, usage.cached_tokens)
         if known := self._in_blocks(asked, usage.prompt_tokens):
             self._hit_rate.learn(asked.keys[0], min(1.0, usage.cached_tokens / known))
+        said_tokens = (
+            usage.completion_tokens - usage.reasoning_tokens - 1 if job.sampling.n == 1 else 0
+        )  # The last is not computed.
+        self._prefixes.answered(asked.keys, cached_tokens=usage.cached_tokens, answer_tokens=max(0, said_tokens))
         self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
         self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
 
     def _tokens(self, asked: Asked) -> int:
-        """By the straight line through the prompts seen; with few different sizes seen, at the rate assumed."""
-        size, tokens, size_size, size_tokens = (
-            self._sizes.get((asked.job.tenant, asked.job.model, what)) for what in ("b", "t", "bb", "bt")
-        )
+        """By the straight line through the prompts seen; no less than its known beginning has, and the rest by that rate."""
+        rate, known = self._rate(asked), asked.known
+        usual_bytes, usual_tokens = self._sizes.get(self._of(asked, "b")), self._sizes.get(self._of(asked, "t"))
+        tokens = usual_tokens + rate * (asked.prompt_bytes - usual_bytes)
+        if known.messages_tokens:
+            rest_bytes = asked.prompt_bytes - known.messages_bytes - known.answer_bytes
+            tokens = max(tokens, self._known_tokens(asked) + rate * rest_bytes)
+        return max(1, round(tokens))
+
+    def _rate(self, asked: Asked) -> float:
+        """Tokens a byte, by the prompts seen; with few different sizes seen, as assumed."""
+        size, tokens, size_size, size_tokens = (self._sizes.get(self._of(asked, what)) for what in ("b", "t", "bb", "bt"))
         varied, together = size_size - size * size, size_tokens - size * tokens
-        rate = (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
-        return max(1, round(tokens + rate * (asked.prompt_bytes - size)))
+        return (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
+
+    @staticmethod
+    def _of(asked: Asked, what: str) -> tuple[str, str, str]:
+        return asked.job.tenant, asked.job.model, what
+
+    def _known_tokens(self, asked: Asked) -> int:
+        """Of the beginning that was computed, where its messages' are known."""
+        known = asked.known
+        answer = self._rate(asked) * known.answer_bytes
+        # More were said than the caller has heard, where he barged in; fewer than are told here, where it ended so.
+        return known.messages_tokens + round(min(known.answer_tokens or answer, _MOST_OF_ANSWER * answer))
 
     def _in_blocks(self, asked: Asked, prompt_tokens: int) -> int:
         """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""
-        known = min(prompt_tokens - 1, int(prompt_tokens * asked.known_share))  # It computes the last one in any case.
-        return known - known % (self._block if 0 < self._block <= _MOST_BLOCK else 1)
+        known = asked.known
+        tokens = self._known_tokens(asked)
+        if not known.messages_tokens:
+            tokens = int(prompt_tokens * (known.messages_bytes + known.answer_bytes) / asked.prompt_bytes)
+        tokens = min(prompt_tokens - 1, tokens)  # It computes the last one in any case.
+        return tokens - tokens % (self._block if 0 < self._block <= _MOST_BLOCK else 1)
 
     def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
         job = asked.job

@@ -226,7 +226,7 @@ class Gate:
             raise _expired(needed_s) from None
 
     def _begun(self, place: Place) -> None:
-        self.estimator.begun(place.asked)
+        self.estimator.begun(place.asked, place.waiter.cost.prompt_tokens)
         actual_s = self._clock() - place.entered_s
         if place.forecast is not None:
             place.forecast_error_s = place.forecast.likely_s - actual_s

@@ -17,11 +17,13 @@ def call(*said: str, system: Message = SYSTEM, tenant: str = "acme") -> ChatJob:
     return replace(make_job(max_tokens=50), messages=(system, *talk), tenant=tenant)
 
 
-def answer(estimator: Estimator, job: ChatJob, *, tokens: int, cached: int) -> None:
+def answer(estimator: Estimator, job: ChatJob, *, tokens: int, cached: int, completion: int | None = 20) -> None:
+    """Where it has no completion tokens, its caller hung up."""
     asked = estimator.look_at(job)
     estimator.exact(asked, tokens)
-    estimator.begun(asked)
-    estimator.finished(asked, Usage(tokens, 20, cached))
+    estimator.begun(asked, tokens)
+    if completion is not None:
+        estimator.finished(asked, Usage(tokens, completion, cached))
 
 
 def test_tokens_per_byte_are_learned_for_each_tenant() -> None:
@@ -65,15 +67,37 @@ def test_only_whole_blocks_are_found() -> None:
         assert estimator.exact(asked, tokens).uncached_tokens == tokens - cached
 
 
-def test_the_answer_to_a_known_beginning_was_computed_with_it() -> None:
+@pytest.mark.parametrize("completion", [280, None])
+def test_the_answer_to_a_known_beginning_was_computed_with_it(completion: int | None) -> None:
     estimator = Estimator()
     said = "We have seats in the first row, and some at the back. " * 20
-    answer(estimator, call("Hello"), tokens=1000, cached=0)
-    for interrupted in (said, said[:300]):  # A caller who barged in heard its beginning.
-        continued = estimator.look_at(call("Hello", interrupted, "Two, please."))
+    answer(estimator, call("Hello"), tokens=1000, cached=0, completion=completion)
+    for heard in (said, said[:300]):  # A caller who barged in heard its beginning.
+        continued = estimator.look_at(call("Hello", heard, "Two, please."))
         assert estimator.estimate(continued).uncached_tokens < 20
     unknown = estimator.look_at(call("Hi", said, "Two, please."))
     assert estimator.estimate(unknown).uncached_tokens > 200
+
+
+def test_what_was_computed_is_counted_in_tokens_where_they_are_known() -> None:
+    estimator = Estimator()
+    rich = "\N{HOT PEPPER}" * 100  # Not the bytes for each token that the rest has.
+    for number in range(20):
+        answer(estimator, call(f"Hello {number}"), tokens=1000, cached=992)
+    answer(estimator, call("Hello", system=Message("system", rich)), tokens=390, cached=0, completion=33)
+    continued = estimator.look_at(call("Hello", "x" * 120, "y" * 40, system=Message("system", rich)))
+    assert estimator.exact(continued, 390 + 32 + 15).uncached_tokens == 15
+
+
+def test_of_a_system_prompt_what_was_found_of_it_is_known() -> None:
+    estimator = Estimator()
+    answer(estimator, call("Hello"), tokens=1000, cached=0)
+    answer(estimator, call("Good morning"), tokens=1003, cached=640)
+    answer(estimator, call("Good afternoon"), tokens=1005, cached=960)
+    asked = estimator.look_at(call("I have a long question, and it begins so. " * 20))
+    for _ in range(50):
+        answer(estimator, call("Good evening"), tokens=1005, cached=960)
+    assert estimator.exact(asked, 1200).uncached_tokens == pytest.approx(240, abs=40)
 
 
 def test_another_tenant_or_system_prompt_knows_nothing_of_it() -> None:
