@@ -28,10 +28,27 @@ _RATE_S = 30.0
 
 @dataclass(slots=True)
 class _Last:
-    """A call's last turn: when it came, and when it ended, if it has."""
+    """A call's last turn: when it came, when it ended, if it has, and whether it was the call's first that we saw."""
 
     came_s: float
+    is_first: bool
     ended_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Odds:
+    """How many calls went on after such a turn, and how many did not."""
+
+    continued: float = 0.0
+    ended: float = 0.0
+
+    def learn(self, *, goes_on: bool) -> None:
+        self.continued = self.continued * _KEPT + goes_on
+        self.ended = self.ended * _KEPT + (not goes_on)
+
+    def goes_on(self, assumed: float = 0.0) -> float:
+        """The share of calls that do, with one more that goes on as is assumed, and one that ends: few tell little."""
+        return (self.continued + assumed) / (self.continued + self.ended + 2)
 
 
 @dataclass(eq=False, slots=True)
@@ -47,21 +64,33 @@ class _Tenant:
     """From a turn of a call to its next; None before any call was continued."""
     pause_s: float = 0.0
     """From a turn's end to the next."""
-    continued: float = 0.0
-    ended: float = 0.0
+    after_first: _Odds = field(default_factory=_Odds)
+    after_later: _Odds = field(default_factory=_Odds)
+    """Apart: whoever has single questions beside conversations tells them so."""
+    active_first: int = 0
+    """Of those in progress: whose last turn is their first."""
     offered: float = 0.0
     """First turns, let in or not, up to `offered_s`; they fade."""
     offered_s: float = 0.0
 
     @property
+    def odds(self) -> tuple[float, float]:
+        """The shares of calls that go on, after their first turn and after a later one."""
+        after_first = self.after_first.goes_on()
+        return after_first, self.after_later.goes_on(after_first)
+
+    @property
     def turns_per_call(self) -> float:
-        return (self.continued + self.ended + 1) / (self.ended + 1)
+        after_first, after_later = self.odds
+        return 1 + after_first / (1 - after_later)
 
     def to_come_per_s(self, turn_s: float, *, more: int = 0) -> float:
         """Turns that its calls in progress, and so many more, will ask for."""
         if self.cycle_s is None:
             return 0.0
-        return (len(self.active) * (1 - 1 / self.turns_per_call) + more) / max(_LEAST_TOLD_S, self.cycle_s, self.pause_s + turn_s)
+        after_first, after_later = self.odds
+        calls = self.active_first * after_first + (len(self.active) - self.active_first) * after_later + more
+        return calls / max(_LEAST_TOLD_S, self.cycle_s, self.pause_s + turn_s)
 
     def offer(self, now_s: float) -> None:
         self.offered = self.offered_at(now_s) + 1
@@ -72,24 +101,39 @@ class _Tenant:
 
     def went_on(self, before: int, now_s: float) -> None:
         """The call whose last turn had this key has its next."""
-        last = self.active.pop(before, None) or self.silent.pop(before, None)
+        last = self._forget(before)
         if last is None:
             return
         share = 1.0 if self.cycle_s is None else _NEW_SHARE
         pause_s = 0.0 if last.ended_s is None else now_s - last.ended_s
         self.cycle_s = (1 - share) * (self.cycle_s or 0.0) + share * (now_s - last.came_s)
         self.pause_s = (1 - share) * self.pause_s + share * pause_s
-        self.continued, self.ended = self.continued * _KEPT + 1, self.ended * _KEPT
+        self._odds(last).learn(goes_on=True)
+
+    def came(self, key: int, now_s: float, *, is_first: bool) -> None:
+        """A turn with this key was let in: its call is in progress."""
+        again = self._forget(key)  # By a client that tries once more.
+        self.active[key] = last = _Last(now_s, again.is_first if again else is_first)
+        self.active_first += last.is_first
 
     def age(self, now_s: float) -> None:
         """Calls that have been silent for long are over."""
         cycle_s = max(_LEAST_CYCLE_S, self.cycle_s or 0.0)
         while self.active and _is_over(self.active, now_s - _SILENT_CYCLES * cycle_s):
             key, last = self.active.popitem(last=False)
+            self.active_first -= last.is_first
             self.silent[key] = last
         while self.silent and _is_over(self.silent, now_s - _ENDED_CYCLES * cycle_s):
-            self.silent.popitem(last=False)
-            self.continued, self.ended = self.continued * _KEPT, self.ended * _KEPT + 1
+            self._odds(self.silent.popitem(last=False)[1]).learn(goes_on=False)
+
+    def _forget(self, key: int) -> _Last | None:
+        if last := self.active.pop(key, None):
+            self.active_first -= last.is_first
+            return last
+        return self.silent.pop(key, None)
+
+    def _odds(self, last: _Last) -> _Odds:
+        return self.after_first if last.is_first else self.after_later
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +195,9 @@ class Calls:
 
     def admit(self, link: Link, now_s: float) -> None:
         """It has been let in: its call is in progress."""
-        if link.before is not None and link.before != link.key:  # The same once more is a client that tries again.
+        if link.before is not None and link.before != link.key:
             link.tenant.went_on(link.before, now_s)
-        link.tenant.silent.pop(link.key, None)
-        link.tenant.active[link.key] = _Last(now_s)
-        link.tenant.active.move_to_end(link.key)
+        link.tenant.came(link.key, now_s, is_first=link.before is None)
 
     def end(self, link: Link, now_s: float) -> None:
         """A turn that was let in has ended, however."""

@@ -54,6 +54,30 @@ def test_calls_in_progress_will_ask_for_turns() -> None:
     assert calls.turns_to_come_per_s("acme", now_s + 3 * CYCLE_S, turn_s=0.0) == 0  # Silent for too long: they have ended.
 
 
+def test_single_questions_beside_conversations_do_not_hide_what_those_will_ask_for() -> None:
+    calls, now_s = taught()
+    for number in range(1000, 1200):
+        take_turn(calls, number, 0, now_s + number - 1000)
+    now_s += 300  # All have ended.
+    for number in range(200, 210):
+        take_turn(calls, number, 0, now_s)
+    assert calls.turns_to_come_per_s("acme", now_s, turn_s=0.0) < 1 / CYCLE_S
+    for number in range(200, 210):
+        take_turn(calls, number, 1, now_s + CYCLE_S)
+    assert calls.turns_to_come_per_s("acme", now_s + CYCLE_S, turn_s=0.0) == pytest.approx(10 * 0.75 / CYCLE_S, rel=0.4)
+
+
+def test_a_turn_tried_again_is_no_other_turn() -> None:
+    calls, now_s = taught()
+    once = calls.turns_to_come_per_s("acme", now_s, turn_s=0.0, more=1)
+    for _ in range(3):
+        take_turn(calls, 200, 0, now_s)
+    assert calls.turns_to_come_per_s("acme", now_s, turn_s=0.0) == pytest.approx(once, rel=0.4)
+    take_turn(calls, 200, 1, now_s + CYCLE_S)
+    take_turn(calls, 200, 1, now_s + CYCLE_S)
+    assert 0 < calls.turns_to_come_per_s("acme", now_s + CYCLE_S, turn_s=0.0) < once
+
+
 def test_turns_that_nothing_follows_ask_for_none() -> None:
     calls = Calls()
     for number in range(50):
