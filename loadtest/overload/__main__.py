@@ -1,22 +1,21 @@
 """`python -m loadtest.overload`: the command."""
 
-import asyncio
 import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.markdown import Markdown
 
-from loadtest.overload.bench import Bench, Plan, serving
+from loadtest.overload.bench import Bench, Plan
 from loadtest.overload.plot import draw
 from loadtest.overload.report import cell_line, markdown, target_table, write_docs
 from loadtest.overload.results import FLOOD, OURS, PLAIN, TUNED, Cell, Results, read_results
+from loadtest.overload.run import Run
 from loadtest.overload.texts import texts_of
+from loadtest.overload.tuning import Held
 from loadtest.overload.workloads import Uniform, Voice, Workload
 from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
@@ -24,8 +23,6 @@ from service.engine.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
 QUICK_S = 12.0
-TUNED_BEST = 24, 28
-"""The best that was found for uniform turns, on the machine of the first measurements."""
 
 
 def main(  # noqa: PLR0917  # typer's way to declare options
@@ -38,7 +35,10 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     duration: Annotated[float, typer.Option(help="Counted seconds per cell.", min=5)] = 60.0,
     quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_S:g} s per cell: to see that it works.")] = False,
     seed: Annotated[int, typer.Option(help="Of arrivals, prompts and lengths.")] = 1,
-    tuned: Annotated[tuple[int, int], typer.Option(help=f"{TUNED}'s --max-num-seqs and --max-num-queued-reqs.")] = TUNED_BEST,
+    tuned: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help=f"{TUNED}'s --max-num-seqs and --max-num-queued-reqs; by default the best are looked for."),
+    ] = None,
     named: Annotated[
         Path | None, typer.Option("--results", help="The JSON to add to; by default reports/overload-DATE.json.")
     ] = None,
@@ -54,8 +54,8 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     if measured:
         chosen = sorted(float(load) for load in loads.split(","))
         plan = Plan(_names(servers, [PLAIN, TUNED, OURS]), _names(workloads, ["uniform", "voice", FLOOD]), chosen,
-                    QUICK_S if quick else duration, seed, tuned)  # fmt: skip
-        _measure(plan, results, file)
+                    QUICK_S if quick else duration, seed)  # fmt: skip
+        _measure(plan, results, file, tuned and Held(*tuned))
     write_beside(file, partial(draw, results), markdown(results))
     console.print(Markdown(target_table(results)))
     if docs:
@@ -63,12 +63,10 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     console.print(f"{file}, and beside it .md, .svg, .png")
 
 
-def _measure(plan: Plan, results: Results, file: Path) -> None:
+def _measure(plan: Plan, results: Results, file: Path, tuned: Held | None) -> None:
     texts = texts_of(ensure_embedded_model(console.print))
     workloads: dict[str, Workload] = {"uniform": Uniform(texts, plan.seed), "voice": Voice(texts, plan.seed)}
     results.about |= about() | {"Counted seconds per cell": f"{plan.duration_s:g}", "Seed": str(plan.seed)}
-    if TUNED in plan.servers:
-        results.about |= {f"{TUNED}, {name}": " ".join(plan.tuned_flags) for name in plan.workloads if name != FLOOD}
     with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:
@@ -76,24 +74,7 @@ def _measure(plan: Plan, results: Results, file: Path) -> None:
             done(cell_line(cell))
 
         bench = Bench(plan, workloads, results, on_cell=on_cell, say=say)
-        _run(bench, plan, results, file, say)
-
-
-def _run(bench: Bench, plan: Plan, results: Results, file: Path, say: Callable[[str], None]) -> None:
-    logs = file.with_name(f"{file.stem}-logs")
-    # Capacity is measured on plain vLLM, which refuses nothing.
-    order = [PLAIN, *(server for server in plan.servers if server != PLAIN)] if bench.needs_capacity() else plan.servers
-    for server in order:
-        say(f"{server}: starting")
-        with (
-            serving(server, logs, results, plan.tuned_flags) as endpoint,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            if bench.needs_capacity():
-                runner.run(bench.find_capacity(endpoint))
-                results.write(file)
-            if server in plan.servers:
-                runner.run(bench.run(server, endpoint))
+        Run(bench, plan, results, file, say, tuned).all()
 
 
 def _names(told: str, known: list[str]) -> list[str]:

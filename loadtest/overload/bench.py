@@ -34,13 +34,11 @@ class Plan:
     loads: Sequence[float]
     duration_s: float
     seed: int
-    tuned: tuple[int, int]
-    """vLLM's bounds on what it runs, and on what it holds at all: the best depend on the machine and the workload."""
 
     @property
-    def tuned_flags(self) -> list[str]:
-        running, held = self.tuned
-        return ["--max-num-seqs", str(running), "--max-num-queued-reqs", str(held)]
+    def kinds(self) -> list[str]:
+        """The workloads but the flood, which is for our own server."""
+        return [name for name in self.workloads if name != FLOOD]
 
     def window(self, workload: Workload, bounds: Bounds) -> Window:
         """The tail is long enough that what is cut at its end was out of bounds."""
@@ -50,8 +48,7 @@ class Plan:
     @property
     def cells(self) -> int:
         """How many will be measured."""
-        loads = len(self.loads) * sum(name != FLOOD for name in self.workloads)
-        return loads * len(self.servers) + 2 * (OURS in self.servers and FLOOD in self.workloads)
+        return len(self.loads) * len(self.kinds) * len(self.servers) + 2 * (OURS in self.servers and FLOOD in self.workloads)
 
     @property
     def warm_up_s(self) -> float:
@@ -78,9 +75,9 @@ class Bench:
         needed = dict.fromkeys("uniform" if name == FLOOD else name for name in self._plan.workloads)
         return [self._workloads[name] for name in needed if name not in self._results.capacity]
 
-    async def run(self, server: str, endpoint: Endpoint) -> None:
-        """All cells of one server."""
-        for name in self._plan.workloads:
+    async def run(self, server: str, endpoint: Endpoint, names: Sequence[str]) -> None:
+        """The cells of one server and these workloads."""
+        for name in names:
             if name == FLOOD:
                 if server == OURS:
                     await self._flood(endpoint)
@@ -90,7 +87,7 @@ class Bench:
             for load in self._plan.loads:
                 self._say(f"{server}: {name} at {load:g}×")
                 offered = load * self._results.capacity[name]
-                measures = await self._open(endpoint, workload, offered, f"{self._plan.seed}/{load:g}")
+                measures = await self._open(endpoint, workload, offered, f"{self._plan.seed}/{load:g}", self._window(workload))
                 self._put(Cell(server, name, load, measures))
                 await _until_idle(endpoint)
 
@@ -105,6 +102,14 @@ class Bench:
             self._results.set_capacity(workload.name, round(max(found), 2))
             await _until_idle(endpoint)
 
+    async def goodput(self, endpoint: Endpoint, name: str, load: float) -> float:
+        """Of a cell half as long, of other calls, that does not count."""
+        workload = self._workloads[name]
+        await _say_first_words(endpoint, workload)
+        window = replace(self._plan, duration_s=self._plan.duration_s / 2).window(workload, self._results.bounds)
+        offered = load * self._results.capacity[name]
+        return (await self._open(endpoint, workload, offered, f"{self._plan.seed}/tried", window)).goodput
+
     async def _throughput(self, endpoint: Endpoint, workload: Workload, at_once: int) -> float:
         window = replace(self._window(workload), counted_s=self._plan.duration_s / 2, tail_s=0)
         seed = f"{self._plan.seed}/capacity/{at_once}"
@@ -113,10 +118,8 @@ class Bench:
     def _window(self, workload: Workload) -> Window:
         return self._plan.window(workload, self._results.bounds)
 
-    async def _open(self, endpoint: Endpoint, workload: Workload, offered: float, seed: str) -> Measures:
-        recording = await open_loop(
-            endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=self._window(workload)
-        )
+    async def _open(self, endpoint: Endpoint, workload: Workload, offered: float, seed: str, window: Window) -> Measures:
+        recording = await open_loop(endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=window)
         return measure(recording, offered, self._results.bounds)
 
     async def _warm_up(self, server: str, endpoint: Endpoint, workload: Workload) -> None:
@@ -137,7 +140,13 @@ class Bench:
         offers = {"fair": 1.0, "flooding": FLOOD_FACTOR}
         of_each = await asyncio.gather(
             *(
-                self._open(replace(endpoint, key=_KEYS[tenant]), uniform, load * share, f"{self._plan.seed}/{tenant}")
+                self._open(
+                    replace(endpoint, key=_KEYS[tenant]),
+                    uniform,
+                    load * share,
+                    f"{self._plan.seed}/{tenant}",
+                    self._window(uniform),
+                )
                 for tenant, load in offers.items()
             )
         )
@@ -151,15 +160,12 @@ class Bench:
 
 
 @contextmanager
-def serving(server: str, logs: Path, results: Results, tuned_flags: Sequence[str]) -> Iterator[Endpoint]:
-    """One of the three servers, from when it is ready. Raises `RuntimeError` where it does not get ready."""
+def serving(server: str, logs: Path, results: Results, flags: Sequence[str] = ()) -> Iterator[Endpoint]:
+    """One of the three servers, from when it is ready; `flags` for vLLM. Raises `RuntimeError` where it does not get ready."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}.log"
-    if server == PLAIN:
-        with vllm_serve(log) as endpoint:
-            yield endpoint
-    elif server == TUNED:
-        with vllm_serve(log, *tuned_flags) as endpoint:
+    if server in (PLAIN, TUNED):
+        with vllm_serve(log, *flags) as endpoint:
             yield endpoint
     else:
         wanted = {"ttft_budget_s": results.bounds.ttft_s, "tpot_bound_s": results.bounds.tpot_s}
