@@ -28,7 +28,7 @@ _RATE_S = 30.0
 
 @dataclass(slots=True)
 class _Last:
-    """A call's last turn: when it came, when it ended, if it has, and whether it was the call's first that we saw."""
+    """A call's last turn: when it came, when it ended, if it has, and whether it was the call's first."""
 
     came_s: float
     is_first: bool
@@ -144,6 +144,7 @@ class Link:
     key: int
     before: int | None
     """The key of the call's turn before this one; None where we have not seen it."""
+    is_first: bool
 
 
 class Calls:
@@ -191,13 +192,14 @@ class Calls:
         whose.age(now_s)
         if not continues_call:
             whose.offer(now_s)
-        return Link(whose, keys[-1], next((key for key in reversed(keys) if key in whose.active or key in whose.silent), None))
+        before = next((key for key in reversed(keys) if key in whose.active or key in whose.silent), None)
+        return Link(whose, keys[-1], before, is_first=before is None and not continues_call)
 
     def admit(self, link: Link, now_s: float) -> None:
         """It has been let in: its call is in progress."""
         if link.before is not None and link.before != link.key:
             link.tenant.went_on(link.before, now_s)
-        link.tenant.came(link.key, now_s, is_first=link.before is None)
+        link.tenant.came(link.key, now_s, is_first=link.is_first)
 
     def end(self, link: Link, now_s: float) -> None:
         """A turn that was let in has ended, however."""

@@ -60,8 +60,8 @@ class Door:
             self._take(waiter)
 
     def let_in_at_last(self, waiter: Waiter) -> bool:
-        """One whose time is up: it was told to wait, so better into what is kept for others than away. One such prompt at a time
-        goes beyond a step. Whether it was let in.
+        """One whose time is up: it was told to wait, so better into what is kept for others than away, with a prompt that goes
+        beyond a step at most where none before it did. Whether it was let in.
         """
         is_step_full = not self.forecast.fits_in_step(self.load.next_tokens)
         if is_step_full or not self._has_room(waiter, limit=self.forecast.most_turns_owed):
@@ -123,14 +123,14 @@ class Door:
 
     def _fits_in_next(self, waiter: Waiter) -> bool:
         """Whether the next step may take its prompt, too: it would have those with theirs in it wait for longer. A step takes
-        more than it usually may where the step after it would be too late for this one.
+        more than it usually may where the one after would be too late for a turn that is owed a place.
         """
         tokens, now_s = waiter.cost.uncached_tokens, self._clock()
         computed_s = now_s + self.forecast.computed_s(tokens, self.load, now_s)
         if computed_s > self.load.next_due_s:
             return False
         later_s = now_s + self.forecast.computed_s(0, self.load, now_s) + self.forecast.own_s(tokens, self.load.turns)
-        is_last_chance = computed_s <= waiter.due_s < later_s
+        is_last_chance = self.is_owed(waiter) and computed_s <= waiter.due_s < later_s
         return is_last_chance or self.forecast.fits_in_step(self.load.next_tokens + tokens)
 
     def _has_room(self, waiter: Waiter, *, limit: int) -> bool:

@@ -1,8 +1,9 @@
 """What a turn will cost the engine, before any template or tokenizer work: learned from the turns before it.
 
 A prompt's tokens come from its bytes, by the line seen for its tenant and model: so much a byte, and so much in any case (tools,
-the template's own words). Of its beginning that was computed before, whole blocks are in the cache, but for what was evicted:
-that share is learned for each tenant, model and system prompt.
+the template's own words). Where it continues a turn, that turn's tokens are known, and only the rest goes by its bytes. Of its
+beginning that was computed before, whole blocks are in the cache, but for what was evicted: that share is learned for each
+tenant, model and system prompt.
 """
 
 import math
@@ -17,8 +18,10 @@ from service.domain import ChatJob, Usage
 _TOKENS_PER_BYTE = 0.25  # English prose in most vocabularies; the first turns of a tenant go by it.
 _PRIOR_SPREAD = 200.0**2
 """How far apart, in bytes squared, prompts must be before their own rate counts as much as the one assumed."""
-_MOST_OF_ANSWER = 1.5
-"""What an answer may have of tokens, over what its bytes would have in a prompt."""
+_LEAST_RATE, _MOST_RATE = 0.1, 1.0
+"""Tokens a byte of any text; the line through whole prompts may be steeper or fall, since their tools are not in their bytes."""
+_ANSWER_OFF = 1.5
+"""By this factor at most may an answer's tokens be off what its bytes tell, and be the answer that was said."""
 _COMPLETION_TOKENS = 64
 _NEW_SHARE = 0.2
 _USUAL_SHARE = 0.05
@@ -77,6 +80,8 @@ class Estimator:
         size = asked.prompt_bytes
         for what, seen in (("b", size), ("t", prompt_tokens), ("bb", size * size), ("bt", size * prompt_tokens)):
             self._sizes.learn(self._of(asked, what), seen)
+        if asked.known.is_counted:
+            self._sizes.learn(self._of(asked, "rest"), prompt_tokens - self._at_least(asked))
         return self._cost(asked, prompt_tokens)
 
     @property
@@ -94,23 +99,24 @@ class Estimator:
         self._block = math.gcd(self._block, usage.cached_tokens)
         if known := self._in_blocks(asked, usage.prompt_tokens):
             self._hit_rate.learn(asked.keys[0], min(1.0, usage.cached_tokens / known))
-        said_tokens = (
-            usage.completion_tokens - usage.reasoning_tokens - 1 if job.sampling.n == 1 else 0
-        )  # The last is not computed.
-        self._prefixes.answered(asked.keys, cached_tokens=usage.cached_tokens, answer_tokens=max(0, said_tokens))
+        answer_tokens = _computed_answer(asked, usage)
+        self._prefixes.answered(asked.keys, asked.known, cached_tokens=usage.cached_tokens, answer_tokens=answer_tokens)
         self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
         self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
 
     def _tokens(self, asked: Asked) -> int:
-        """By the straight line through the prompts seen; no less than its known beginning has, and the rest by that rate."""
-        rate, known = self._rate(asked), asked.known
+        """What is known of it, and the rest by its bytes; else by the straight line through the prompts seen."""
+        if asked.known.is_counted:
+            return max(1, round(self._at_least(asked) + self._sizes.get(self._of(asked, "rest"))))
         usual_bytes, usual_tokens = self._sizes.get(self._of(asked, "b")), self._sizes.get(self._of(asked, "t"))
-        tokens = usual_tokens + rate * (asked.prompt_bytes - usual_bytes)
-        if known.messages_tokens:
-            rest_bytes = asked.prompt_bytes - known.messages_bytes - known.answer_bytes
-            tokens = max(tokens, self._known_tokens(asked) + rate * rest_bytes)
-        return max(1, round(tokens))
+        tokens = usual_tokens + self._rate(asked) * (asked.prompt_bytes - usual_bytes)
+        return max(1, round(max(tokens, self._at_least(asked) if asked.known.messages_tokens else 0)))
+
+    def _at_least(self, asked: Asked) -> float:
+        """Of its beginning what is known, and the text of the rest: what the template puts around it is not in its bytes."""
+        known = asked.known
+        return self._known_tokens(asked) + self._text(asked, asked.prompt_bytes - known.messages_bytes - known.answer_bytes)
 
     def _rate(self, asked: Asked) -> float:
         """Tokens a byte, by the prompts seen; with few different sizes seen, as assumed."""
@@ -118,22 +124,34 @@ class Estimator:
         varied, together = size_size - size * size, size_tokens - size * tokens
         return (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
 
+    def _text(self, asked: Asked, size_bytes: int) -> float:
+        """Tokens of so many bytes of nothing but text."""
+        return size_bytes * min(_MOST_RATE, max(_LEAST_RATE, self._rate(asked)))
+
     @staticmethod
     def _of(asked: Asked, what: str) -> tuple[str, str, str]:
         return asked.job.tenant, asked.job.model, what
 
     def _known_tokens(self, asked: Asked) -> int:
         """Of the beginning that was computed, where its messages' are known."""
+        return asked.known.messages_tokens + round(self._answer_tokens(asked))
+
+    def _answer_tokens(self, asked: Asked) -> float:
         known = asked.known
-        answer = self._rate(asked) * known.answer_bytes
-        # More were said than the caller has heard, where he barged in; fewer than are told here, where it ended so.
-        return known.messages_tokens + round(min(known.answer_tokens or answer, _MOST_OF_ANSWER * answer))
+        told = self._text(asked, known.answer_bytes)
+        if known.answer_tokens is None:
+            return told
+        # Another than was said, where its caller barged in, or another caller's; of a tool call the bytes are not all.
+        is_other = not told / _ANSWER_OFF <= known.answer_tokens <= told * _ANSWER_OFF
+        has_calls = known.answer_bytes and asked.job.messages[known.messages].tool_calls
+        return told if is_other and known.answer_tokens and not has_calls else known.answer_tokens
 
     def _in_blocks(self, asked: Asked, prompt_tokens: int) -> int:
         """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""
         known = asked.known
-        tokens = self._known_tokens(asked)
-        if not known.messages_tokens:
+        if known.messages_tokens:
+            tokens = self._known_tokens(asked)
+        else:
             tokens = int(prompt_tokens * (known.messages_bytes + known.answer_bytes) / asked.prompt_bytes)
         tokens = min(prompt_tokens - 1, tokens)  # It computes the last one in any case.
         return tokens - tokens % (self._block if 0 < self._block <= _MOST_BLOCK else 1)
@@ -146,6 +164,13 @@ class Estimator:
         if job.max_tokens is not None:
             completion = min(completion, job.max_tokens)
         return Cost(prompt_tokens, uncached_tokens, max(1, round(completion * job.sampling.n)))
+
+
+def _computed_answer(asked: Asked, usage: Usage) -> int | None:
+    """Of an answer, the tokens that were computed right behind its prompt; None: not known, for there were several."""
+    if usage.reasoning_tokens:
+        return 0  # It came behind the thought, which no later prompt repeats.
+    return max(0, usage.completion_tokens - 1) if asked.job.sampling.n == 1 else None  # The last is said, and not computed.
 
 
 class _Rates(Generic[K]):

@@ -12,9 +12,9 @@ from service.admission.room import Waiter
 # Of the bound on time per output token: the rest is for what a forecast can't know, and first for turns that are owed a place.
 _AIM, _AIM_OWED = 0.9, 0.97
 _MOST_PROMPTS = 1.6
-"""Of the same bound: so long may a step take for its prompts. A running turn waits so long for one token; its time per output
-token is the mean of all, which the number of running turns keeps. Where each step took less of what waits, it would move all
-running turns once more, and the last first word would come later by that.
+"""Of the same bound: so long may a step usually take for its prompts. A running turn waits so long for one token; its time per
+output token is the mean of all, which the number of running turns keeps. Where each step took less of what waits, it would move
+all running turns once more, and the last first word would come later by that.
 """
 _SAFE_SHARE = 0.99
 """Of the forecasts that are to hold when they count as safe."""

@@ -5,7 +5,7 @@ neither shares a cache with another for certain.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.domain import ChatJob
 
@@ -24,12 +24,12 @@ def prefix_keys(job: ChatJob) -> list[int]:
 
 @dataclass(slots=True)
 class _Beginning:
-    """Messages that were computed; in tokens, 0 where that is not known."""
+    """Messages that were computed, in tokens."""
 
     counted: int = 0
-    """Of the prompt that they were."""
-    answered: int = 0
-    """Of the answer to it, those that were computed."""
+    """Of the prompt that they were; 0: not known."""
+    answered: int | None = None
+    """Of the answer to it, those that were computed; None: not known."""
     found: int = 0
     """Of prompts that only begin with them: the most that was found in the cache."""
 
@@ -38,12 +38,15 @@ class _Beginning:
 class Known:
     """Of a prompt, the longest beginning that was computed: its messages, and then the answer to them where that follows."""
 
+    messages: int = 0
     messages_bytes: int = 0
     messages_tokens: int = 0
     """0: not known."""
+    is_counted: bool = False
+    """Or so many of its messages' were found at least."""
     answer_bytes: int = 0
-    answer_tokens: int = 0
-    """0: not known, or no answer follows."""
+    answer_tokens: int | None = None
+    """None: not known."""
 
 
 class Prefixes:
@@ -57,15 +60,19 @@ class Prefixes:
         for key in keys:
             self._computed[key] = self._computed.get(key) or _Beginning()
             self._computed.move_to_end(key)
-        self._computed[keys[-1]].counted = tokens
+        last = self._computed[keys[-1]]
+        last.counted, last.answered = tokens, None
         while len(self._computed) > _REMEMBERED:
             self._computed.popitem(last=False)
 
-    def answered(self, keys: list[int], *, cached_tokens: int, answer_tokens: int) -> None:
-        """What of it was found in the cache, and the tokens of its answer that were computed."""
+    def answered(self, keys: list[int], known: Known, *, cached_tokens: int, answer_tokens: int | None) -> None:
+        """What was found in the cache of a prompt of which so much was known, and the tokens of its answer that were computed
+        right behind it (None: not known).
+        """
         if last := self._computed.get(keys[-1]):
             last.answered = answer_tokens
-        if len(keys) > 1 and (before := self._computed.get(keys[-2])):
+        # All but its last message: else what was found is not of these, or not all that the next one will find.
+        if known.messages == len(keys) - 1 > 0 and (before := self._computed.get(keys[-2])):
             before.found = max(before.found, cached_tokens)
 
     def known(self, job: ChatJob, keys: list[int]) -> Known:
@@ -74,8 +81,8 @@ class Prefixes:
         if not place:
             return Known()
         beginning, size = self._computed[keys[place - 1]], sum(message.size_bytes for message in job.messages[:place])
-        tokens = beginning.counted or beginning.found
+        known = Known(place, size, beginning.counted or beginning.found, bool(beginning.counted))
         if place == len(keys) or job.messages[place].role != "assistant":
-            return Known(size, tokens)
+            return known
         # What was answered to that beginning was computed token by token.
-        return Known(size, tokens, job.messages[place].size_bytes, beginning.answered)
+        return replace(known, answer_bytes=job.messages[place].size_bytes, answer_tokens=beginning.answered)

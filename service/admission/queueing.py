@@ -14,7 +14,8 @@ def used_share(works: float, too_late: float) -> float:
 
     Where the part x is used, the waits beyond w works are about c exp(-w y) of all, with y from x (exp(y) - 1) = y and
     c = (1 - x) / (x exp(y) - 1): the Cramér-Lundberg approximation (Asmussen, Applied Probability and Queues, 2003).
-    Never less than `too_late`: so few find anyone before them at all.
+    It is exact for long waits; below the work of one, up to half as many again may wait longer. Never less than `too_late`: so
+    few find anyone before them at all.
     """
     works = min(works, _MOST_WORKS)
     if works <= 0:

@@ -150,7 +150,8 @@ def test_a_prompt_too_long_for_the_step_joins_where_the_step_after_is_too_late(l
     async def story() -> None:
         gate, told, until = computing_gate(), list[str](), asyncio.Event()
         assert not gate.forecast.fits_in_step(30 + 30)
-        job = make_job("x" * 120)  # Some 30 tokens.
+        asked = Message("user", "x" * 40), Message("assistant", "x" * 40), Message("user", "x" * 40)
+        job = replace(make_job(), messages=asked)  # Some 30 tokens; it continues a call.
         more: dict[str, Any] = {"until": until, "told": told, "tokens": 30}
         turns = [asyncio.create_task(turn(gate, job, name="0", deadline_s=now_s() + 5, **more))]
         turns += [asyncio.create_task(turn(gate, job, name="1", deadline_s=now_s() + left_s, **more))]
