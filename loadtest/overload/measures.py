@@ -63,6 +63,11 @@ class Measures:
     """Why turns failed, each reason once."""
 
     @property
+    def unspoiled_per_s(self) -> float:
+        """Calls that were let in and had all their turns: what callers had of it."""
+        return self.calls_admitted * (self.calls_finished or 0.0) * self.sent / self.turns if self.turns else 0.0
+
+    @property
     def is_valid(self) -> bool:
         """Whether the client was punctual."""
         return self.lateness_p99 is None or self.lateness_p99 <= LATENESS_LIMIT_S

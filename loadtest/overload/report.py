@@ -65,7 +65,7 @@ def _cells(cell: Measures) -> Iterator[str]:
     yield " / ".join(_number(value) for value in (cell.ttft_p50, cell.ttft_p90, cell.ttft_p99))
     yield " / ".join(_number(value, 3) for value in (cell.tpot_p50, cell.tpot_p99))
     yield " / ".join(_number(value, 3) for value in (cell.refusal_p50, cell.refusal_p99))
-    yield f"{_percent(cell.calls_finished)} of {cell.calls_admitted}"
+    yield f"{_percent(cell.calls_finished)} of {cell.calls_admitted}, {_number(cell.unspoiled_per_s)}/s"
     yield f"{_number(cell.lateness_p99, 3)}, {_number(cell.longest_lag)}"
 
 

@@ -46,6 +46,7 @@ class Run:
 
     def _tuned(self) -> None:
         for name in self.plan.kinds:
+            self.results.about.pop(_tried(name), None)
             held = self.tuned or self._best(name)
             self.results.about[f"{TUNED}, {name}"] = " ".join(held.flags)
             with self._served(TUNED, held) as (runner, endpoint):
@@ -59,7 +60,7 @@ class Run:
 
         tried = climb(goodput)
         told = ", ".join(f"{bound}: {tried[bound]:.2f}/s" for bound in sorted(tried))
-        self.results.about[f"Tried on {TUNED}, {name} at {TUNED_AT:g}×"] = f"goodput with no more turns than {told}"
+        self.results.about[_tried(name)] = f"goodput with no more turns than {told}"
         return best_of(tried)
 
     @contextmanager
@@ -71,3 +72,7 @@ class Run:
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             yield runner, endpoint
+
+
+def _tried(name: str) -> str:
+    return f"Tried on {TUNED}, {name} at {TUNED_AT:g}×"

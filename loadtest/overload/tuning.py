@@ -22,7 +22,8 @@ class Held:
 
 
 def climb(goodput: Callable[[int], float]) -> dict[int, float]:
-    """The goodput of each bound that was tried: from one in the middle to the better neighbour, until neither is better.
+    """The goodput of each bound that was tried: from one in the middle to the better neighbour, until neither is better; to the
+    lesser one also where it is as good, for with far too many there is no goodput at all, nor with somewhat fewer.
 
     Turns that wait behind those that run come late or are refused late, so a bound is on both.
     """
@@ -34,12 +35,15 @@ def climb(goodput: Callable[[int], float]) -> dict[int, float]:
             tried[bound] = goodput(bound)
         return tried[bound]
 
-    place: int | None = BOUNDS.index(_FIRST)
-    while place is not None:
+    place = BOUNDS.index(_FIRST)
+    while True:
         here = of(place)
-        neighbours = (near for near in (place + 1, place - 1) if 0 <= near < len(BOUNDS))
-        place = next((near for near in neighbours if of(near) > here), None)
-    return tried
+        if place + 1 < len(BOUNDS) and of(place + 1) > here:
+            place += 1
+        elif place > 0 and of(place - 1) >= here:
+            place -= 1
+        else:
+            return tried
 
 
 def best_of(tried: dict[int, float]) -> Held:

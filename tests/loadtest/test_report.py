@@ -46,6 +46,7 @@ def cell_of(*turns: Turn) -> Measures:
 def test_a_call_is_unspoiled_if_every_turn_came_in_time(second: Turn, share: float) -> None:
     cell = cell_of(turn("a", 0), second, turn("b", 0, "refused"))
     assert (cell.calls_admitted, cell.calls_finished) == (1, share)
+    assert cell.unspoiled_per_s == pytest.approx(share / 10)
 
 
 def test_only_turns_due_in_the_window_count() -> None:

@@ -31,6 +31,15 @@ def test_each_bound_is_tried_once() -> None:
     assert sorted(tried) == [4, 6, 8, 12, 16, 24]
 
 
+def test_far_too_many_have_no_goodput_and_fewer_are_tried() -> None:
+    goodput = {4: 0.88, 6: 1.12, 8: 0.62}
+    assert best_of(climb(lambda bound: goodput.get(bound, 0.0))) == Held(6, 6)
+
+
+def test_where_nothing_helps_the_search_ends() -> None:
+    assert best_of(climb(lambda _: 0.0)) == Held(2, 2)
+
+
 def test_of_equal_ones_the_least_is_best() -> None:
     assert best_of({16: 1.5, 12: 1.5, 24: 1.0}) == Held(12, 12)
 
