@@ -88,7 +88,7 @@ pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw doc
 bench: $(DEV) ## What our layer costs beside `vllm serve`, on the same engine (half an hour; ARGS=--help)
 	@$(BIN)/python -m loadtest.bench $(ARGS)
 
-bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (over an hour; ARGS=--help)
+bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (an hour and a half; ARGS=--help)
 	@$(BIN)/python -m loadtest.overload $(ARGS)
 
 bench-warmup: $(DEV) ## Time to first token of calls' first turns, system prompts computed ahead and not (minutes)

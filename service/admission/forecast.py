@@ -10,7 +10,7 @@ from service.admission.pace import Pace
 from service.admission.room import Waiter
 
 # Of the bound on time per output token: the rest is for what a forecast can't know, and first for turns that are owed a place.
-_AIM, _AIM_OWED = 0.9, 0.97
+_AIM, _AIM_OWED = 0.85, 0.97
 _MOST_PROMPTS = 1.6
 """Of the same bound: so long may a step usually take for its prompts. A running turn waits so long for one token; its time per
 output token is the mean of all, which the number of running turns keeps. Where each step took less of what waits, it would move

@@ -12,7 +12,7 @@ from service.admission.room import Waiter
 # and of prompts that it computes: of these less, since they queue one behind the other, and less again where a budget leaves
 # little time for that. In a wave no more calls are offered than the engine can do: what came together will not come together
 # again.
-_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.76, 0.55
+_TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.8, 0.55
 _TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
 _TOO_LATE = 0.0075
 """Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves: then 96 % of calls of
