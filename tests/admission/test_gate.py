@@ -123,6 +123,14 @@ async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
     await asyncio.wait(turns)
 
 
+async def all_go_with_a_step(gate: Gate, turns: list[asyncio.Task[None]], *, until: asyncio.Event, told: list[str]) -> None:
+    gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+    await asyncio.sleep(0.01)
+    assert told == ["0", "1"]
+    until.set()
+    await asyncio.wait(turns)
+
+
 @pytest.mark.parametrize(("left_s", "told_at_once"), [(1.0, ["0", "1"]), (0.4, ["0"])])
 def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: float, told_at_once: list[str]) -> None:
     async def story() -> None:
@@ -136,11 +144,7 @@ def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: flo
         assert gate.forecast.fits_in_step(10 + 20)
         await asyncio.sleep(0.01)
         assert told == told_at_once
-        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
-        await asyncio.sleep(0.01)
-        assert told == ["0", "1"]
-        until.set()
-        await asyncio.wait(turns)
+        await all_go_with_a_step(gate, turns, until=until, told=told)
 
     run_in_virtual_time(story())
 
@@ -157,11 +161,7 @@ def test_a_prompt_too_long_for_the_step_joins_where_the_step_after_is_too_late(l
         turns += [asyncio.create_task(turn(gate, job, name="1", deadline_s=now_s() + left_s, **more))]
         await asyncio.sleep(0.01)
         assert told == told_at_once
-        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
-        await asyncio.sleep(0.01)
-        assert told == ["0", "1"]
-        until.set()
-        await asyncio.wait(turns)
+        await all_go_with_a_step(gate, turns, until=until, told=told)
 
     run_in_virtual_time(story())
 
