@@ -13,7 +13,7 @@ from service.domain import EngineStep, Generated
 from service.errors import InvalidRequest
 
 FRAMES_HEADER = "x-firstword-frames"
-_EACH_TOKEN, _ADAPTIVE = "token", "adaptive"
+FRAMES = _EACH_TOKEN, _ADAPTIVE = "token", "adaptive"
 
 _LOOK_S = 0.25
 """How often the loop's business is looked at."""

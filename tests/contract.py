@@ -234,4 +234,6 @@ def test_openapi_describes_the_real_shapes(service: ServiceUnderTest) -> None:
         operation = document["paths"][path]["post"]
         assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/ChatRequest")
         assert {"200", "400", "401", "404", "413", "415", "503"} <= set(operation["responses"])
+        headers = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "header"}
+        assert headers == {"x-firstword-ttft-budget", "x-firstword-frames"}
     assert {"ChatRequest", "ChatCompletion", "ChatCompletionChunk", "ErrorBody"} <= set(document["components"]["schemas"])

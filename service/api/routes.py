@@ -13,7 +13,7 @@ from service.api.wire import read_body, until_disconnect
 from service.domain import Arrival, Caller, Stage
 from service.encode import JSON
 from service.errors import ClientGone, TurnError
-from service.frames import FRAMES_HEADER
+from service.frames import FRAMES, FRAMES_HEADER
 from service.http_protocol import WRITE_PIECE
 from service.ids import new_id
 from service.schema.request import ChatRequest
@@ -157,6 +157,20 @@ def chat_router(rooms: Rooms) -> APIRouter:
 
 _SECURED: dict[str, Any] = {"security": [{"bearer": []}, {"x-api-key": []}]}
 _CHAT_REQUEST = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": BUDGET_HEADER,
+            "description": "Seconds that the first word may take.",
+            "schema": {"type": "number", "exclusiveMinimum": 0},
+        },
+        {
+            "in": "header",
+            "name": FRAMES_HEADER,
+            "description": "How a stream is cut: a frame for each token, or as the load allows (the default).",
+            "schema": {"type": "string", "enum": list(FRAMES)},
+        },
+    ],
     "requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": "#/components/schemas/ChatRequest"}}}},
     **_SECURED,
 }
