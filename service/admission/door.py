@@ -129,9 +129,10 @@ class Door:
         computed_s = now_s + self.forecast.computed_s(tokens, self.load, now_s)
         if computed_s > self.load.next_due_s:
             return False
+        if self.forecast.fits_in_step(self.load.next_tokens + tokens):
+            return True
         later_s = now_s + self.forecast.computed_s(0, self.load, now_s) + self.forecast.own_s(tokens, self.load.turns)
-        is_last_chance = self.is_owed(waiter) and computed_s <= waiter.due_s < later_s
-        return is_last_chance or self.forecast.fits_in_step(self.load.next_tokens + tokens)
+        return self.is_owed(waiter) and computed_s <= waiter.due_s < later_s
 
     def _has_room(self, waiter: Waiter, *, limit: int) -> bool:
         if not self.running:

@@ -73,16 +73,18 @@ class Estimator:
         return Asked(job, keys, max(1, job.prompt_bytes), self._prefixes.known(job, keys))
 
     def estimate(self, asked: Asked) -> Cost:
-        return self._cost(asked, self._tokens(asked))
+        known_tokens, least_tokens = self._known_tokens(asked)
+        return self._cost(asked, self._tokens(asked, least_tokens), known_tokens)
 
     def exact(self, asked: Asked, prompt_tokens: int) -> Cost:
         """The same with the prompt's tokens counted, which also teaches the next estimate."""
         size = asked.prompt_bytes
         for what, seen in (("b", size), ("t", prompt_tokens), ("bb", size * size), ("bt", size * prompt_tokens)):
-            self._sizes.learn(self._of(asked, what), seen)
+            self._sizes.learn(_of(asked.job, what), seen)
+        known_tokens, least_tokens = self._known_tokens(asked)
         if asked.known.is_counted:
-            self._sizes.learn(self._of(asked, "rest"), prompt_tokens - self._at_least(asked))
-        return self._cost(asked, prompt_tokens)
+            self._sizes.learn(_of(asked.job, "rest"), prompt_tokens - least_tokens)
+        return self._cost(asked, prompt_tokens, known_tokens)
 
     @property
     def usual(self) -> Cost:
@@ -97,7 +99,7 @@ class Estimator:
         """What it has cost in the end."""
         job = asked.job
         self._block = math.gcd(self._block, usage.cached_tokens)
-        if known := self._in_blocks(asked, usage.prompt_tokens):
+        if known := self._in_blocks(asked, usage.prompt_tokens, self._known_tokens(asked)[0]):
             self._hit_rate.learn(asked.keys[0], min(1.0, usage.cached_tokens / known))
         answer_tokens = _computed_answer(asked, usage)
         self._prefixes.answered(asked.keys, asked.known, cached_tokens=usage.cached_tokens, answer_tokens=answer_tokens)
@@ -105,65 +107,60 @@ class Estimator:
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
         self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
 
-    def _tokens(self, asked: Asked) -> int:
+    def _known_tokens(self, asked: Asked) -> tuple[int, float]:
+        """Tokens of the part that was computed before, 0 where that is not known; and those with the text of the rest: what the
+        template puts around it is not in its bytes.
+        """
+        known = asked.known
+        if not known.messages_tokens:
+            return 0, 0.0
+        rate = min(_MOST_RATE, max(_LEAST_RATE, self._rate(asked.job)))
+        tokens = known.messages_tokens + round(_answer_tokens(asked.job, known, told=rate * known.answer_bytes))
+        return tokens, tokens + rate * (asked.prompt_bytes - known.messages_bytes - known.answer_bytes)
+
+    def _tokens(self, asked: Asked, least_tokens: float) -> int:
         """What is known of it, and the rest by its bytes; else by the straight line through the prompts seen."""
         if asked.known.is_counted:
-            return max(1, round(self._at_least(asked) + self._sizes.get(self._of(asked, "rest"))))
-        usual_bytes, usual_tokens = self._sizes.get(self._of(asked, "b")), self._sizes.get(self._of(asked, "t"))
-        tokens = usual_tokens + self._rate(asked) * (asked.prompt_bytes - usual_bytes)
-        return max(1, round(max(tokens, self._at_least(asked) if asked.known.messages_tokens else 0)))
+            return max(1, round(least_tokens + self._sizes.get(_of(asked.job, "rest"))))
+        usual_bytes, usual_tokens = self._sizes.get(_of(asked.job, "b")), self._sizes.get(_of(asked.job, "t"))
+        tokens = usual_tokens + self._rate(asked.job) * (asked.prompt_bytes - usual_bytes)
+        return max(1, round(max(tokens, least_tokens)))
 
-    def _at_least(self, asked: Asked) -> float:
-        """Of its beginning what is known, and the text of the rest: what the template puts around it is not in its bytes."""
-        known = asked.known
-        return self._known_tokens(asked) + self._text(asked, asked.prompt_bytes - known.messages_bytes - known.answer_bytes)
-
-    def _rate(self, asked: Asked) -> float:
+    def _rate(self, job: ChatJob) -> float:
         """Tokens a byte, by the prompts seen; with few different sizes seen, as assumed."""
-        size, tokens, size_size, size_tokens = (self._sizes.get(self._of(asked, what)) for what in ("b", "t", "bb", "bt"))
+        size, tokens, size_size, size_tokens = (self._sizes.get(_of(job, what)) for what in ("b", "t", "bb", "bt"))
         varied, together = size_size - size * size, size_tokens - size * tokens
         return (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
 
-    def _text(self, asked: Asked, size_bytes: int) -> float:
-        """Tokens of so many bytes of nothing but text."""
-        return size_bytes * min(_MOST_RATE, max(_LEAST_RATE, self._rate(asked)))
-
-    @staticmethod
-    def _of(asked: Asked, what: str) -> tuple[str, str, str]:
-        return asked.job.tenant, asked.job.model, what
-
-    def _known_tokens(self, asked: Asked) -> int:
-        """Of the beginning that was computed, where its messages' are known."""
-        return asked.known.messages_tokens + round(self._answer_tokens(asked))
-
-    def _answer_tokens(self, asked: Asked) -> float:
-        known = asked.known
-        told = self._text(asked, known.answer_bytes)
-        if known.answer_tokens is None:
-            return told
-        # Another than was said, where its caller barged in, or another caller's; of a tool call the bytes are not all.
-        is_other = not told / _ANSWER_OFF <= known.answer_tokens <= told * _ANSWER_OFF
-        has_calls = known.answer_bytes and asked.job.messages[known.messages].tool_calls
-        return told if is_other and known.answer_tokens and not has_calls else known.answer_tokens
-
-    def _in_blocks(self, asked: Asked, prompt_tokens: int) -> int:
+    def _in_blocks(self, asked: Asked, prompt_tokens: int, known_tokens: int) -> int:
         """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""
-        known = asked.known
-        if known.messages_tokens:
-            tokens = self._known_tokens(asked)
-        else:
-            tokens = int(prompt_tokens * (known.messages_bytes + known.answer_bytes) / asked.prompt_bytes)
+        known_bytes = asked.known.messages_bytes + asked.known.answer_bytes
+        tokens = known_tokens or int(prompt_tokens * known_bytes / asked.prompt_bytes)
         tokens = min(prompt_tokens - 1, tokens)  # It computes the last one in any case.
         return tokens - tokens % (self._block if 0 < self._block <= _MOST_BLOCK else 1)
 
-    def _cost(self, asked: Asked, prompt_tokens: int) -> Cost:
+    def _cost(self, asked: Asked, prompt_tokens: int, known_tokens: int) -> Cost:
         job = asked.job
-        cached_tokens = self._in_blocks(asked, prompt_tokens) * self._hit_rate.get(asked.keys[0])
+        cached_tokens = self._in_blocks(asked, prompt_tokens, known_tokens) * self._hit_rate.get(asked.keys[0])
         uncached_tokens = max(1, round(prompt_tokens - cached_tokens))
         completion = self._completion.get((job.tenant, job.model))
         if job.max_tokens is not None:
             completion = min(completion, job.max_tokens)
         return Cost(prompt_tokens, uncached_tokens, max(1, round(completion * job.sampling.n)))
+
+
+def _of(job: ChatJob, what: str) -> tuple[str, str, str]:
+    return job.tenant, job.model, what
+
+
+def _answer_tokens(job: ChatJob, known: Known, *, told: float) -> float:
+    """Of the answer in its history, where one follows what was computed; `told`: by its bytes."""
+    if known.answer_tokens is None:
+        return told
+    is_as_told = told / _ANSWER_OFF <= known.answer_tokens <= told * _ANSWER_OFF
+    if is_as_told or not known.answer_tokens or job.messages[known.messages].tool_calls:  # Whose bytes are not all of a call.
+        return known.answer_tokens
+    return told  # Another than was said, where its caller barged in, or another caller's.
 
 
 def _computed_answer(asked: Asked, usage: Usage) -> int | None:

@@ -93,7 +93,7 @@ class Forecast:
 
     def first_token_s(self, prompt_tokens: int, turns: int) -> float:
         """From entering the engine, beside so many turns, until so many prompt tokens are computed: a step may be under way."""
-        return prompt_tokens * self._pace.prompt_token_s + (1 + bool(turns)) * self._pace.step_s(turns + 1)
+        return self.own_s(prompt_tokens, turns) + (self._pace.step_s(turns + 1) if turns else 0.0)
 
     def ttft(self, waiter: Waiter, load: Load, ahead: Sequence[Waiter], now_s: float, *, limit: int, overtaken: float) -> Ttft:
         """From now to a turn's first token, when all of `ahead` go first and `limit` turns may run. `overtaken`: the part of the
