@@ -93,7 +93,6 @@ class Voice:
 
     turns: int = 5
     system_tokens: int = 1000
-    user_tokens: tuple[int, int] = (10, 40)
     pause_s: tuple[float, float] = (1.0, 4.0)
     completion_tokens: tuple[int, int] = (20, 80)
     agents: int = 3
@@ -114,7 +113,7 @@ async def take_call(service: Service, voice: Voice, number: int, seed: int, *, t
     agent = random.Random(f"agent-{number % voice.agents}")
     messages: tuple[Message, ...] = (Message("system", words(agent, voice.system_tokens)),)
     for turn in range(voice.turns):
-        messages += (Message("user", words(rng, rng.randint(*voice.user_tokens))),)
+        messages += (Message("user", words(rng, rng.randint(10, 40))),)
         job = replace(
             one_turn_job(rng, number, tenant=tenant, completion=rng.randint(*voice.completion_tokens)), messages=messages
         )

@@ -87,7 +87,7 @@ class Bench:
             for load in self._plan.loads:
                 self._say(f"{server}: {name} at {load:g}×")
                 offered = load * self._results.capacity[name]
-                measures = await self._open(endpoint, workload, offered, f"{self._plan.seed}/{load:g}", self._window(workload))
+                measures = await self._open(endpoint, workload, offered, f"{self._plan.seed}/{load:g}")
                 self._put(Cell(server, name, load, measures))
                 await _until_idle(endpoint)
 
@@ -118,7 +118,10 @@ class Bench:
     def _window(self, workload: Workload) -> Window:
         return self._plan.window(workload, self._results.bounds)
 
-    async def _open(self, endpoint: Endpoint, workload: Workload, offered: float, seed: str, window: Window) -> Measures:
+    async def _open(
+        self, endpoint: Endpoint, workload: Workload, offered: float, seed: str, window: Window | None = None
+    ) -> Measures:
+        window = window or self._window(workload)
         recording = await open_loop(endpoint, workload, calls_per_s=offered / workload.turns_per_call, seed=seed, window=window)
         return measure(recording, offered, self._results.bounds)
 
@@ -140,13 +143,7 @@ class Bench:
         offers = {"fair": 1.0, "flooding": FLOOD_FACTOR}
         of_each = await asyncio.gather(
             *(
-                self._open(
-                    replace(endpoint, key=_KEYS[tenant]),
-                    uniform,
-                    load * share,
-                    f"{self._plan.seed}/{tenant}",
-                    self._window(uniform),
-                )
+                self._open(replace(endpoint, key=_KEYS[tenant]), uniform, load * share, f"{self._plan.seed}/{tenant}")
                 for tenant, load in offers.items()
             )
         )

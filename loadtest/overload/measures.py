@@ -64,7 +64,7 @@ class Measures:
 
     @property
     def unspoiled_per_s(self) -> float:
-        """Calls that were let in and had all their turns: what callers had of it."""
+        """Calls that were let in and had all their turns: what callers had of it. (`turns / sent` is the window.)"""
         return self.calls_admitted * (self.calls_finished or 0.0) * self.sent / self.turns if self.turns else 0.0
 
     @property
