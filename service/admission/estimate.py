@@ -24,7 +24,7 @@ _ANSWER_OFF = 1.5
 """By this factor at most may an answer's tokens be off what its bytes tell, and be the answer that was said."""
 _COMPLETION_TOKENS = 64
 _NEW_SHARE = 0.2
-_USUAL_SHARE = 0.05
+_USUAL_SHARE = 0.03
 _MOST_BLOCK = 512
 """More tokens agree with what was found by chance: prompts alike."""
 _REMEMBERED = 4096

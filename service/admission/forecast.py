@@ -73,6 +73,35 @@ class Forecast:
         """How long a turn of this cost runs when as many do as may; 0 before any was measured."""
         return cost.completion_tokens * self._pace.tpot_s(self.most_turns)
 
+    def running_at(self, cost: Cost, per_s: float) -> int:
+        """Turns that run where turns of this cost come so often: as many as may, where more than those would (Little, 1961)."""
+        free = self._free_of_prompts(cost, per_s)
+        few, many = 0, self.most_turns
+        while few < many:
+            middle = (few + many) // 2
+            if middle * free >= per_s * cost.completion_tokens * self._pace.step_s(middle):
+                many = middle
+            else:
+                few = middle + 1
+        return few
+
+    def turn_s_at(self, cost: Cost, per_s: float) -> float:
+        """How long a turn of this cost takes, with its prompt, where such turns come so often (more than 0); no longer than
+        where as many run as may. 0 before any was measured.
+        """
+        turn_s = self.turn_s(cost)
+        if not turn_s:
+            return 0.0
+        per_s = min(per_s, self.turns_per_s(cost))
+        running, free = self.running_at(cost, per_s), self._free_of_prompts(cost, per_s)
+        if free > 0:
+            turn_s = min(turn_s, cost.completion_tokens * self._pace.step_s(running) / free)
+        return turn_s + self.first_token_s(cost.uncached_tokens, running)
+
+    def _free_of_prompts(self, cost: Cost, per_s: float) -> float:
+        """The part of its time that prompts leave the engine, where turns of this cost come so often; below 0: they take more."""
+        return 1 - per_s * cost.uncached_tokens * self._pace.prompt_token_s
+
     def work_s(self, cost: Cost) -> float:
         """Engine time that a turn takes from the others; at least something, so that every turn counts."""
         turns = self.most_turns

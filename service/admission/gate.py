@@ -199,7 +199,7 @@ class Gate:
             raise _refused("forecast", words, over_s)
         if waiter.continues_call:
             return
-        if not self._guard.has_room(waiter, now_s, budget_s=budget_s, running=self.load.turns):
+        if not self._guard.has_room(waiter, now_s, budget_s=budget_s):
             retry_s = self.calls.cycle_s(waiter.tenant) or 1.0
             raise _refused("calls", "the calls in progress will take what there is", retry_s)
 

@@ -20,6 +20,7 @@ def take_turn(calls: Calls, number: int, turn: int, at_s: float, *, tenant: str 
     job = replace(make_job(), messages=tuple(said), tenant=tenant)
     link = calls.offer(prefix_keys(job), tenant, 1.0, continues_call=turn > 0, now_s=at_s)
     calls.admit(link, at_s)
+    calls.end(link, at_s)
     return link
 
 
@@ -121,6 +122,47 @@ def test_the_longer_a_turn_takes_the_less_a_call_asks_for() -> None:
         link = take_turn(calls, 1, turn, at_s)
         calls.end(link, at_s + turn_s)
     now_s = 5 * (pause_s + turn_s)
-    asked = [calls.turns_to_come_per_s("acme", now_s, turn_s=each, more=1) for each in (0.0, turn_s, 2 * turn_s)]
-    assert asked[0] == pytest.approx(asked[1])  # No call asks for more than it does now.
-    assert asked[2] == pytest.approx(asked[1] * (pause_s + turn_s) / (pause_s + 2 * turn_s))
+    asked = [calls.turns_to_come_per_s("acme", now_s, turn_s=each, more=1) for each in (turn_s, 2 * turn_s)]
+    assert asked[1] == pytest.approx(asked[0] * (pause_s + turn_s) / (pause_s + 2 * turn_s))
+
+
+def test_a_call_is_in_progress_for_as_long_as_its_turn_runs() -> None:
+    calls, now_s = taught()
+    link = take_turn(calls, 200, 0, now_s)
+    calls.admit(link, now_s)
+    asked = calls.turns_to_come_per_s("acme", now_s, turn_s=0.0)
+    assert calls.turns_to_come_per_s("acme", now_s + 100 * CYCLE_S, turn_s=0.0) == asked > 0
+    calls.end(link, now_s + 100 * CYCLE_S)
+    assert calls.turns_to_come_per_s("acme", now_s + 103 * CYCLE_S, turn_s=0.0) == 0
+
+
+def test_a_call_that_was_silent_for_longer_than_most_is_in_progress_when_it_goes_on() -> None:
+    asked = {}
+    for pause_s in (CYCLE_S, 3 * CYCLE_S):
+        calls, now_s = taught()
+        take_turn(calls, 200, 0, now_s)
+        is_silent = calls.turns_to_come_per_s("acme", now_s + pause_s, turn_s=0.0) == 0
+        assert is_silent == (pause_s > CYCLE_S)
+        assert take_turn(calls, 200, 1, now_s + pause_s).before is not None
+        asked[pause_s] = calls.turns_to_come_per_s("acme", now_s + pause_s, turn_s=CYCLE_S)
+    assert asked[3 * CYCLE_S] == pytest.approx(asked[CYCLE_S], rel=0.15) != 0
+
+
+def test_longer_pauses_than_ever_are_learned() -> None:
+    calls, now_s = taught()
+    for number in range(200, 230):
+        take_turn(calls, number, 0, now_s + number)
+        take_turn(calls, number, 1, now_s + number + 10 * CYCLE_S)
+    now_s += 230 + 10 * CYCLE_S
+    asked = calls.turns_to_come_per_s("acme", now_s, turn_s=0.0)
+    assert calls.turns_to_come_per_s("acme", now_s + 5 * CYCLE_S, turn_s=0.0) > asked / 4 > 0
+
+
+def test_callers_who_barge_in_do_not_make_others_seem_silent() -> None:
+    calls = Calls()
+    for number in range(50):
+        for turn in range(5):
+            take_turn(calls, number, turn, float(number))
+    now_s = 60.0
+    take_turn(calls, 100, 0, now_s)
+    assert calls.turns_to_come_per_s("acme", now_s + 2.0, turn_s=1.0) > 0

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from service.admission.calls import Calls
 from service.admission.estimate import Estimator
 from service.admission.forecast import Forecast
@@ -21,7 +23,7 @@ PAUSE_S = 2.0
 class Kit:
     """A guard that has seen an engine of 16 turns at once and 0.1 s a step, and a hundred calls of five turns."""
 
-    def __init__(self, *, prompt_token_s: float = 0.0, prompt_tokens: int = 100) -> None:
+    def __init__(self, *, prompt_token_s: float = 0.0, prompt_tokens: int = 100, turn_s: float = 1.0) -> None:
         pace, self.estimator, self.calls, self.now_s = Pace(), Estimator(), Calls(), 0.0
         pace.enter(0.0)
         at_s = 0.0
@@ -36,7 +38,7 @@ class Kit:
             self.estimator.finished(self.estimator.look_at(job), Usage(prompt_tokens, TURN_TOKENS, 0))
         for number in range(100):
             for turn in range(5):
-                self.take_turn(-number, turn, turn_s=1.0)
+                self.take_turn(-number, turn, turn_s=turn_s)
 
     def take_turn(self, call: int, turn: int, *, turn_s: float) -> None:
         said = [Message("user", f"call {call}")]
@@ -57,7 +59,7 @@ class Kit:
         for number in range(offered):
             self.calls.offer([10_000 + number], "acme", 1.0, continues_call=False, now_s=self.now_s)
         started = 0
-        while self.guard.has_room(self.waiter(), self.now_s, budget_s=budget_s, running=5) and started < 1000:
+        while self.guard.has_room(self.waiter(), self.now_s, budget_s=budget_s) and started < 1000:
             started += 1
             self.take_turn(started, 0, turn_s=-PAUSE_S)  # All at one moment.
         return started
@@ -71,7 +73,14 @@ def test_as_many_calls_are_let_in_as_keep_the_engine_at_its_limit() -> None:
 
 
 def test_long_prompts_let_fewer_calls_in() -> None:
-    assert Kit(prompt_token_s=0.0015).calls_let_in() < 0.7 * Kit().calls_let_in()
+    assert Kit(prompt_token_s=0.004).calls_let_in() < 0.7 * Kit().calls_let_in()
+
+
+def test_how_fast_calls_went_so_far_says_nothing_of_how_many_may_be_let_in() -> None:
+    """Where few run turns are short, and calls ask for the more: as many as may would have longer ones."""
+    assert Kit(prompt_token_s=0.004, turn_s=0.2).calls_let_in(offered=500) == pytest.approx(
+        Kit(prompt_token_s=0.004, turn_s=9.0).calls_let_in(offered=500), rel=0.1
+    )
 
 
 def test_a_budget_that_leaves_prompts_little_time_to_queue_lets_fewer_calls_in_under_overload() -> None:
@@ -93,5 +102,5 @@ def test_where_no_call_was_ever_continued_there_is_room() -> None:
     calls = Calls()
     fresh = Guard(calls, kit.forecast, kit.estimator)
     calls.offer([1], "acme", 1.0, continues_call=False, now_s=0.0)
-    assert fresh.has_room(kit.waiter(), 0.0, budget_s=5.0, running=1)
+    assert fresh.has_room(kit.waiter(), 0.0, budget_s=5.0)
     assert fresh.overtaking_share(kit.waiter(), 0.0) == 0.0
