@@ -66,6 +66,7 @@ class Estimator:
         self._block = 0
         """Tokens of a block in the cache, which finds whole ones: the most that all it found agrees with. 0: not known."""
         self._usual: tuple[float, ...] = (0.0, 0.0, _COMPLETION_TOKENS)
+        self._finished = 0
         self._completion = _Rates[tuple[str, str]](_COMPLETION_TOKENS)
 
     def look_at(self, job: ChatJob) -> Asked:
@@ -105,7 +106,9 @@ class Estimator:
         self._prefixes.answered(asked.keys, asked.known, cached_tokens=usage.cached_tokens, answer_tokens=answer_tokens)
         self._completion.learn((job.tenant, job.model), usage.completion_tokens / job.sampling.n)
         cost = (usage.prompt_tokens, usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens)
-        self._usual = tuple(known + _USUAL_SHARE * (new - known) for known, new in zip(self._usual, cost, strict=True))
+        self._finished += 1
+        share = max(_USUAL_SHARE, 1 / self._finished)
+        self._usual = tuple(known + share * (new - known) for known, new in zip(self._usual, cost, strict=True))
 
     def _known_tokens(self, asked: Asked) -> tuple[int, float]:
         """Tokens of the part that was computed before, 0 where that is not known; and those with the text of the rest: what the

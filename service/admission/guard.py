@@ -13,10 +13,10 @@ from service.admission.room import Waiter
 # little time for that. In a wave no more calls are offered than the engine can do: what came together will not come together
 # again.
 _TURNS_IN_OVERLOAD, _PROMPTS_IN_OVERLOAD = 0.8, 0.5
-_TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.9
+_TURNS_IN_A_WAVE, _PROMPTS_IN_A_WAVE = 1.0, 0.6
 _TOO_LATE = 0.0125
-"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves, by the formula; then 96 %
-of calls of five turns have every turn in time (tests/admission/test_overload.py: what is late goes before others, in larger portions).
+"""Of the turns of calls in progress, those whose prompt may have to wait for longer than its budget leaves, by the formula. With
+these, 96 % of calls of five turns have every turn in time (`tests/admission/test_overload.py`).
 """
 
 

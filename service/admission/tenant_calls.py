@@ -69,6 +69,8 @@ class TenantCalls:
     """From a turn of a call to its next; None before any call was continued."""
     pause_s: float = 0.0
     """From a turn's end to the next."""
+    pauses: int = 0
+    """Ever."""
     long_pause_s: float = _LEAST_LONG_S
     """So long are few."""
     after_first: _Odds = field(default_factory=_Odds)
@@ -116,9 +118,11 @@ class TenantCalls:
             return
         pause_s = max(0.0, now_s - last.ended_s)
         if self.cycle_s is None:
-            self.cycle_s, self.pause_s, self.long_pause_s = now_s - last.came_s, pause_s, 2 * pause_s
-        self.cycle_s += _NEW_SHARE * (now_s - last.came_s - self.cycle_s)
-        self.pause_s += _NEW_SHARE * (pause_s - self.pause_s)
+            self.cycle_s, self.long_pause_s = 0.0, 2 * pause_s
+        self.pauses += 1
+        share = max(_NEW_SHARE, 1 / self.pauses)
+        self.cycle_s += share * (now_s - last.came_s - self.cycle_s)
+        self.pause_s += share * (pause_s - self.pause_s)
         moved = 1 + _LONG_STEP * ((pause_s > self.long_pause_s) - _LONG_PAUSES)
         self.long_pause_s = max(_LEAST_LONG_S, moved * self.long_pause_s)
         self._learn(last, goes_on=True)
@@ -189,7 +193,7 @@ class TenantCalls:
             yield self.after_later
             return
         yield self.after_first
-        if last.agent in self.after_first_of:
+        if last.agent is not None and last.agent in self.after_first_of:
             yield self.after_first_of[last.agent]
 
 
