@@ -13,8 +13,10 @@ from tests.factories import make_job
 CYCLE_S = 5.0
 
 
-def take_turn(calls: Calls, number: int, turn: int, at_s: float, *, tenant: str = "acme") -> Link:
-    said = [Message("system", "You sell tickets."), Message("user", f"call {number}")]
+def take_turn(
+    calls: Calls, number: int, turn: int, at_s: float, *, tenant: str = "acme", system: str = "You sell tickets."
+) -> Link:
+    said = [Message("system", system), Message("user", f"call {number}")]
     for place in range(turn):
         said += [Message("assistant", f"answer {place}"), Message("user", f"question {place}")]
     job = replace(make_job(), messages=tuple(said), tenant=tenant)
@@ -66,6 +68,25 @@ def test_single_questions_beside_conversations_do_not_hide_what_those_will_ask_f
     for number in range(200, 210):
         take_turn(calls, number, 1, now_s + CYCLE_S)
     assert calls.turns_to_come_per_s("acme", now_s + CYCLE_S, turn_s=0.0) == pytest.approx(10 * 0.75 / CYCLE_S, rel=0.4)
+
+
+def test_what_one_agents_callers_do_says_little_of_anothers() -> None:
+    """Single questions, then calls with another system prompt: a few of those, and their like are known."""
+    calls, now_s = taught()
+    for number in range(200):  # They have no system prompt: nothing else tells them apart.
+        link = calls.offer([number], "acme", 1.0, continues_call=False, now_s=now_s)
+        calls.admit(link, now_s)
+        calls.end(link, now_s)
+    now_s += 60
+    asked = []
+    for batch in range(2):
+        for number in range(10):
+            take_turn(calls, 1000 + 10 * batch + number, 0, now_s, system="You book tables.")
+        asked.append(calls.turns_to_come_per_s("acme", now_s, turn_s=0.0))
+        for number in range(10):
+            take_turn(calls, 1000 + 10 * batch + number, 1, now_s + CYCLE_S, system="You book tables.")
+        now_s += 60
+    assert asked[1] > 3 * asked[0] > 0
 
 
 def test_a_turn_tried_again_is_no_other_turn() -> None:

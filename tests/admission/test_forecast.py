@@ -57,3 +57,25 @@ def test_prompts_in_the_engine_are_computed_first() -> None:
 def test_each_long_prompt_ahead_is_one_step_more() -> None:
     kit = Kit()
     assert kit.ttft_s(ahead=2) - kit.ttft_s() == pytest.approx(2 * (STEP_S + LONG * PROMPT_TOKEN_S), rel=0.05)
+
+
+def test_as_many_turns_run_as_come_while_one_does() -> None:
+    kit = Kit()
+    cost = Cost(100, 20, 50)
+    per_s = 0.1
+    prompts_free = 1 - per_s * 20 * PROMPT_TOKEN_S
+    turn_s = 50 * STEP_S / prompts_free  # Here a step takes as long whatever the number of turns.
+    running = kit.forecast.running_at(cost, per_s)
+    assert per_s * turn_s <= running < per_s * turn_s + 1
+    assert kit.forecast.turn_s_at(cost, per_s) == pytest.approx(turn_s + 20 * PROMPT_TOKEN_S + 2 * STEP_S)
+
+
+def test_where_more_come_than_can_be_answered_as_many_run_as_may() -> None:
+    kit = Kit()
+    cost = Cost(100, 20, 50)
+    assert kit.forecast.running_at(cost, 1000.0) == kit.forecast.most_turns
+    assert kit.forecast.turn_s_at(cost, 1000.0) == pytest.approx(kit.forecast.turn_s_at(cost, kit.forecast.turns_per_s(cost)))
+
+
+def test_before_any_was_measured_a_turn_takes_no_time() -> None:
+    assert Forecast(Pace(), tpot_bound_s=0.25, max_turns=100).turn_s_at(Cost(100, 20, 50), 1.0) == 0.0
