@@ -26,8 +26,9 @@ def target_table(results: Results) -> str:
     for verdict in verdicts(results):
         sign = "≤" if verdict.is_upper_bound else "≥"
         met = {True: "yes", False: "**no**", None: "not measured"}[verdict.is_met]
-        rows.append((verdict.target, verdict.workload, f"{sign} {verdict.wanted:g}", _number(verdict.measured, 3), met))
-    return table(("target", "workload", "wanted", "measured", "met"), rows)
+        wanted = f"{sign} {verdict.wanted:g}"
+        rows.append((verdict.target, verdict.workload, wanted, _number(verdict.measured, 3), met, _number(verdict.at_most)))
+    return table(("target", "workload", "wanted", "measured", "met", "at capacity"), rows)
 
 
 def cell_line(cell: Cell) -> str:

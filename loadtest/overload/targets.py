@@ -24,6 +24,8 @@ class Verdict:
     measured: float | None
     """None: these results do not tell."""
     is_upper_bound: bool = False
+    at_most: float | None = None
+    """What would be measured if the engine did all that it can, every turn in time: capacity itself. None: it sets no limit."""
 
     @property
     def is_met(self) -> bool | None:
@@ -57,7 +59,8 @@ def _goodput(results: Results, workload: str) -> Iterator[Verdict]:
             if load in least:
                 theirs = results.of(peer, workload, load)
                 ratio = _ratio(ours.goodput, theirs.goodput) if ours and theirs else None
-                yield Verdict(f"goodput at {load:g}× over {name}'s", workload, least[load], ratio)
+                at_most = _ratio(results.capacity[workload], theirs.goodput) if theirs and workload in results.capacity else None
+                yield Verdict(f"goodput at {load:g}× over {name}'s", workload, least[load], ratio, at_most=at_most)
 
 
 def _admitted(results: Results, workload: str) -> Iterator[Verdict]:

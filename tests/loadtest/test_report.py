@@ -85,6 +85,8 @@ def test_verdicts_compare_servers_and_say_what_is_not_known() -> None:
     }
     assert told["goodput at 2× over vllm's"].measured == pytest.approx(5)
     assert told["goodput at 2× over vllm's"].is_met is False
+    assert told["goodput at 2× over vllm's"].at_most == pytest.approx(5)  # Its goodput in capacity.
+    assert told["goodput at 2× over our best"].at_most is None
     assert told["goodput at 2× over our best"].is_met is True
     assert told["goodput at 2× over tuned vllm's"].is_met is None
 
