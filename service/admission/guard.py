@@ -48,22 +48,23 @@ class Guard:
         most_turns, most_prompts = _TURNS_IN_A_WAVE * turns_per_s, _PROMPTS_IN_A_WAVE * prompts_per_s
         if is_overload:
             most_turns = _TURNS_IN_OVERLOAD * turns_per_s
-            most_prompts = min(_PROMPTS_IN_OVERLOAD * prompts_per_s, self._prompts_in_time_per_s(budget_s))
+            most_prompts = self._prompts_in_time_per_s(_PROMPTS_IN_OVERLOAD * prompts_per_s, budget_s)
         if self._to_come_per_s(waiter, now_s, turn_s=self._forecast.turn_s(usual), more=1) > most_turns:
             return False
         turn_s = self._forecast.turn_s_at(usual, most_prompts)
         return self._to_come_per_s(waiter, now_s, turn_s=turn_s, more=1) <= most_prompts
 
-    def _prompts_in_time_per_s(self, budget_s: float) -> float:
-        """So many prompts may come that few wait for longer than the budget leaves: they queue one behind the other."""
+    def _prompts_in_time_per_s(self, most_per_s: float, budget_s: float) -> float:
+        """So many prompts may come, of those at most, that few wait for longer than the budget leaves: they queue one behind the
+        other.
+        """
+        if math.isinf(most_per_s) or math.isinf(budget_s):
+            return most_per_s
         usual = self._estimator.usual
-        per_s = self._forecast.prompts_per_s(usual, self._forecast.most_turns)
-        if math.isinf(per_s) or math.isinf(budget_s):
-            return per_s
-        running = self._forecast.running_at(usual, _PROMPTS_IN_OVERLOAD * per_s)
+        running = self._forecast.running_at(usual, most_per_s)
         per_s = self._forecast.prompts_per_s(usual, running + 1)
         wait_s = budget_s - self._forecast.first_token_s(usual.uncached_tokens, running)
-        return per_s * used_share(wait_s * per_s, _TOO_LATE)
+        return min(most_per_s, per_s * used_share(wait_s * per_s, _TOO_LATE))
 
     def _to_come_per_s(self, waiter: Waiter, now_s: float, *, turn_s: float, more: int = 0) -> float:
         return self._calls.turns_to_come_per_s(waiter.tenant, now_s, turn_s=turn_s, more=more)
