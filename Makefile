@@ -30,10 +30,10 @@ test: $(DEV) faketime bubblewrap prometheus chromium ## Set up and run every tes
 	$(BIN)/pytest tests/live
 
 test-fast: $(DEV) prometheus chromium ## The unit tests alone, without fuzzing (some minutes)
-	$(UNITS) --ignore=tests/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py
+	$(UNITS) --ignore=tests/api/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
-	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/test_fuzz.py
+	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/api/test_fuzz.py
 	$(BIN)/pytest tests/slow
 	COMPILE=1 $(BIN)/pytest --timeout=1800 tests/live/test_read_only.py
 
@@ -78,7 +78,7 @@ loadtest: $(DEV) ## A five-minute ramp of simulated calls against the embedded m
 dashboards: $(DEV) ## Write the dashboards' JSON from deploy/dashboards
 	@$(BIN)/python -m deploy.dashboards
 
-chart: $(DEV) ## Write the Helm chart's values.yaml, schema and README from service/preflight/values.py
+chart: $(DEV) ## Write the Helm chart's values.yaml, schema and README from service/preflight/values/chart_values.py
 	@$(BIN)/python -m deploy.chart
 
 pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw docs/dashboards/*.png from it
@@ -144,7 +144,7 @@ lock: ## Write requirements/*.lock anew
 NEXT := .venv-next/bin
 NEXT_OUT = reports/engine-$(VERSION)
 NEXT_PARTS = units live differential
-NEXT_units := tests/engine tests/normalize tests/test_contract.py tests/loadtest/test_calls_bench.py
+NEXT_units := tests/engine tests/normalize tests/api/test_contract.py tests/loadtest/test_calls_bench.py
 NEXT_live := tests/live/test_engine.py tests/live/test_contract.py tests/live/test_fields.py tests/live/test_reasoning.py \
   tests/live/test_adapters.py
 NEXT_differential := tests/slow/test_differential.py tests/slow/test_check_vllm.py

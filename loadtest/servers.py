@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from service.engine.embedded import MODEL_NAME, ensure_embedded_model
-from service.progress import say
+from service.console.progress import say
+from service.engine.models.embedded import MODEL_NAME, ensure_embedded_model
 from service.settings import ENV_PREFIX
 
 START_S = 240.0
@@ -49,7 +49,7 @@ def vllm_serve(log: Path, *flags: str) -> Iterator[Endpoint]:
     command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     command += ["--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TORCHDYNAMO_DISABLE": "1"}
-    openmp = Path(sys.prefix, "lib", "libiomp5.so")  # As our service does (service/engine/arguments.py).
+    openmp = Path(sys.prefix, "lib", "libiomp5.so")  # As our service does (service/engine/vllm/arguments.py).
     if openmp.exists():
         env["LD_PRELOAD"] = str(openmp)
     port = _free_port()

@@ -19,7 +19,7 @@ from loadtest.overload.client import Answer, ask
 from loadtest.overload.texts import Texts, texts_of
 from loadtest.pages import table, write_measured
 from loadtest.servers import Endpoint, firstword_serve
-from service.engine.embedded import ensure_embedded_model
+from service.engine.models.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
 SYSTEM_TOKENS = 1000

@@ -9,26 +9,26 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.adapters import Adapters
 from service.admission import Gate
-from service.api.access import AccessLog
-from service.api.boundary import Boundary
+from service.api.access_log import AccessLog
+from service.api.error_middleware import Boundary
 from service.api.probes import probe_router
 from service.api.routes import OPENAPI_MODELS, StraightToTurns, chat_router
-from service.auth import KeyRing
-from service.catalogue import Catalogue
-from service.engine.base import Engine
+from service.engine.model_registry import Catalogue
+from service.engine.protocol import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
-from service.frames import Frames
-from service.lifecycle import Lifecycle, State
-from service.limits import Limits
+from service.lifecycle.adapters import Adapters
+from service.lifecycle.prefix_warmup import Warmth
+from service.lifecycle.state import Lifecycle, State
 from service.settings import Settings
+from service.streaming.frames import Frames
 from service.telemetry.exposition import Exposition
-from service.telemetry.steps import StepTimes
+from service.telemetry.step_times import StepTimes
 from service.telemetry.telemetry import Telemetry
 from service.telemetry.traces import Traces
+from service.tenants.auth import KeyRing
+from service.tenants.rate_limits import Limits
 from service.turn import Rooms
-from service.warmth import Warmth
 
 
 def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces | None = None) -> FastAPI:

@@ -5,25 +5,25 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from service.adapters import Adapters
 from service.admission import Gate, Place
-from service.admission.budget import ttft_budget_s
-from service.auth import KeyRing
-from service.catalogue import Catalogue
+from service.admission.ttft_budget import ttft_budget_s
 from service.domain import Arrival, Caller, ChatJob, Finished, Step, Usage
-from service.encode import Encoder, encoder_for, error_event
-from service.engine.base import Engine
+from service.engine.model_registry import Catalogue
+from service.engine.protocol import Engine
 from service.errors import TurnError
-from service.frames import Frames, wants_each_token
-from service.lifecycle import Lifecycle
-from service.limits import Charge, Limits, estimate_tokens
+from service.lifecycle.adapters import Adapters
+from service.lifecycle.prefix_warmup import Warmth
+from service.lifecycle.state import Lifecycle
 from service.normalize import normalize
 from service.schema.request import parse_request
 from service.settings import Settings
+from service.streaming.encode import Encoder, encoder_for, error_event
+from service.streaming.frames import Frames, wants_each_token
 from service.telemetry.exposition import Exposition
-from service.telemetry.record import TurnRecord
 from service.telemetry.telemetry import Telemetry
-from service.warmth import Warmth
+from service.telemetry.turn_record import TurnRecord
+from service.tenants.auth import KeyRing
+from service.tenants.rate_limits import Charge, Limits, estimate_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.service_under_test import ScriptedService, scripted_service
+from tests.support.service_under_test import ScriptedService, scripted_service
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from service.domain import EngineStep
-from tests.service_under_test import ScriptedService, scripted_service, until
+from tests.support.service_under_test import ScriptedService, scripted_service, until
 
 STEP_S = 0.1
 """Long enough that a machine which other work holds up does not miss one."""

@@ -8,8 +8,8 @@ import pytest
 
 from service.errors import StartError
 from service.settings import Settings, did_you_mean, load_settings, unknown_variables
-from tests.documents import table_rows
-from tests.factories import CANARY
+from tests.support.documents import table_rows
+from tests.support.factories import CANARY
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ import httpx
 import openai
 import pytest
 
-from service.engine.scripted import Reply
+from service.engine.scripted.engine import Reply
 from service.errors import InvalidRequest
-from tests.service_under_test import ScriptedService, scripted_service, sse_events, until
+from tests.support.service_under_test import ScriptedService, scripted_service, sse_events, until
 
 SLOW = Reply(steps=("word",) * 500, step_s=0.02)
 PREFILLING = Reply(steps=("late",), prefill_s=30)

@@ -1,1 +1,3 @@
-"""What is written of the Helm chart by program: values.yaml, values.schema.json and README, from `service.preflight.values`."""
+"""What is written of the Helm chart by program: values.yaml, values.schema.json and README. The source is
+`service.preflight.values.chart_values`.
+"""

@@ -5,8 +5,8 @@ but in what Kubernetes and vLLM have the names for.
 import json
 from typing import Any
 
-from service.preflight.chart_settings import SET_BY_CHART
-from service.preflight.values import Values
+from service.preflight.values.chart_settings import SET_BY_CHART
+from service.preflight.values.chart_values import Values
 from service.settings import Settings
 
 

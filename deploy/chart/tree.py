@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from service.preflight.pool_values import PoolValues
-from service.preflight.values import Values
+from service.preflight.values.chart_values import Values
+from service.preflight.values.pool_values import PoolValues
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "map", list: "list"}
 

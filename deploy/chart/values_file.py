@@ -8,7 +8,7 @@ from deploy.chart.tree import Node, tree
 
 _WIDTH = 118
 _HEAD = """\
-# Written by `python -m deploy.chart` from service/preflight/values.py: change it there.
+# Written by `python -m deploy.chart` from service/preflight/values/chart_values.py: change it there.
 # Your own values go into a file of your own, which need say only what differs: `helm install -f my-values.yaml`.
 # Empty means "not given". Unknown keys are refused.
 """

@@ -15,7 +15,7 @@ from loadtest.bench.report import cell_line, markdown, target_table, write_docs
 from loadtest.bench.results import COST, LARGE, MEMORY, SERVED, START, Cell, Results, read_results
 from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
-from service.engine.embedded import ensure_embedded_model
+from service.engine.models.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
 PARTS = {"a": COST, "b": SERVED, "c": MEMORY, "d": START, "e": LARGE}

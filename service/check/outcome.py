@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from service.check.session import Session
+    from service.check.probe.session import Session
 
 Outcome = Literal["pass", "warn", "fail", "skipped"]
 

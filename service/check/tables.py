@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from service.check.outcome import Outcome
+from service.check.probe.target import KEY_VARIABLE
 from service.check.report import Counts, HandOver, Report
-from service.check.target import KEY_VARIABLE
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _AUTH = {"x-api-key": "x-api-key: KEY", "bearer": "Authorization: Bearer KEY"}

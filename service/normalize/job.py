@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from service.catalogue import Catalogue
 from service.domain import Caller, ChatJob, ResponseFormat, Sampling
+from service.engine.model_registry import Catalogue
 from service.errors import InvalidRequest
 from service.normalize.json_schema import check_schema
 from service.normalize.messages import normalize_messages

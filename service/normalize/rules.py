@@ -5,7 +5,7 @@ white space inside a message is the caller's. The order matters: tools are descr
 those are moved before roles are made to alternate.
 """
 
-from service.normalize import drafts, speech, tool_history
+from service.normalize import drafts, role_rules, tool_history
 from service.normalize.context import Rule
 from service.normalize.drafts import ReadingRule
 
@@ -18,8 +18,8 @@ READING_RULES: tuple[ReadingRule, ...] = (
 )
 
 RULES: tuple[Rule, ...] = (
-    speech.names,
-    speech.empty_messages,
+    role_rules.names,
+    role_rules.empty_messages,
     tool_history.call_arguments,
     tool_history.tools_described,
     tool_history.calls_as_text,
@@ -27,10 +27,10 @@ RULES: tuple[Rule, ...] = (
     tool_history.text_beside_calls,
     tool_history.parallel_calls,
     tool_history.short_call_ids,
-    speech.late_system,
-    speech.folded_system,
-    speech.opening_user,
-    speech.repeated_roles,
-    speech.roles_around_calls,
-    speech.closing_user,
+    role_rules.late_system,
+    role_rules.folded_system,
+    role_rules.opening_user,
+    role_rules.repeated_roles,
+    role_rules.roles_around_calls,
+    role_rules.closing_user,
 )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from service.check.outcome import Outcome
 from service.errors import FirstwordError
-from service.preflight.pool_values import Pool
+from service.preflight.values.pool_values import Pool
 
 if TYPE_CHECKING:
-    from service.preflight.survey import Survey
+    from service.preflight.cluster.snapshot import Survey
 
 
 class CannotLook(FirstwordError):

@@ -7,13 +7,13 @@ from functools import partial
 
 from service import __version__
 from service.check.report import Counts
-from service.preflight.catalogue import CLUSTER_CHECKS, POOL_CHECKS
-from service.preflight.cluster import Cluster, CouldNotLook, NotAllowed
+from service.preflight.checks.catalogue import CLUSTER_CHECKS, POOL_CHECKS
+from service.preflight.cluster.client import Cluster, CouldNotLook, NotAllowed
+from service.preflight.cluster.model_hub import ModelHub
+from service.preflight.cluster.snapshot import Survey
 from service.preflight.finding import CannotLook, ClusterCheck, Found, PoolCheck, doubtful
-from service.preflight.model_hub import ModelHub
-from service.preflight.reading import Plan
 from service.preflight.report import Finding, Report
-from service.preflight.survey import Survey
+from service.preflight.values.load_values import Plan
 
 
 def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, GetPydanticSchema, Tag
 from pydantic_core import PydanticKnownError
 
-from service.schema.wire import (
+from service.schema.base import (
     ASSISTANT,
     DEVELOPER,
     FUNCTION,

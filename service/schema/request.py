@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from service.errors import InvalidRequest
+from service.schema.base import MANY, ONE, TAGS, Wire
 from service.schema.messages import ChatMessage
 from service.schema.surrogates import repair
 from service.schema.tools import FunctionCallChoice, FunctionSpec, ResponseFormatSpec, ToolChoice, ToolSpec
-from service.schema.wire import MANY, ONE, TAGS, Wire
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 

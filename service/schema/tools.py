@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, GetPydanticSchema, Tag
 
-from service.schema.wire import JSON_OBJECT, JSON_SCHEMA, NO_FORMAT, OBJECT, PLAIN_TEXT, WORD, Wire
+from service.schema.base import JSON_OBJECT, JSON_SCHEMA, NO_FORMAT, OBJECT, PLAIN_TEXT, WORD, Wire
 
 
 class FunctionSpec(Wire):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
-from service.telemetry.sink import Sink
+from service.telemetry.log_queue import Sink
 
 
 def configure_logs(log_format: Literal["auto", "json", "console"]) -> Sink:

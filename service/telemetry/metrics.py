@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.domain import Outcome
-from service.telemetry.tally import QuickHistogram, TalliedHistogram, with_quick_labels
+from service.telemetry.fast_metrics import QuickHistogram, TalliedHistogram, with_quick_labels
 
 PREFIX = "firstword_"
 M = TypeVar("M", bound=MetricWrapperBase)

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from service.domain import Arrival, Caller
 from service.telemetry.metrics import REJECTED, Metrics
-from service.telemetry.record import TurnRecord
 from service.telemetry.traces import Traces
+from service.telemetry.turn_record import TurnRecord
 
 OTHER = "other"
 """Stands for the tenants beyond those that have a label of their own."""

@@ -8,7 +8,7 @@ import pytest
 from service.admission.calls import Calls, Link
 from service.admission.prefixes import prefix_keys
 from service.domain import Message
-from tests.factories import make_job
+from tests.support.factories import make_job
 
 CYCLE_S = 5.0
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.admission.estimate import Estimator
 from service.domain import ChatJob, Message, ToolCall, Usage
-from tests.factories import make_job
+from tests.support.factories import make_job
 
 SYSTEM = Message("system", "You sell tickets. " * 200)
 

@@ -12,7 +12,7 @@ from service.admission.pace import Pace
 from service.admission.prefixes import prefix_keys
 from service.admission.room import Waiter
 from service.domain import EngineStep, Message, TenantPolicy, Usage
-from tests.factories import make_job
+from tests.support.factories import make_job
 
 STEP_S = 0.1
 MOST_TURNS = 16

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from service.domain import TenantPolicy
-from tests.offered_load import (
+from tests.support.offered_load import (
     CPU_ENGINE,
     SLOW_CPU_ENGINE,
     Service,
@@ -20,7 +20,7 @@ from tests.offered_load import (
     one_turn_job,
     take_call,
 )
-from tests.virtual_time import run_in_virtual_time
+from tests.support.virtual_time import run_in_virtual_time
 
 TTFT_S, TPOT_S = 1.0, 0.25
 TURNS_PER_S = 5.0

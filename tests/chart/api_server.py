@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.http_server import Quiet, answering
+from tests.support.http_server import Quiet, answering
 
 Json = dict[str, Any]
 _RESOURCES = {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.preflight.pool_values import Pool, PoolValues
+from service.preflight.values.pool_values import Pool, PoolValues
 from tests.chart.rendering import SCENARIOS, Json, Pod, Rendered, merged, values_of
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from helm_python import Chart
 
-from service.preflight.values import Values
+from service.preflight.values.chart_values import Values
 
 Json = dict[str, Any]
 

@@ -9,11 +9,11 @@ import yaml
 from typer.main import get_command
 
 from service.app import create_app
-from service.auth import KeyRing
-from service.cli import app as cli
-from service.engine.scripted import ScriptedEngine
-from service.preflight.pool_values import Pool
+from service.cli.main import app as cli
+from service.engine.scripted.engine import ScriptedEngine
+from service.preflight.values.pool_values import Pool
 from service.settings import ENV_PREFIX, Settings, load_settings
+from service.tenants.auth import KeyRing
 from tests.chart.pools import config_of, each_pool, each_scenario, env_of, server
 from tests.chart.rendering import MINIMAL, Pod, merged, render, scenario, values_of
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from helm_python import HelmValuesError
 
-from service.preflight.values import Values
+from service.preflight.values.chart_values import Values
 from tests.chart.rendering import CHART, FOLDER, Json
 
 DOCS = Path(__file__).parents[2] / "docs"

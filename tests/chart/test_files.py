@@ -11,8 +11,8 @@ import yaml
 from deploy.chart.files import stale, write
 from deploy.chart.tree import Node, tree
 from service import __version__
-from service.preflight.chart_settings import SET_BY_CHART
-from service.preflight.values import Values
+from service.preflight.values.chart_settings import SET_BY_CHART
+from service.preflight.values.chart_values import Values
 from service.settings import Settings
 from tests.chart.rendering import CHART, FOLDER, SCENARIOS, Json, read, scenario, values_of
 

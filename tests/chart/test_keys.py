@@ -7,7 +7,7 @@ import pytest
 import yaml
 from helm_python import Config, HelmRenderError
 
-from service.key_file import KeyFile
+from service.tenants.key_file import KeyFile
 from tests.chart.api_server import api_server, kubeconfig
 from tests.chart.pools import each_scenario, env_of, mounts, server
 from tests.chart.rendering import CHART, MINIMAL, NAMESPACE, RELEASE, Json, Rendered, merged, render, scenario, values_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.preflight.pool_values import Pool
+from service.preflight.values.pool_values import Pool
 from tests.chart.pools import config_of, each_pool, server
 from tests.chart.rendering import MINIMAL, NAMESPACE, Json, Rendered, merged, render, scenario
 
@@ -116,7 +116,7 @@ def test_the_notes_say_what_wait_needs(values: Json, install_s: int, upgrade_s: 
     ],
 )
 def test_the_notes_say_where_a_rollout_is_an_outage(values: Json, minutes: int | None) -> None:
-    """The minutes are preflight's: tests/preflight/test_pool.py."""
+    """The minutes are preflight's: tests/preflight/checks/test_pool.py."""
     whole = merged(MINIMAL, {"prometheus": {"url": "http://prometheus:9090"}, "poolDefaults": values})
     told = re.findall(r"each rollout is an outage of up to about (\d+) min", render(whole).notes)
     assert told == ([] if minutes is None else [str(minutes)])

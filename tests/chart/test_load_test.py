@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chart.rendering import MINIMAL, Json, Pod, merged, render, scenario, values_of
-from tests.http_server import Quiet, answering
+from tests.support.http_server import Quiet, answering
 
 LOAD_TEST: Json = {"loadTest": {"enabled": True, "seconds": 600}}
 

@@ -10,8 +10,8 @@ from tests.chart.pools import each_scenario
 from tests.chart.rendering import MINIMAL, NAMESPACE, RELEASE, Rendered, merged, render, scenario
 from tests.deploy.rule_files import RECORDS
 from tests.deploy.test_rules import OTHERS, OURS
-from tests.prometheus import CHART_FILES, RULES
-from tests.promql import matched, nodes, selectors
+from tests.support.prometheus import CHART_FILES, RULES
+from tests.support.promql import matched, nodes, selectors
 
 
 def triggers(rendered: Rendered) -> list[tuple[str, dict[str, str]]]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.engine.embedded import MODEL_NAME
-from service.preflight.pool_values import Pool
+from service.engine.models.embedded import MODEL_NAME
+from service.preflight.values.pool_values import Pool
 from tests.chart.pools import each_pool
 from tests.chart.rendering import MINIMAL, Json, merged, render, scenario, values_of
 

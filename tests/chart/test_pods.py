@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service import __version__
-from service.preflight.pool_values import Pool
+from service.preflight.values.pool_values import Pool
 from tests.chart.pools import each_pool, each_scenario, env_of, mounts, pools_of, server
 from tests.chart.rendering import MINIMAL, Json, Pod, merged, render, scenario, values_of
 

@@ -7,7 +7,7 @@ import pytest
 from helm_python import HelmRenderError, HelmValuesError
 
 from loadtest.calls.scenarios import SCENARIOS
-from service.preflight.values import LoadTest
+from service.preflight.values.chart_values import LoadTest
 from tests.chart.pools import server
 from tests.chart.rendering import MINIMAL, Json, merged, render
 

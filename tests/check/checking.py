@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from service.check.outcome import Outcome
+from service.check.probe.session import Options
+from service.check.probe.target import Credential, parse_url
 from service.check.report import Report
 from service.check.run import check_endpoint
-from service.check.session import Options
-from service.check.target import Credential, parse_url
 
 
 def checked(url: str, key: str, *, model: str | None = None, **options: Any) -> Report:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.check.catalogue import CHECKS
-from service.check.target import CannotCheck
+from service.check.checks.catalogue import CHECKS
+from service.check.probe.target import CannotCheck
 from tests.check.broken import BROKEN, Broken
 from tests.check.broken_requests import KnowsNoTools
 from tests.check.broken_servers import OnlyTheBarePath, OnlyXApiKey

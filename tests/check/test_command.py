@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml
 
-from service.check.catalogue import CHECKS
+from service.check.checks.catalogue import CHECKS
 from service.check.report import Report
 from tests.check.broken_servers import Gossip, OnlyBearer
 from tests.check.broken_streams import NeverDone
 from tests.check.good_server import KEY, MODEL, GoodHandler, Json, running
-from tests.process import FIRSTWORD, environment, free_port
+from tests.support.process import FIRSTWORD, environment, free_port
 
 Result = subprocess.CompletedProcess[str]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.check.good_server import KEY, MODEL, GoodHandler, running
 from tests.check.test_command import assert_one_line, check
-from tests.process import FIRSTWORD, environment
+from tests.support.process import FIRSTWORD, environment
 
 
 @pytest.mark.parametrize("option", ["--json", "--junit"])

@@ -2,9 +2,9 @@
 
 import json
 
-from service.check.catalogue import CHECKS
+from service.check.checks.catalogue import CHECKS
 from service.check.report import Report
-from tests.documents import document_text, table_rows_under
+from tests.support.documents import document_text, table_rows_under
 
 
 def test_every_check_is_documented_as_it_is() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from service.check.client import Client, Exchange
-from service.check.judge import judge
-from service.check.loose_json import parse, value_at
+from service.check.checks.schema import ChatCompletion
+from service.check.checks.validation import judge
 from service.check.outcome import Check
+from service.check.probe.client import Client, Exchange
+from service.check.probe.loose_json import parse, value_at
+from service.check.probe.session import Options, Session
+from service.check.probe.target import CannotCheck, Credential, parse_url
 from service.check.report import CheckResult
 from service.check.run import _result
-from service.check.schema import ChatCompletion
-from service.check.session import Options, Session
-from service.check.target import CannotCheck, Credential, parse_url
 from tests.check.checking import checked, not_passed, told
 from tests.check.good_server import KEY, MODEL, GoodHandler, Json, running
 

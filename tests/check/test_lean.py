@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from service.check.catalogue import CHECKS
+from service.check.checks.catalogue import CHECKS
 from tests.check.good_server import KEY, GoodHandler, running
-from tests.process import environment
+from tests.support.process import environment
 
 ABSENT = ("torch", "vllm", "transformers", "fastapi", "starlette", "uvicorn", "uvloop")
 PROGRAM = f"""
@@ -20,7 +20,7 @@ class Absent:
             raise ImportError(f"{{name}} is not installed")
 
 sys.meta_path.insert(0, Absent())
-from service.cli import main
+from service.cli.main import main
 main()
 """
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.check.catalogue import CHECKS
+from service.check.checks.catalogue import CHECKS
 from service.check.report import Report
 from tests.check.checking import checked, not_passed, told
 from tests.check.good_server import KEY, GoodHandler, running
-from tests.service_under_test import ScriptedService, scripted_service, until
+from tests.support.service_under_test import ScriptedService, scripted_service, until
 
 
 @dataclass

@@ -2,9 +2,9 @@
 
 import pytest
 
-from service.check import session as sessions
-from service.check.client import Exchange
-from service.check.session import _retry_after_s
+from service.check.probe import session as sessions
+from service.check.probe.client import Exchange
+from service.check.probe.session import _retry_after_s
 from tests.check.checking import checked, not_passed, told
 from tests.check.good_server import KEY, MODEL, GoodHandler, Json, running
 

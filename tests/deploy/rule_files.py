@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.prometheus import RULES
+from tests.support.prometheus import RULES
 
 TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 

@@ -7,8 +7,8 @@ import pytest
 from deploy.dashboards.names import AVAILABILITY_OBJECTIVE, OBJECTIVE
 from deploy.dashboards.queries import all_queries
 from tests.deploy.rule_files import ALERTS, CASES, Rule
-from tests.documents import document_lines, document_text, table_rows_under
-from tests.promql import selectors
+from tests.support.documents import document_lines, document_text, table_rows_under
+from tests.support.promql import selectors
 
 RUNBOOKS = "https://github.com/firstword/firstword/blob/main/docs/operations.md#"
 each_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=lambda rule: rule.name)

@@ -12,7 +12,7 @@ from deploy.dashboards import filters, queries
 from deploy.dashboards.files import documents
 from deploy.dashboards.names import VLLM_METRICS
 from service.telemetry.metrics import Metrics
-from tests.promql import matched, nodes, selectors
+from tests.support.promql import matched, nodes, selectors
 
 EXPOSITION = Path(__file__).parent / "exposition"
 QUERIES = queries.all_queries()

@@ -14,8 +14,8 @@ from deploy.dashboards.names import VLLM_METRICS
 from deploy.dashboards.promql import VALID
 from service.telemetry.metrics import Metrics
 from tests.deploy.rule_files import ALERTS, ALL, RECORDS, TESTS, Rule
-from tests.prometheus import RULES
-from tests.promql import matched, nodes, selectors
+from tests.support.prometheus import RULES
+from tests.support.promql import matched, nodes, selectors
 
 EXPOSITION = Path(__file__).parent / "exposition"
 SCRAPED = {"job", "instance", "namespace", "pod", "release", "pool"}

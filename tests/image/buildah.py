@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sandbox import in_network_of, sandbox
+from tests.support.sandbox import in_network_of, sandbox
 
 REPO = Path(__file__).parents[2]
 

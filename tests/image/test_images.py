@@ -17,7 +17,7 @@ import pytest
 from tests.image.buildah import REPO, Buildah, Container
 from tests.image.closure import canonical, closure
 from tests.image.test_locks import ONLY_ON_CPU
-from tests.sandbox import lacking
+from tests.support.sandbox import lacking
 
 LACKING = lacking("buildah", "debootstrap")
 pytestmark = [

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.live.conftest import SYSTEM_PROMPT
-from tests.service_under_test import ServiceUnderTest
+from tests.support.service_under_test import ServiceUnderTest
 
 BARGE_IN_SHARE = 0.2
 _PIECES_UNTIL_BARGE_IN = 4

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.process import ServiceProcess, service_process
-from tests.service_under_test import KEY, OTHER_KEY
+from tests.support.process import ServiceProcess, service_process
+from tests.support.service_under_test import KEY, OTHER_KEY
 
 ENGINE_START_S = 240.0
 SYSTEM_PROMPT = "You are the telephone agent of a bank, and you never say more than one sentence. " * 60

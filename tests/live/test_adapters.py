@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.adapter_files import lora_tensors, write_adapter
 from tests.live.conftest import ENGINE_START_S
-from tests.process import ServiceProcess, service_process
+from tests.support.adapter_files import lora_tensors, write_adapter
+from tests.support.process import ServiceProcess, service_process
 
 RANK = 8
 # SmolLM2-135M: hidden size 576, MLP 1536; the last layers, so that text stays text.

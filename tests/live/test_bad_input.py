@@ -1,3 +1,3 @@
 """Bad input, on the real service process."""
 
-from tests.bad_input import *  # noqa: F403  # the same tests, with this folder's `service`
+from tests.support.bad_input import *  # noqa: F403  # the same tests, with this folder's `service`

@@ -8,8 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.process import ServiceProcess
-from tests.service_under_test import until
+from tests.support.process import ServiceProcess
+from tests.support.service_under_test import until
 
 PER_MINUTE = 200
 PIECES = 6

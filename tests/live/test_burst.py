@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.live.conftest import ENGINE_START_S
-from tests.process import ServiceProcess, service_process
+from tests.support.process import ServiceProcess, service_process
 
 TINY = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
 """Dummy weights of this shape: an engine whose steps cost next to nothing."""

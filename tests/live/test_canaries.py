@@ -1,8 +1,8 @@
 """On the real engine, too, what callers say reaches no log (vLLM's own lines included), no metric and no error."""
 
-from tests.canaries import KEY_PART, SAID, send_everything
-from tests.process import ServiceProcess
-from tests.service_under_test import until
+from tests.support.canaries import KEY_PART, SAID, send_everything
+from tests.support.process import ServiceProcess
+from tests.support.service_under_test import until
 
 
 def test_nothing_that_is_said_or_secret_is_told(service: ServiceProcess) -> None:

@@ -3,8 +3,8 @@
 import json
 import subprocess
 
-from service.check.catalogue import CHECKS
-from tests.process import FIRSTWORD, ServiceProcess, environment
+from service.check.checks.catalogue import CHECKS
+from tests.support.process import FIRSTWORD, ServiceProcess, environment
 
 
 def test_the_real_service_passes_its_checklist(service: ServiceProcess) -> None:

@@ -1,3 +1,3 @@
 """The contract on the real service process: real vLLM, real weights."""
 
-from tests.contract import *  # noqa: F403  # the same tests, with this folder's `service`
+from tests.support.contract import *  # noqa: F403  # the same tests, with this folder's `service`

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from service.engine.embedded import MODEL_NAME, is_intact
+from service.engine.models.embedded import MODEL_NAME, is_intact
 
-ENSURE = "from service.engine.embedded import ensure_embedded_model; print(ensure_embedded_model(print))"
+ENSURE = "from service.engine.models.embedded import ensure_embedded_model; print(ensure_embedded_model(print))"
 
 
 def test_killed_damaged_and_whole(tmp_path: Path) -> None:

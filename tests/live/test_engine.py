@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.process import ServiceProcess
-from tests.service_under_test import KEY, OTHER_KEY, until
+from tests.support.process import ServiceProcess
+from tests.support.service_under_test import KEY, OTHER_KEY, until
 
 RUNNING = "vllm:num_requests_running"
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from tests.live.conftest import ENGINE_START_S
-from tests.process import ServiceProcess, all_gone, service_process
-from tests.service_under_test import NO_TLS, sse_events, until
+from tests.support.process import ServiceProcess, all_gone, service_process
+from tests.support.service_under_test import NO_TLS, sse_events, until
 
 LONG = 4500
 """Tokens of a prompt that is prefilled in one step, which takes longer than the stall time."""

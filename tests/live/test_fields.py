@@ -9,8 +9,8 @@ import openai
 import pytest
 
 from service.schema.response import ChatCompletion
-from tests.process import ServiceProcess
-from tests.service_under_test import sse_events, until
+from tests.support.process import ServiceProcess
+from tests.support.service_under_test import sse_events, until
 
 WEATHER: dict[str, Any] = {
     "type": "function",

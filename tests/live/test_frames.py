@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from service.engine.embedded import ensure_embedded_model
-from service.engine.holding import holding, keep_tokens, tokens_made
-from service.frames import FRAMES_HEADER
+from service.engine.models.embedded import ensure_embedded_model
+from service.engine.vllm.holding import holding, keep_tokens, tokens_made
+from service.streaming.frames import FRAMES_HEADER
 from tests.live.conftest import ENGINE_START_S
-from tests.process import ServiceProcess, service_process
-from tests.service_under_test import sse_events
+from tests.support.process import ServiceProcess, service_process
+from tests.support.service_under_test import sse_events
 
 with warnings.catch_warnings(action="ignore"):
     from vllm.sampling_params import RequestOutputKind, SamplingParams
@@ -23,7 +23,9 @@ with warnings.catch_warnings(action="ignore"):
     from vllm.v1.metrics.stats import IterationStats
 
 TEXT = "Grüße, 世界 👩‍🚀! It was a bright cold day in April, and the clocks were striking thirteen. " * 2
-ALWAYS_BUSY = "import service.frames as frames; frames._FULL, frames._FREE = -1, -2; from service.cli import main; main()"
+ALWAYS_BUSY = (
+    "import service.streaming.frames as frames; frames._FULL, frames._FREE = -1, -2; from service.cli.main import main; main()"
+)
 
 
 @pytest.fixture(scope="module")

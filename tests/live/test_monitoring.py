@@ -21,15 +21,15 @@ import yaml
 from deploy.dashboards.names import VLLM_METRICS
 from deploy.dashboards.queries import all_queries
 from deploy.dashboards.recorded import record
-from service.key_file import add_key
 from service.telemetry.metrics import TTFT_BUCKETS_S
+from service.tenants.key_file import add_key
 from tests.deploy.rule_files import ALERTS, ALL, RECORDS, Rule
 from tests.live.callers import Callers
 from tests.live.conftest import ENGINE_START_S, SYSTEM_PROMPT
-from tests.process import ServiceProcess, free_port, service_process
-from tests.prometheus import Prometheus, Target, prometheus, served
-from tests.promql import selectors
-from tests.service_under_test import until
+from tests.support.process import ServiceProcess, free_port, service_process
+from tests.support.prometheus import Prometheus, Target, prometheus, served
+from tests.support.promql import selectors
+from tests.support.service_under_test import until
 
 RECORDING = os.environ.get("RECORD")
 LOAD_S = 420.0 if RECORDING else 60.0

@@ -12,8 +12,8 @@ import pytest
 
 from tests.live.conftest import ENGINE_START_S
 from tests.live.test_process import talk
-from tests.process import FIRSTWORD, ServiceProcess, all_gone, environment, service_process
-from tests.test_nodes import free_pair
+from tests.server.test_multi_node import free_pair
+from tests.support.process import FIRSTWORD, ServiceProcess, all_gone, environment, service_process
 
 # Nine attention heads can't be halved; layers can. Not eager: without a warm-up run, vLLM 0.32's CPU worker has nowhere to put
 # what the stage before it sends (docs/multi-node.md).

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from tests.live.conftest import ENGINE_START_S
-from tests.process import FIRSTWORD, ServiceProcess, all_gone, environment, service_process
-from tests.service_under_test import sse_events
+from tests.support.process import FIRSTWORD, ServiceProcess, all_gone, environment, service_process
+from tests.support.service_under_test import sse_events
 
 
 @pytest.fixture

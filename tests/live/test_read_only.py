@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.embedded import ensure_embedded_model
-from tests.documents import table_rows_under
+from service.engine.models.embedded import ensure_embedded_model
 from tests.live.conftest import ENGINE_START_S
-from tests.model_hub import COMMIT, model_hub
-from tests.process import FIRSTWORD, ServiceProcess, service_process
-from tests.sandbox import GID, UID, in_network_of, lacking, sandbox
+from tests.support.documents import table_rows_under
+from tests.support.model_hub import COMMIT, model_hub
+from tests.support.process import FIRSTWORD, ServiceProcess, service_process
+from tests.support.sandbox import GID, UID, in_network_of, lacking, sandbox
 
 REPO = Path(__file__).parents[2]
 KEY = "test-key-1"

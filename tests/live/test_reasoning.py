@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.embedded import model_folder
+from service.engine.models.embedded import model_folder
 from service.schema.response import ChatCompletion
 from tests.live.conftest import ENGINE_START_S
-from tests.process import ServiceProcess, service_process
-from tests.service_under_test import sse_events
+from tests.support.process import ServiceProcess, service_process
+from tests.support.service_under_test import sse_events
 
 UNUSED = {"<repo_name>": "<think>", "<file_sep>": "</think>"}
 

@@ -9,8 +9,8 @@ import openai
 import pytest
 
 from tests.live.conftest import ENGINE_START_S
-from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
-from tests.process import service_process
+from tests.support.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
+from tests.support.process import service_process
 
 CALLER = "b7ad6b7169203331"
 TRACE, UNSAMPLED_TRACE = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"

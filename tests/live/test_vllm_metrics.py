@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
-from service.engine.embedded import ensure_embedded_model
+from service.engine.models.embedded import ensure_embedded_model
 
 with warnings.catch_warnings(action="ignore"):
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -15,7 +15,7 @@ with warnings.catch_warnings(action="ignore"):
     from vllm.v1.metrics.loggers import PrometheusStatLogger
     from vllm.v1.metrics.stats import FinishedRequestStats, IterationStats, PrefixCacheStats, SchedulerStats
 
-    from service.engine.vllm import _Metrics
+    from service.engine.vllm.engine import _Metrics
 
 
 def test_series_are_what_vllm_would_tell_after_the_same_steps() -> None:

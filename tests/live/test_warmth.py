@@ -3,8 +3,8 @@
 import pytest
 
 from tests.live.conftest import SYSTEM_PROMPT
-from tests.process import ServiceProcess
-from tests.service_under_test import KEY, OTHER_KEY
+from tests.support.process import ServiceProcess
+from tests.support.service_under_test import KEY, OTHER_KEY
 
 CPU_BLOCK = 32
 

@@ -2,7 +2,7 @@
 
 from loadtest.overload.texts import Texts
 from loadtest.servers import Endpoint
-from tests.service_under_test import ServiceUnderTest
+from tests.support.service_under_test import ServiceUnderTest
 
 TEXTS = Texts(words=("alpha", "beta", "gamma"), overhead=30)
 

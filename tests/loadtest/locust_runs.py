@@ -16,8 +16,8 @@ import httpx
 import psutil
 
 from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS
-from tests.process import environment, free_port
-from tests.service_under_test import KEY, until
+from tests.support.process import environment, free_port
+from tests.support.service_under_test import KEY, until
 
 ROOT = Path(__file__).parents[2]
 

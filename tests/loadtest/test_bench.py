@@ -6,7 +6,7 @@ from loadtest.overload.bench import Bench, Plan
 from loadtest.overload.results import OURS, Cell, Results
 from loadtest.overload.workloads import Uniform
 from tests.loadtest.calls import TEXTS, endpoint_of
-from tests.service_under_test import scripted_service
+from tests.support.service_under_test import scripted_service
 
 
 def test_capacity_comes_first_and_loads_are_multiples_of_it() -> None:

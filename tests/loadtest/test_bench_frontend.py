@@ -38,9 +38,9 @@ from loadtest.bench.streams import stream_for
 from loadtest.bench.targets import Verdict, verdicts
 from loadtest.pages import BEGIN, END
 from loadtest.servers import Endpoint
-from service.engine.scripted import Reply
+from service.engine.scripted.engine import Reply
 from tests.loadtest.calls import endpoint_of
-from tests.service_under_test import scripted_service, until
+from tests.support.service_under_test import scripted_service, until
 
 BURN = "while True: pass"
 FAMILY = f"""

@@ -15,13 +15,13 @@ import pytest
 
 from loadtest.calls.rows import TURN_COLUMNS, turn_row
 from loadtest.calls.stream import Answer
-from service.engine.embedded import ensure_embedded_model
-from service.engine.scripted import Reply
-from service.progress import say
+from service.console.progress import say
+from service.engine.models.embedded import ensure_embedded_model
+from service.engine.scripted.engine import Reply
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
 from tests.loadtest.test_calls_call import TURN, hold, plan_of
 from tests.loadtest.test_calls_stream import ask_at
-from tests.service_under_test import KEY, ScriptedService, scripted_service
+from tests.support.service_under_test import KEY, ScriptedService, scripted_service
 
 TURNS, PREFILL_S, STEP_S, TOKENS = 4, 0.3, 0.04, 12
 APART_S = 0.03

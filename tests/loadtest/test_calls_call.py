@@ -10,10 +10,10 @@ from loadtest.calls.agents import AGENTS
 from loadtest.calls.call import CallOutcome, Manners, Turn, hold_call
 from loadtest.calls.plans import CallPlan, TurnPlan
 from loadtest.calls.target import Line, Target, WrongUse, check, usable_key
-from service.engine.scripted import Reply
+from service.engine.scripted.engine import Reply
 from service.errors import Overloaded
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
-from tests.service_under_test import ScriptedService, scripted_service, until
+from tests.support.service_under_test import ScriptedService, scripted_service, until
 
 TURN = TurnPlan("Hello there.", think_s=0.0, speak_s=0.0, max_tokens=8)
 QUICK = Manners(pause_scale=0.0)

@@ -7,8 +7,8 @@ import pytest
 from loadtest.calls.record import KEYS, SECOND_COLUMNS
 from loadtest.calls.rows import CALL_COLUMNS, TURN_COLUMNS
 from loadtest.calls.scenarios import SCENARIOS, Scenario
-from tests.documents import document_text, table_rows_under
 from tests.loadtest.locust_runs import ROOT
+from tests.support.documents import document_text, table_rows_under
 
 PAGE = "loadtest.md"
 OPTIONS = "### On the command line"

@@ -10,9 +10,9 @@ import pytest
 from loadtest.calls.stream import Answer, ask
 from loadtest.calls.target import Line, Target
 from service.domain import ToolCallDelta
-from service.engine.scripted import Reply
+from service.engine.scripted.engine import Reply
 from tests.loadtest.raw_endpoint import DONE, Piece, chunk, raw_endpoint
-from tests.service_under_test import ServiceUnderTest, scripted_service, until
+from tests.support.service_under_test import ServiceUnderTest, scripted_service, until
 
 USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
 SLACK_S = 0.15

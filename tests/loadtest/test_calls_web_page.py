@@ -7,7 +7,7 @@ import httpx
 
 from tests.loadtest.locust_runs import web_page
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
-from tests.service_under_test import until
+from tests.support.service_under_test import until
 
 
 def test_later_runs_have_records_of_their_own_and_a_failed_start_repeats_no_table(tmp_path: Path) -> None:

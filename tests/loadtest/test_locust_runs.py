@@ -15,8 +15,8 @@ from loadtest.calls.plans import Schedule
 from loadtest.calls.scenarios import SCENARIOS
 from tests.loadtest.locust_runs import LocustRun, command, locust, locust_process, web_page
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
-from tests.process import free_port
-from tests.service_under_test import KEY, OTHER_KEY, ScriptedService, scripted_service, until
+from tests.support.process import free_port
+from tests.support.service_under_test import KEY, OTHER_KEY, ScriptedService, scripted_service, until
 
 BATCHING = {"is_batching": True, "step_s": 0.01, "prompt_token_s": 0.00001}
 QUICK = ("--pause-scale", "0.1")

@@ -11,9 +11,9 @@ from loadtest.overload.client import Answer, ask
 from loadtest.overload.loops import Window, closed_loop, open_loop
 from loadtest.overload.measures import Bounds, measure, throughput
 from loadtest.overload.workloads import TURNS_PER_CALL, Turn, Uniform, Voice, poisson
-from service.engine.scripted import Reply
+from service.engine.scripted.engine import Reply
 from tests.loadtest.calls import TEXTS, endpoint_of
-from tests.service_under_test import ScriptedService, scripted_service, until
+from tests.support.service_under_test import ScriptedService, scripted_service, until
 
 UNIFORM = Uniform(TEXTS, seed=1)
 BOUNDS = Bounds()

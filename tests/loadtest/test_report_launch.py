@@ -16,7 +16,7 @@ from loadtest.report.findings import find
 from loadtest.report.reading import read
 from loadtest.report.thresholds import Thresholds
 from loadtest.servers import Endpoint
-from tests.service_under_test import scripted_service, until
+from tests.support.service_under_test import scripted_service, until
 
 ROOT = Path(__file__).resolve().parents[2]
 

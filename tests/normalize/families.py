@@ -10,7 +10,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from service.domain import Message, Tool
-from service.engine.traits import Render
+from service.engine.models.template_traits import Render
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 FAMILIES = sorted(path.stem for path in TEMPLATES.glob("*.jinja"))

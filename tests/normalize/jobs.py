@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from service.catalogue import Catalogue
 from service.domain import Adapter, Caller, ChatJob
+from service.engine.model_registry import Catalogue
 from service.errors import InvalidRequest
 from service.normalize import normalize
-from tests.factories import make_card, make_request
+from tests.support.factories import make_card, make_request
 
 ADAPTER = Adapter("support-bot", "/adapters/support-bot", 1)
 FUNCTION = {"name": "hang_up"}

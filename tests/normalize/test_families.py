@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain import Message, TemplateTraits, ToolUse
-from service.engine.traits import probe_traits
+from service.engine.models.template_traits import probe_traits
 from service.normalize.context import Context
 from service.normalize.messages import normalize_messages
 from service.normalize.rules import RULES

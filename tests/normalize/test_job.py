@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from service.domain import Adapter, Caller, Message, ResponseFormat, Sampling
-from tests.factories import CANARY
 from tests.normalize.jobs import ADAPTER, FUNCTION, TOOL, job_of, refusal
+from tests.support.factories import CANARY
 
 
 def content_of(content: object) -> str:

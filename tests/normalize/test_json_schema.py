@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import InvalidRequest
 from service.normalize.json_schema import check_schema
-from tests.service_under_test import ScriptedService
+from tests.support.service_under_test import ScriptedService
 
 CANARY = "canary"
 

@@ -7,8 +7,8 @@ import pytest
 
 from service.domain import ChatJob
 from service.errors import ModelNotFound
-from tests.factories import CANARY
 from tests.normalize.jobs import job_of, refusal
+from tests.support.factories import CANARY
 
 
 def without_time(job: ChatJob) -> ChatJob:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from service.domain import Message, TemplateTraits, ToolCall
-from service.normalize import drafts, speech, tool_history
+from service.normalize import drafts, role_rules, tool_history
 from service.normalize.context import Context, Rule
 from service.normalize.drafts import Draft, ReadingRule
 from service.normalize.messages import normalize_messages
 from service.normalize.rules import READING_RULES, RULES
 from service.schema.messages import CalledFunction, RefusalPart, TextPart
-from tests.documents import table_rows
-from tests.factories import CANARY
 from tests.normalize.conversations import TOOLS, as_arrived, call, parts, say
 from tests.normalize.settled import A, B, assistant, system, tool, user
+from tests.support.documents import table_rows
+from tests.support.factories import CANARY
 
 TEXT = TextPart(type="text", text="text")
 NO = RefusalPart(type="refusal", refusal="no")
@@ -77,63 +77,63 @@ WAIT = user("...")
 
 # rule, what it sees, messages, what it makes of them: None where it changes nothing
 SPEECH: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | None]] = [
-    (speech.names, NAMELESS, (user("a", "Ann"), user("b", "Ben")), (user("Ann: a"), user("Ben: b"))),
-    (speech.names, NAMELESS, (user("a", "Ann"), user("b")), (user("Ann: a"), user("b"))),
-    (speech.names, NAMELESS, (system("s", "x"), user("a", "Ann"), user("b", "Ann")), (system("s"), user("a"), user("b"))),
-    (speech.names, NAMELESS, (assistant("a", name="x"), assistant("b", name="y")), (assistant("a"), assistant("b"))),
-    (speech.names, NAMELESS, (user("a"), tool("b", "a", name="f")), None),
-    (speech.names, ANY, (user("a", "Ann"), user("b", "Ben")), None),
-    (speech.empty_messages, NO_SYSTEM, (system(" "), user("a"), assistant("\n"), assistant("")), (user("a"),)),
-    (speech.empty_messages, ANY, (system(""), user("a"), system(" "), assistant("")), (system(""), user("a"))),
-    (speech.empty_messages, ANY, (user(""), user(" "), assistant("", A), tool("", "a"), assistant(" a ")), None),
-    (speech.late_system, ONE_SYSTEM, (system("s"), user("a"), system("t")), (system("s\n\nt"), user("a"))),
-    (speech.late_system, ONE_SYSTEM, (system("s"), system("t")), (system("s\n\nt"),)),
-    (speech.late_system, ONE_SYSTEM, (user("a"), system("t")), (system("t"), user("a"))),
-    (speech.late_system, NO_SYSTEM, (user("a"), system("t")), (system("t"), user("a"))),
-    (speech.late_system, ONE_SYSTEM, (system(" s\n"), user("a")), None),
-    (speech.late_system, ONE_SYSTEM, (user("a"),), None),
-    (speech.late_system, ANY, (user("a"), system("t"), system("u")), None),
-    (speech.folded_system, NO_SYSTEM, (system("s"), user("a"), user("b")), (user("s\n\na"), user("b"))),
-    (speech.folded_system, NO_SYSTEM, (system("s"), user("")), (user("s"),)),
-    (speech.folded_system, NO_SYSTEM, (system("s"), assistant("a")), (user("s"), assistant("a"))),
-    (speech.folded_system, NO_SYSTEM, (system("s"),), (user("s"),)),
-    (speech.folded_system, NO_SYSTEM, (user("a"),), None),
-    (speech.folded_system, ANY, (system("s"), user("a")), None),
-    (speech.opening_user, USER_FIRST, (system("s"), assistant("a")), (system("s"), WAIT, assistant("a"))),
-    (speech.opening_user, ALTERNATE, (assistant("a"), user("b")), (WAIT, assistant("a"), user("b"))),
-    (speech.opening_user, SOME_USER, (system("s"),), (system("s"), WAIT)),
-    (speech.opening_user, SOME_USER, (system("s"), assistant("a")), (system("s"), WAIT, assistant("a"))),
-    (speech.opening_user, USER_FIRST_WITH_TOOLS, (assistant("a"), user("b")), (WAIT, assistant("a"), user("b"))),
-    (speech.opening_user, USER_FIRST_WITH_TOOLS, (system("s"),), (system("s"), WAIT)),
-    (speech.opening_user, ANY, (), (WAIT,)),
-    (speech.opening_user, replace(USER_FIRST_WITH_TOOLS, tool_use=None), (assistant("a"), user("b")), None),
-    (speech.opening_user, USER_FIRST, (system("s"),), None),
-    (speech.opening_user, USER_FIRST, (system("s"), user("a")), None),
-    (speech.opening_user, SOME_USER, (assistant("a"), user("b")), None),
-    (speech.opening_user, ANY, (assistant("a"),), None),
-    (speech.repeated_roles, ALTERNATE, (user(" a"), user("b "), assistant("c")), (user(" a\nb "), assistant("c"))),
-    (speech.repeated_roles, ALTERNATE, (user("a"), assistant("b"), assistant("c")), (user("a"), assistant("b\nc"))),
-    (speech.repeated_roles, ALTERNATE, (user("a"), user(""), user("b")), (user("a\nb"),)),
-    (speech.repeated_roles, ALTERNATE, (user("a"), assistant("", A), assistant("", B), tool("c", "a"), tool("d", "b")), None),
-    (speech.repeated_roles, ANY, (user("a"), user("b")), None),
+    (role_rules.names, NAMELESS, (user("a", "Ann"), user("b", "Ben")), (user("Ann: a"), user("Ben: b"))),
+    (role_rules.names, NAMELESS, (user("a", "Ann"), user("b")), (user("Ann: a"), user("b"))),
+    (role_rules.names, NAMELESS, (system("s", "x"), user("a", "Ann"), user("b", "Ann")), (system("s"), user("a"), user("b"))),
+    (role_rules.names, NAMELESS, (assistant("a", name="x"), assistant("b", name="y")), (assistant("a"), assistant("b"))),
+    (role_rules.names, NAMELESS, (user("a"), tool("b", "a", name="f")), None),
+    (role_rules.names, ANY, (user("a", "Ann"), user("b", "Ben")), None),
+    (role_rules.empty_messages, NO_SYSTEM, (system(" "), user("a"), assistant("\n"), assistant("")), (user("a"),)),
+    (role_rules.empty_messages, ANY, (system(""), user("a"), system(" "), assistant("")), (system(""), user("a"))),
+    (role_rules.empty_messages, ANY, (user(""), user(" "), assistant("", A), tool("", "a"), assistant(" a ")), None),
+    (role_rules.late_system, ONE_SYSTEM, (system("s"), user("a"), system("t")), (system("s\n\nt"), user("a"))),
+    (role_rules.late_system, ONE_SYSTEM, (system("s"), system("t")), (system("s\n\nt"),)),
+    (role_rules.late_system, ONE_SYSTEM, (user("a"), system("t")), (system("t"), user("a"))),
+    (role_rules.late_system, NO_SYSTEM, (user("a"), system("t")), (system("t"), user("a"))),
+    (role_rules.late_system, ONE_SYSTEM, (system(" s\n"), user("a")), None),
+    (role_rules.late_system, ONE_SYSTEM, (user("a"),), None),
+    (role_rules.late_system, ANY, (user("a"), system("t"), system("u")), None),
+    (role_rules.folded_system, NO_SYSTEM, (system("s"), user("a"), user("b")), (user("s\n\na"), user("b"))),
+    (role_rules.folded_system, NO_SYSTEM, (system("s"), user("")), (user("s"),)),
+    (role_rules.folded_system, NO_SYSTEM, (system("s"), assistant("a")), (user("s"), assistant("a"))),
+    (role_rules.folded_system, NO_SYSTEM, (system("s"),), (user("s"),)),
+    (role_rules.folded_system, NO_SYSTEM, (user("a"),), None),
+    (role_rules.folded_system, ANY, (system("s"), user("a")), None),
+    (role_rules.opening_user, USER_FIRST, (system("s"), assistant("a")), (system("s"), WAIT, assistant("a"))),
+    (role_rules.opening_user, ALTERNATE, (assistant("a"), user("b")), (WAIT, assistant("a"), user("b"))),
+    (role_rules.opening_user, SOME_USER, (system("s"),), (system("s"), WAIT)),
+    (role_rules.opening_user, SOME_USER, (system("s"), assistant("a")), (system("s"), WAIT, assistant("a"))),
+    (role_rules.opening_user, USER_FIRST_WITH_TOOLS, (assistant("a"), user("b")), (WAIT, assistant("a"), user("b"))),
+    (role_rules.opening_user, USER_FIRST_WITH_TOOLS, (system("s"),), (system("s"), WAIT)),
+    (role_rules.opening_user, ANY, (), (WAIT,)),
+    (role_rules.opening_user, replace(USER_FIRST_WITH_TOOLS, tool_use=None), (assistant("a"), user("b")), None),
+    (role_rules.opening_user, USER_FIRST, (system("s"),), None),
+    (role_rules.opening_user, USER_FIRST, (system("s"), user("a")), None),
+    (role_rules.opening_user, SOME_USER, (assistant("a"), user("b")), None),
+    (role_rules.opening_user, ANY, (assistant("a"),), None),
+    (role_rules.repeated_roles, ALTERNATE, (user(" a"), user("b "), assistant("c")), (user(" a\nb "), assistant("c"))),
+    (role_rules.repeated_roles, ALTERNATE, (user("a"), assistant("b"), assistant("c")), (user("a"), assistant("b\nc"))),
+    (role_rules.repeated_roles, ALTERNATE, (user("a"), user(""), user("b")), (user("a\nb"),)),
+    (role_rules.repeated_roles, ALTERNATE, (user("a"), assistant("", A), assistant("", B), tool("c", "a"), tool("d", "b")), None),
+    (role_rules.repeated_roles, ANY, (user("a"), user("b")), None),
     (
-        speech.roles_around_calls,
+        role_rules.roles_around_calls,
         ALTERNATE,
         (user("a"), assistant("", A), tool("b", "a"), user("c")),
         (user("a"), assistant("", A), tool("b", "a"), assistant("..."), user("c")),
     ),
     (
-        speech.roles_around_calls,
+        role_rules.roles_around_calls,
         ALTERNATE,
         (user("a"), assistant("b"), assistant("", A), tool("c", "a"), assistant("d"), user("e")),
         (user("a"), assistant("", A), tool("c", "a"), assistant("b\nd"), user("e")),
     ),
-    (speech.roles_around_calls, ALTERNATE, (user("a"), assistant("", A), tool("b", "a"), assistant("c"), user("d")), None),
-    (speech.roles_around_calls, ANY, (user("a"), assistant("", A), tool("b", "a"), user("c")), None),
-    (speech.closing_user, ALTERNATE, (user("a"), assistant("b")), (user("a"), assistant("b"), WAIT)),
-    (speech.closing_user, ALTERNATE, (user("a"), assistant("", A)), None),
-    (speech.closing_user, ALTERNATE, (user("a"), assistant("b"), user("c")), None),
-    (speech.closing_user, ANY, (user("a"), assistant("b")), None),
+    (role_rules.roles_around_calls, ALTERNATE, (user("a"), assistant("", A), tool("b", "a"), assistant("c"), user("d")), None),
+    (role_rules.roles_around_calls, ANY, (user("a"), assistant("", A), tool("b", "a"), user("c")), None),
+    (role_rules.closing_user, ALTERNATE, (user("a"), assistant("b")), (user("a"), assistant("b"), WAIT)),
+    (role_rules.closing_user, ALTERNATE, (user("a"), assistant("", A)), None),
+    (role_rules.closing_user, ALTERNATE, (user("a"), assistant("b"), user("c")), None),
+    (role_rules.closing_user, ANY, (user("a"), assistant("b")), None),
 ]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_rule(rule: Rule, context: Context, given: tuple[Message, ...], made: 
 )
 def test_no_messages_are_no_trouble(rule: Rule) -> None:
     nothing_taken = TemplateTraits(*[False] * len(TemplateTraits.__dataclass_fields__))
-    assert rule((), Context(nothing_taken, TOOLS)) == ((WAIT,) if rule is speech.opening_user else ())
+    assert rule((), Context(nothing_taken, TOOLS)) == ((WAIT,) if rule is role_rules.opening_user else ())
 
 
 @pytest.mark.parametrize(

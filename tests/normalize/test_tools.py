@@ -7,7 +7,7 @@ import pytest
 from service.domain import Tool, ToolUse
 from service.errors import InvalidRequest
 from service.normalize.tools import tool_use_of
-from tests.factories import CANARY, make_request
+from tests.support.factories import CANARY, make_request
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NO_PARAMETERS = {"type": "object", "properties": {}}

@@ -11,4 +11,4 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looker:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between tries of a request that the API has no time for."""
-    monkeypatch.setattr("service.preflight.cluster._PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("service.preflight.cluster.client._PAUSES_S", (0.0, 0.0, 0.0))

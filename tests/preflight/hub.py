@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.http_server import Quiet, answering
+from tests.support.http_server import Quiet, answering
 
 Json = dict[str, Any]
 

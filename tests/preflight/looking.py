@@ -12,11 +12,11 @@ import kmock
 import yaml
 
 from service.check.outcome import Outcome
-from service.preflight.cluster import Cluster
-from service.preflight.model_hub import ModelHub
-from service.preflight.reading import Plan, read_values
+from service.preflight.cluster.client import Cluster
+from service.preflight.cluster.model_hub import ModelHub
 from service.preflight.report import Finding, Report
 from service.preflight.run import look
+from service.preflight.values.load_values import Plan, read_values
 from tests.preflight.right_cluster import KINDS, Json, Objects
 
 Setup = Callable[[Any], object]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from service.key_file import KeyFile, PlainEntry
+from service.tenants.key_file import KeyFile, PlainEntry
 
 Json = dict[str, Any]
 Key = tuple[str, str | None, str]

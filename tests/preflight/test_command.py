@@ -12,7 +12,7 @@ import yaml
 from service.preflight.report import Report
 from tests.preflight.looking import api, kubeconfig
 from tests.preflight.right_cluster import HUB_TOKEN, KINDS, PLAIN_KEY, Json, pool, right, values
-from tests.process import FIRSTWORD, environment
+from tests.support.process import FIRSTWORD, environment
 
 Result = subprocess.CompletedProcess[str]
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import yaml
 
-from service.preflight.catalogue import CLUSTER_CHECKS, POOL_CHECKS
-from service.preflight.checks_memory import DEFAULT_UTILIZATION, OVERHEAD_GIB
+from service.preflight.checks.catalogue import CLUSTER_CHECKS, POOL_CHECKS
+from service.preflight.checks.memory import DEFAULT_UTILIZATION, OVERHEAD_GIB
 from service.preflight.finding import ClusterCheck, PoolCheck
 from service.preflight.report import Report
-from tests.documents import document_text, table_rows_under
 from tests.preflight.looking import Looker
 from tests.preflight.right_cluster import pool, right, values
+from tests.support.documents import document_text, table_rows_under
 
 CHECKS: list[ClusterCheck | PoolCheck] = [*CLUSTER_CHECKS, *POOL_CHECKS]
 VALUES = [

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.errors import InvalidRequest
 from service.schema.messages import ChatMessage, UserMessage
 from service.schema.request import ChatRequest, parse_request
-from tests.factories import CANARY, make_body
+from tests.support.factories import CANARY, make_body
 
 ADAPTER: TypeAdapter[ChatMessage] = TypeAdapter(ChatMessage)
 TEXT = {"type": "text", "text": "Hi"}

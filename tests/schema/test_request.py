@@ -8,7 +8,7 @@ import pytest
 from service.errors import InvalidRequest
 from service.schema.messages import TextPart
 from service.schema.request import ChatRequest, parse_request
-from tests.factories import CANARY, make_body, make_request
+from tests.support.factories import CANARY, make_body, make_request
 
 MAX_MESSAGES = 3
 OPTIONAL = [name for name, field in ChatRequest.model_fields.items() if not field.is_required()]

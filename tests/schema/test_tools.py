@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import InvalidRequest
 from service.schema.request import parse_request
-from tests.factories import CANARY, make_body, make_request
+from tests.support.factories import CANARY, make_body, make_request
 
 TOOL = {"type": "function", "function": {"name": "f"}}
 

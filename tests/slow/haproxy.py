@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.documents import document_text
-from tests.process import free_port
+from tests.support.documents import document_text
+from tests.support.process import free_port
 
 _PATH = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 SERVERS = ("a", "b")

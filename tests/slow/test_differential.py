@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from loadtest.servers import START_S, vllm_serve
-from service.engine.embedded import MODEL_NAME
-from tests.process import service_process
-from tests.service_under_test import sse_events
+from service.engine.models.embedded import MODEL_NAME
+from tests.support.process import service_process
+from tests.support.service_under_test import sse_events
 
 CITY = {
     "type": "object",

@@ -5,9 +5,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.process import service_process
 from tests.slow.haproxy import SERVERS, haproxy
 from tests.slow.open_loop import ANSWERED, open_loop
+from tests.support.process import service_process
 
 # An engine of which 64 prompt and 16 completion tokens take some 0.09 s: about 10 turns a second.
 ENGINE = '{"is_batching": true, "step_s": 0.017, "turn_step_s": 0.0018, "prompt_token_s": 0.0009, "cache_blocks": 0}'

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.scripted import Reply
-from tests.service_under_test import ScriptedService, scripted_service, until
+from service.engine.scripted.engine import Reply
 from tests.slow.haproxy import haproxy
+from tests.support.service_under_test import ScriptedService, scripted_service, until
 
 LONG = Reply(steps=("word",) * 2000, step_s=0.01)
 ROOMY = {"max_model_len": 50_000}

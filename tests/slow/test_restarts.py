@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ServiceProcess, free_port, service_process
 from tests.slow.haproxy import SERVERS, haproxy
 from tests.slow.open_loop import ANSWERED, Load, open_loop
+from tests.support.process import ServiceProcess, free_port, service_process
 
 RESTARTS = 4
 BETWEEN_S = 3.0

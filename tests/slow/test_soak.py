@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.soak import assert_nothing_grows
+from tests.support.soak import assert_nothing_grows
 
 
 def test_a_long_soak_leaves_neither_memory_nor_files_nor_threads(tmp_path: Path) -> None:

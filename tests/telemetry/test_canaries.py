@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.canaries import KEY_PART, SAID, send_everything
-from tests.otlp_receiver import otlp_receiver
-from tests.process import service_process
-from tests.service_under_test import until
+from tests.support.canaries import KEY_PART, SAID, send_everything
+from tests.support.otlp_receiver import otlp_receiver
+from tests.support.process import service_process
+from tests.support.service_under_test import until
 
 
 def test_nothing_that_is_said_or_secret_is_told(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from service.app import create_app
-from service.auth import KeyRing
-from service.engine.scripted import ScriptedEngine
+from service.engine.scripted.engine import ScriptedEngine
 from service.settings import Settings
+from service.tenants.auth import KeyRing
 
 LIBRARIES = ("prometheus_client", "opentelemetry", "structlog")
 

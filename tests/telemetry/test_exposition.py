@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import StartError
 from service.telemetry.exposition import Exposition
-from tests.process import service_process
-from tests.service_under_test import scripted_service, until
+from tests.support.process import service_process
+from tests.support.service_under_test import scripted_service, until
 
 # What Prometheus 2.42 and 3 send, what a browser sends, and what is none.
 ACCEPTS = (

@@ -7,15 +7,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 
 from service.app import create_app
-from service.auth import KeyRing
 from service.domain import Outcome
-from service.engine.scripted import ScriptedEngine
+from service.engine.scripted.engine import ScriptedEngine
 from service.settings import Settings
+from service.telemetry.fast_metrics import TalliedHistogram
 from service.telemetry.metrics import HEARD, REASONS, REJECTED, STAGES, STATES, TTFT_BUCKETS_S, Metrics
-from service.telemetry.tally import TalliedHistogram
 from service.telemetry.telemetry import OTHER, Telemetry
+from service.tenants.auth import KeyRing
 from service.turn import Rooms
-from tests.documents import document_lines, table_rows
+from tests.support.documents import document_lines, table_rows
 
 MOST_SERIES = 4400
 """Of ours. With the engine's some 450 (tests/live/test_monitoring.py), that is less than the 5,000 that a pod may have."""

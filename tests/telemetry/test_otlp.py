@@ -10,7 +10,7 @@ import pytest
 from service.errors import StartError
 from service.telemetry.otlp import collector_url
 from service.telemetry.traces import OtlpProtocol, Traces
-from tests.otlp_receiver import otlp_receiver
+from tests.support.otlp_receiver import otlp_receiver
 from tests.telemetry.traced_turns import CALLER, PROTOCOLS, TRACE, take_turn, traces_to
 
 

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from service.telemetry.traces import OtlpProtocol, Traces
-from tests.otlp_receiver import otlp_receiver
+from tests.support.otlp_receiver import otlp_receiver
 from tests.telemetry.traced_turns import CALLER, PROTOCOLS, SAMPLED, STAGES, TRACE, UNSAMPLED, take_turn, traces_to
 
 

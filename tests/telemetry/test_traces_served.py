@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 
 from service.app import create_app
-from service.auth import KeyRing
-from service.engine.scripted import ScriptedEngine
+from service.engine.scripted.engine import ScriptedEngine
 from service.settings import Settings
-from tests.documents import table_rows
-from tests.otlp_receiver import otlp_receiver
-from tests.process import ServiceProcess, service_process
+from service.tenants.auth import KeyRing
+from tests.support.documents import table_rows
+from tests.support.otlp_receiver import otlp_receiver
+from tests.support.process import ServiceProcess, service_process
 from tests.telemetry.traced_turns import CALLER, SAMPLED, STAGES, TRACE, UNSAMPLED, traces_to
 
 

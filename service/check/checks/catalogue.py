@@ -1,0 +1,17 @@
+"""Every check, in the order in which they run: what may leave the endpoint worse comes last."""
+
+from service.check.checks import access, answer, option, request, stream, time
+from service.check.outcome import Check
+
+CHECKS: tuple[Check, ...] = (
+    *access.CHECKS,
+    *answer.RESPONSE_CHECKS,
+    *stream.CHECKS,
+    time.incremental,
+    *request.CHECKS,
+    *option.CHECKS,
+    *answer.ERROR_CHECKS,
+    *time.CHECKS,
+)
+NEED_NO_ANSWER = frozenset({"path.v1", "path.bare"})
+"""All others ask by the way that was found."""

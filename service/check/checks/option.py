@@ -1,0 +1,142 @@
+"""Fields of OpenAI's request that change the answer: is what they ask for done? Only a limit of some kind is a must."""
+
+from typing import Any
+
+from service.check.checks.request import answered
+from service.check.outcome import Failed, Warned, check
+from service.check.probe.client import Exchange
+from service.check.probe.loose_json import parse, value_at
+from service.check.probe.session import COUNT, Session
+from service.check.probe.stream import Stream
+
+_FEW = 8
+"""Tokens; `COUNT` asks for many times as many."""
+_STOP = "blue"
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "look_up_booking",
+        "description": "Finds a booking by its number.",
+        "parameters": {"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]},
+    },
+}
+_CALL = {
+    "id": "call00007",  # Nine letters and digits: Mistral's chat template takes no others.
+    "type": "function",
+    "function": {"name": "look_up_booking", "arguments": '{"number": "7"}'},
+}
+
+
+@check(
+    "request.max-tokens",
+    "`max_tokens` and `max_completion_tokens` end an answer, with `length`",
+    worst="fail",
+    fix="Honour both: OpenAI's newer name is `max_completion_tokens`. While only one works, tell the platform to send that; "
+    "without any an answer may go on and on.",
+)
+async def max_tokens(session: Session) -> str:
+    names = ("max_tokens", "max_completion_tokens")
+    faults = [fault for name in names if (fault := await _fault_of_limit(session, name))]
+    if len(faults) == len(names):
+        raise Failed("; ".join(faults))
+    if faults:
+        raise Warned(faults[0])
+    return f"both end it at {_FEW} tokens"
+
+
+async def _fault_of_limit(session: Session, name: str) -> str | None:
+    body: dict[str, Any] = session.body(COUNT)
+    del body["max_tokens"]
+    seen = await session.ask({**body, name: _FEW})
+    if not seen.is_ok:
+        return f"{name}: {seen.told()}"
+    answer = parse(seen.body)
+    told = value_at(answer, "usage", "completion_tokens")
+    tokens = told if isinstance(told, int) else len(_text(seen).split())
+    if tokens > _FEW:
+        return f"{name}: {tokens} tokens came for {_FEW}"
+    reason = value_at(answer, "choices", 0, "finish_reason")
+    if tokens == _FEW and isinstance(reason, str) and reason != "length":  # None at all: see response.schema.
+        return f"{name}: cut without the finish_reason `length`"
+    return None
+
+
+@check(
+    "request.stop",
+    "`stop` ends an answer before its text",
+    worst="warn",
+    fix="Honour `stop`, and leave its text out of the answer; or make sure that the platform does not rely on it.",
+)
+async def stop(session: Session) -> str:
+    messages = [
+        {"role": "user", "content": f"When I say “go on”, answer with these words: red green {_STOP} yellow"},
+        {"role": "assistant", "content": "I will."},
+        {"role": "user", "content": "Go on."},
+    ]
+    seen = await session.ask(session.body(messages=messages, stop=[_STOP]))
+    told = answered(session, seen, otherwise=Warned)
+    if _STOP in _text(seen):
+        raise Warned("the answer went on over it")
+    return told
+
+
+@check(
+    "request.json",
+    "`response_format` json_object makes the answer JSON",
+    worst="warn",
+    fix='Honour `response_format: {"type": "json_object"}` (in vLLM: structured outputs), or make sure that the platform does '
+    "not rely on it.",
+)
+async def json_object(session: Session) -> str:
+    messages = [
+        {"role": "user", "content": "I shall say a JSON object. Answer with the same JSON object, and nothing else."},
+        {"role": "assistant", "content": "I will."},
+        {"role": "user", "content": '{"day": "today", "seats": 2}'},
+    ]
+    seen = await session.ask(session.body(messages=messages, max_tokens=64, response_format={"type": "json_object"}))
+    told = answered(session, seen, otherwise=Warned)
+    if not isinstance(parse(_text(seen)), dict):
+        raise Warned("no JSON object within 64 tokens")
+    return told
+
+
+def _text(seen: Exchange) -> str:
+    content = value_at(parse(seen.body), "choices", 0, "message", "content")
+    return content if isinstance(content, str) else ""
+
+
+@check(
+    "request.tools",
+    "Tools may be offered",
+    worst="warn",
+    fix="Accept `tools` (vLLM: --enable-auto-tool-choice and --tool-call-parser), if the agent shall look things up.",
+)
+async def tools(session: Session) -> str:
+    return answered(session, await session.ask(session.body(tools=[_TOOL], tool_choice="auto")), otherwise=Warned)
+
+
+@check(
+    "request.tool-result",
+    "A tool's result is taken, and answered in a stream",
+    worst="warn",
+    fix="Accept an assistant message with `tool_calls` and null content, and the `tool` message after it, if the agent shall "
+    "look things up. The model's chat template must know both.",
+)
+async def tool_result(session: Session) -> str:
+    messages = [
+        {"role": "user", "content": "Is booking 7 confirmed?"},
+        {"role": "assistant", "content": None, "tool_calls": [_CALL]},
+        {"role": "tool", "tool_call_id": _CALL["id"], "content": '{"confirmed": true}'},
+    ]
+    seen = await session.ask(session.body(messages=messages, tools=[_TOOL], stream=True, max_tokens=64))
+    stream = Stream(seen)
+    if not seen.is_ok:
+        raise Warned(seen.told())
+    if any("error" in chunk for _, chunk in stream.chunks):
+        raise Warned("an error event")
+    if not stream.contents:
+        raise Warned("no content within 64 tokens")
+    return f"{len(stream.contents)} deltas"
+
+
+CHECKS = (max_tokens, stop, json_object, tools, tool_result)

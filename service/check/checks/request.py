@@ -1,0 +1,100 @@
+"""What a platform sends beside the plain question: conversations as calls make them, and the fields of OpenAI's request."""
+
+from typing import Any
+
+from service.check.checks.schema import ChatCompletion
+from service.check.checks.validation import judge, some
+from service.check.outcome import Failed, NotPassed, Warned, check
+from service.check.probe.client import Exchange
+from service.check.probe.session import Session
+
+_SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+_EXTRAS: dict[str, Any] = {
+    "x_conversation_id": "check",
+    "conversation": {"channel": "voice", "turn": 1, "tags": ["check", None]},
+    "metadata": {"call": "check"},
+    "user": "check",
+    "store": False,
+}
+
+
+@check(
+    "request.history",
+    "Several turns with a system message are answered",
+    worst="fail",
+    fix="Accept system, user and assistant messages in turn. If the model's chat template refuses a system role, "
+    "fold it into the first user message.",
+)
+async def history(session: Session) -> str:
+    messages = [
+        {"role": "system", "content": "You are a voice agent. Answer in one short sentence."},
+        {"role": "user", "content": "My name is Kim."},
+        {"role": "assistant", "content": "Hello Kim, how can I help?"},
+        {"role": "user", "content": "I booked a table."},
+        {"role": "assistant", "content": "For which day?"},
+        {"role": "user", "content": "For today. What is my name?"},
+    ]
+    return answered(session, await session.ask(session.body(messages=messages)))
+
+
+@check(
+    "request.turn-order",
+    "The agent may speak first, and a caller twice in a row",
+    worst="warn",
+    fix="Calls begin with the agent's greeting, and who interrupts has two messages in a row. If the model's chat template wants "
+    "the roles to alternate, join neighbours of one role and put a user message before the greeting.",
+)
+async def turn_order(session: Session) -> str:
+    messages = [
+        {"role": "assistant", "content": "Hello, how can I help?"},
+        {"role": "user", "content": "I booked a table."},
+        {"role": "user", "content": "For today, I mean. For which day did I book?"},
+    ]
+    return answered(session, await session.ask(session.body(messages=messages)), otherwise=Warned)
+
+
+@check(
+    "request.content-parts",
+    "Content may be a list of text parts",
+    worst="warn",
+    fix='Accept `"content": [{"type": "text", "text": ...}]` beside plain text, as OpenAI does, or tell the platform to '
+    "send text.",
+)
+async def content_parts(session: Session) -> str:
+    parts = [{"type": "text", "text": "I booked a table."}, {"type": "text", "text": "For which day?"}]
+    messages = [{"role": "user", "content": parts}]
+    return answered(session, await session.ask(session.body(messages=messages)), otherwise=Warned)
+
+
+@check(
+    "request.sampling",
+    "The sampling fields that platforms send are taken",
+    worst="fail",
+    fix="Accept temperature, top_p, frequency_penalty and presence_penalty: PolyAI's documentation names them.",
+)
+async def sampling(session: Session) -> str:
+    return answered(session, await session.ask(session.body(**_SAMPLING)))
+
+
+@check(
+    "request.extra-fields",
+    "Fields that the endpoint does not know do no harm",
+    worst="fail",
+    fix="Ignore unknown fields instead of refusing the request: platforms send some.",
+)
+async def extra_fields(session: Session) -> str:
+    return answered(session, await session.ask(session.body(**_EXTRAS)))
+
+
+def answered(session: Session, seen: Exchange, *, otherwise: type[NotPassed] = Failed) -> str:
+    """Raises `otherwise`."""
+    if not seen.is_ok:
+        raise otherwise(seen.told())
+    # What the plain answer has too is told there.
+    known = judge(ChatCompletion, session.whole.body).faults
+    if faults := [fault for fault in judge(ChatCompletion, seen.body).faults if fault not in known]:
+        raise otherwise(some(faults))
+    return "status 200, answered"
+
+
+CHECKS = (history, turn_order, content_parts, sampling, extra_fields)

@@ -1,0 +1,97 @@
+"""What others must have installed for whatever is switched on: APIs, ingress classes, stores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.preflight.cluster.snapshot import Survey
+from service.preflight.finding import Found, cluster_check, good, some, wrong
+from service.preflight.values.chart_values import Values
+
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+
+
+@dataclass(frozen=True)
+class Need:
+    """An API that a switch of the values needs."""
+
+    switch: str
+    group_version: str
+    plural: str
+    install: str
+
+
+def needs(survey: Survey) -> Iterator[Need]:
+    values: Values = survey.values
+    scaled = [pool.name for pool in survey.plan.pools if pool.autoscaling.enabled]
+    spread = [pool.name for pool in survey.plan.pools if pool.nodes > 1]
+    operator = "the Prometheus Operator (chart kube-prometheus-stack)"
+    if values.gateway.enabled:
+        install = "the Gateway API (https://gateway-api.sigs.k8s.io) and a gateway that implements it"
+        yield Need("gateway.enabled", f"{GATEWAY_GROUP}/v1", "httproutes", install)
+    if values.inference_pool.enabled:
+        install = "the Gateway API Inference Extension, v1 (https://gateway-api-inference-extension.sigs.k8s.io)"
+        yield Need("inferencePool.enabled", "inference.networking.k8s.io/v1", "inferencepools", install)
+    if scaled:
+        yield Need(f"autoscaling.enabled (pool {some(scaled)})", "keda.sh/v1alpha1", "scaledobjects", "KEDA (https://keda.sh)")
+    if spread:
+        install = "LeaderWorkerSet (https://lws.sigs.k8s.io)"
+        yield Need(f"nodes above 1 (pool {some(spread)})", "leaderworkerset.x-k8s.io/v1", "leaderworkersets", install)
+    if values.keys.external_secret.enabled:
+        install = "the External Secrets Operator (https://external-secrets.io)"
+        yield Need("keys.externalSecret.enabled", "external-secrets.io/v1", "externalsecrets", install)
+    if values.monitoring.pod_monitor.enabled:
+        yield Need("monitoring.podMonitor.enabled", "monitoring.coreos.com/v1", "podmonitors", operator)
+    if values.monitoring.rules.enabled:
+        yield Need("monitoring.rules.enabled", "monitoring.coreos.com/v1", "prometheusrules", operator)
+
+
+@cluster_check("cluster.apis", "The cluster has the APIs of what is switched on")
+def apis(survey: Survey) -> Iterator[Found]:
+    served = []
+    for need in needs(survey):
+        group, version = need.group_version.split("/")
+        name = f"{need.plural}.{group}/{version}"
+        if survey.cluster.serves(need.group_version, need.plural):
+            served.append(name)
+            continue
+        others = [other for other in survey.cluster.versions(group) if other != version]
+        seen = f"{need.switch} needs {name}, and the cluster has {'only ' + some(others) if others else 'no such API'}"
+        yield wrong(seen, f"{'Upgrade' if others else 'Install'} {need.install}, or switch it off.")
+    if served:
+        yield good(", ".join(served))
+
+
+@cluster_check("ingress.class", "The ingress class is there")
+def ingress_class(survey: Survey) -> Iterator[Found]:
+    ingress = survey.values.ingress
+    if not ingress.enabled:
+        return
+    classes = survey.cluster.all("/apis/networking.k8s.io/v1/ingressclasses")
+    names = [each["metadata"]["name"] for each in classes]
+    key = "ingressclass.kubernetes.io/is-default-class"
+    default = [each["metadata"]["name"] for each in classes if (each["metadata"].get("annotations") or {}).get(key) == "true"]
+    if ingress.class_name in names or (not ingress.class_name and default):
+        yield good(ingress.class_name or default[0])
+        return
+    seen = f"there is no IngressClass {ingress.class_name}" if ingress.class_name else "no IngressClass is the default"
+    fix = f"Set ingress.className to one that there is: {some(names)}." if names else "Install an ingress controller."
+    yield wrong(seen, fix)
+
+
+@cluster_check("keys.store", "The store of the external secret is there")
+def store(survey: Survey) -> Iterator[Found]:
+    secret = survey.values.keys.external_secret
+    if not secret.enabled or not survey.cluster.serves("external-secrets.io/v1", "externalsecrets"):
+        return
+    if not (secret.store_name and secret.remote_key):
+        yield wrong(
+            "storeName or remoteKey is empty", "Set keys.externalSecret.storeName and remoteKey: which store, which entry."
+        )
+        return
+    plural = {"SecretStore": f"{survey.namespaced}/secretstores", "ClusterSecretStore": "clustersecretstores"}[secret.store_kind]
+    if survey.cluster.get(f"/apis/external-secrets.io/v1/{plural}/{secret.store_name}") is None:
+        yield wrong(
+            f"there is no {secret.store_kind} {secret.store_name}", "Create it, or correct keys.externalSecret.storeName."
+        )
+    else:
+        yield good(f"{secret.store_kind} {secret.store_name}")

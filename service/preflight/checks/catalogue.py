@@ -1,0 +1,58 @@
+"""Every check, in the order of the table."""
+
+from service.preflight.checks import (
+    apis,
+    gateway,
+    memory,
+    metrics,
+    namespace,
+    nodes,
+    pool,
+    quota,
+    secrets,
+    storage,
+    values,
+)
+from service.preflight.finding import ClusterCheck, PoolCheck
+
+CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
+    values.chart,
+    namespace.version,
+    nodes.objects,
+    nodes.device_plugin,
+    apis.apis,
+    namespace.exists,
+    namespace.pod_security,
+    quota.quota,
+    quota.limit_range,
+    secrets.way,
+    secrets.key_file,
+    secrets.plain_key,
+    apis.store,
+    secrets.pull,
+    secrets.tls,
+    gateway.parents,
+    apis.ingress_class,
+    metrics.scraped,
+    metrics.rules,
+    metrics.off,
+    metrics.exporters,
+    metrics.autoscaler,
+)
+POOL_CHECKS: tuple[PoolCheck, ...] = (
+    values.values,
+    pool.hostname,
+    nodes.nodes,
+    nodes.capacity,
+    nodes.spare,
+    nodes.most,
+    nodes.shared_gpu,
+    memory.parallelism,
+    memory.gpu_memory,
+    pool.runtime_class,
+    pool.priority_class,
+    storage.storage,
+    storage.storage_size,
+    secrets.hub_token,
+    pool.rollout,
+)

@@ -1,0 +1,104 @@
+"""What the checks look at: the plan, the cluster, and what several of them need, asked once."""
+
+from functools import cached_property
+
+from service.preflight.cluster.client import Cluster, CouldNotLook, Json, NotAllowed
+from service.preflight.cluster.malformed_nodes import fault_of
+from service.preflight.cluster.model_hub import ModelHub
+from service.preflight.cluster.nodes import Sieve, sieve
+from service.preflight.cluster.placement import Free, Placement, Usage, free_of, place_pools
+from service.preflight.finding import CannotLook
+from service.preflight.values.demand import requests_of_pod
+from service.preflight.values.load_values import Plan
+from service.preflight.values.pool_values import Pool
+
+_RUNNING = ("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed")
+
+
+class Survey:
+    """Each property may raise `CouldNotLook`."""
+
+    def __init__(self, plan: Plan, cluster: Cluster, hub: ModelHub | None) -> None:
+        self.plan = plan
+        self.values = plan.values
+        self.cluster = cluster
+        self.hub = hub
+        """None: it shall not be asked."""
+
+    @property
+    def namespaced(self) -> str:
+        return f"namespaces/{self.plan.namespace}"
+
+    @cached_property
+    def _judged_nodes(self) -> tuple[list[Json], list[str]]:
+        asked = {name for pool in self.plan.pools for name in requests_of_pod(pool)}
+        nodes = self.cluster.every("/api/v1/nodes", take=lambda nodes: [_trimmed(node) for node in nodes])
+        faults = [fault_of(node, asked) for node in nodes]
+        return [node for node, fault in zip(nodes, faults, strict=True) if not fault], [fault for fault in faults if fault]
+
+    @property
+    def nodes(self) -> list[Json]:
+        """Without the odd ones."""
+        return self._judged_nodes[0]
+
+    @property
+    def odd_nodes(self) -> list[str]:
+        """By name, with what is odd about them."""
+        return self._judged_nodes[1]
+
+    @cached_property
+    def usage(self) -> Usage:
+        plan = self.plan
+        return self.cluster.every("/api/v1/pods", _RUNNING, take=lambda pods: Usage(pods, plan.release, plan.namespace))
+
+    def must_be_seen(self) -> None:
+        """Raises `CannotLook` where nodes or pods cannot be listed: whatever else is right, nobody knows whether it would run."""
+        needs, faults = [], []
+        for kind, look in (("nodes", lambda: self.nodes), ("pods", lambda: self.usage)):
+            try:
+                look()
+            except NotAllowed:
+                needs.append(kind)
+            except CouldNotLook as why:
+                faults.append(str(why))
+        if needs:
+            faults.insert(0, f"this needs list on {' and '.join(needs)}, and docs/preflight.md has the role")
+        if faults:
+            raise CannotLook(f"Nothing can be said of the cluster {self.cluster.name}: {'; '.join(faults)}.")
+
+    @cached_property
+    def sieves(self) -> dict[str, Sieve]:
+        """By pool."""
+        return {pool.name: sieve(pool, self.nodes) for pool in self.plan.pools}
+
+    def usable(self, pool: Pool) -> list[Json]:
+        return self.sieves[pool.name].usable
+
+    @cached_property
+    def free(self) -> Free:
+        return free_of(self.nodes, self.usage)
+
+    @cached_property
+    def placements(self) -> dict[str, Placement]:
+        """By pool."""
+        return place_pools(self.plan.pools, {name: nodes.usable for name, nodes in self.sieves.items()}, self.free)
+
+    @cached_property
+    def namespace(self) -> Json | None:
+        return self.cluster.get(f"/api/v1/{self.namespaced}")
+
+    @property
+    def namespace_labels(self) -> dict[str, str]:
+        return (self.namespace or {}).get("metadata", {}).get("labels") or {}
+
+    def secret(self, name: str) -> Json | None:
+        """What it holds stays in memory, and is told to nobody."""
+        return self.cluster.get(f"/api/v1/{self.namespaced}/secrets/{name}")
+
+
+def _trimmed(node: Json) -> Json:
+    """Without the list of its images and what its managers wrote: most of it, where there are thousands."""
+    for part, long in (("metadata", "managedFields"), ("metadata", "annotations"), ("status", "images")):
+        if isinstance(node.get(part), dict):
+            node[part].pop(long, None)
+    return node

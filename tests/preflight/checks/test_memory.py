@@ -1,0 +1,252 @@
+"""GPU memory against the model: by the values, by the hub, and where neither says."""
+
+import pytest
+
+from service.preflight.cluster.model_hub import ModelHub
+from service.preflight.cluster.model_size import context_tokens, kv_element_bytes, size_of
+from tests.preflight.hub import model_hub, repository
+from tests.preflight.looking import Looker, finding, not_passed, told
+from tests.preflight.right_cluster import NODES, Json, pool, right, values
+
+UNKNOWN_SIZE = {"name": "Qwen/Qwen3-8B"}
+
+# As the hub has them.
+QWEN3_8B = {
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "hidden_size": 4096,
+    "max_position_embeddings": 40960,
+}
+DEEPSEEK_V3 = {
+    "num_hidden_layers": 61,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 128,
+    "hidden_size": 7168,
+    "kv_lora_rank": 512,
+    "qk_rope_head_dim": 64,
+    "max_position_embeddings": 163840,
+    "quantization_config": {"quant_method": "fp8"},
+}
+INFO: Json = {"safetensors": {"parameters": {"BF16": 8_190_735_360}}}
+
+
+def with_hub(looked: Looker, given: Json, info: Json | int = INFO, config: Json | int = QWEN3_8B) -> tuple[str, str, str]:
+    """Outcome, seen, fix."""
+    with model_hub(repository("Qwen/Qwen3-8B", info, config)) as hub:
+        found = finding(looked(right(), given, hub=ModelHub(hub.url)), "pool.gpu-memory")
+    return found.outcome, found.seen, found.fix or ""
+
+
+def test_the_hub_says_how_large_the_model_is(looked: Looker) -> None:
+    outcome, seen, _ = with_hub(looked, pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0}))
+    assert outcome == "pass"
+    assert seen == (
+        "weights 15.3 GiB, and KV cache for 411,560 tokens; 71.8 GiB are there (1 GPU of 79.6 GiB at 0.92, less 1.5 each): "
+        "50.2 calls of the whole context (8,192)"
+    )
+
+
+def test_the_values_are_believed_before_the_hub(looked: Looker) -> None:
+    with model_hub({}) as hub:
+        report = looked(right(), values(), hub=ModelHub(hub.url))
+    assert (not_passed(report), hub.asked) == ({}, [])
+
+
+def test_weights_that_do_not_fit(looked: Looker) -> None:
+    report = looked(right(), pool(model={"weightsGiB": 140}))
+    assert not_passed(report) == {"pool.gpu-memory": "fail"}, told(report)
+    found = finding(report, "pool.gpu-memory")
+    assert found.seen.startswith("the weights take 140.0 GiB, and 71.8 GiB are there")
+    assert found.fix == "Take more or larger GPUs, or a quantized model."
+    assert finding(looked(right(), pool(model={"weightsGiB": 140}, gpu={"count": 4})), "pool.gpu-memory").outcome == "pass"
+
+
+def test_a_context_that_does_not_fit(looked: Looker) -> None:
+    found = finding(looked(right(), pool(engineArgs={"max_model_len": "1m"})), "pool.gpu-memory")
+    assert found.outcome == "fail"
+    assert "One call of the whole context takes 1,000,000" in found.seen
+    assert "Set engineArgs.max_model_len to 401k or less" in (found.fix or "")
+
+
+def test_a_context_that_fits_a_few_times(looked: Looker) -> None:
+    found = finding(looked(right(), pool(engineArgs={"max_model_len": 131072})), "pool.gpu-memory")
+    assert (found.outcome, "3.1 calls of the whole context" in found.seen) == ("warn", True)
+
+
+def test_without_max_model_len_the_models_own_context_counts(looked: Looker) -> None:
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0})
+    given["poolDefaults"]["engineArgs"] = {}
+    assert "calls of the whole context (40,960)" in with_hub(looked, given)[1]
+    given["poolDefaults"]["model"] = values()["poolDefaults"]["model"]
+    found = finding(looked(right(), given), "pool.gpu-memory")
+    assert (found.outcome, "The context is not known" in found.seen) == ("warn", True)
+
+
+def test_less_of_the_gpu_may_be_used(looked: Looker) -> None:
+    found = finding(looked(right(), pool(engineArgs={"gpu_memory_utilization": 0.2})), "pool.gpu-memory")
+    assert found.outcome == "fail"
+    assert "1 GPU of 79.6 GiB at 0.2" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("label", "gib", "resource", "told_gib"),
+    [
+        ("24564", 0, "nvidia.com/gpu", "24.0"),
+        (None, 48, "nvidia.com/gpu", "48.0"),
+        ("81559", 48, "nvidia.com/gpu", "79.6"),
+        (None, 0, "nvidia.com/mig-3g.40gb", "37.3"),
+    ],
+)
+def test_where_the_gpus_memory_is_known_from(label: str | None, gib: float, resource: str, told_gib: str, looked: Looker) -> None:
+    objects = right()
+    for (kind, _, _), document in objects.items():
+        if kind == NODES:
+            document["metadata"]["labels"].pop("nvidia.com/gpu.memory", None)
+            if label:
+                document["metadata"]["labels"]["nvidia.com/gpu.memory"] = label
+            document["status"]["allocatable"]["nvidia.com/mig-3g.40gb"] = "4"
+    report = looked(objects, pool(gpu={"memoryGiB": gib, "resource": resource}))
+    assert f"1 GPU of {told_gib} GiB" in finding(report, "pool.gpu-memory").seen
+
+
+def test_nothing_says_the_gpus_memory(looked: Looker) -> None:
+    objects = right()
+    for (kind, _, _), document in objects.items():
+        if kind == NODES:
+            document["metadata"]["labels"].pop("nvidia.com/gpu.memory", None)
+    report = looked(objects, values())
+    assert not_passed(report) == {"pool.gpu-memory": "warn"}
+    assert "Set gpu.memoryGiB" in (finding(report, "pool.gpu-memory").fix or "")
+
+
+@pytest.mark.parametrize(
+    ("engine_args", "outcome"),
+    [
+        ({"tensor_parallel_size": 2}, "fail"),
+        ({"tensor_parallel_size": 4, "pipeline_parallel_size": 1}, "pass"),
+        ({"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, "pass"),
+        ({"tensor_parallel_size": 8}, "fail"),
+    ],
+)
+def test_parallelism_and_gpus(engine_args: Json, outcome: str, looked: Looker) -> None:
+    """Of four GPUs; 2 would leave some idle, which is a warning."""
+    found = finding(looked(right(), pool(gpu={"count": 4}, engineArgs=engine_args)), "pool.parallelism")
+    assert found.outcome == ("warn" if engine_args == {"tensor_parallel_size": 2} else outcome)
+
+
+@pytest.mark.parametrize(
+    ("info", "config", "words"),
+    [
+        (404, QWEN3_8B, "the model hub has no Qwen/Qwen3-8B (404)"),
+        (401, QWEN3_8B, "it is gated, private, or none (401)"),
+        (INFO, 403, "it is gated, private, or none (403)"),
+        (500, QWEN3_8B, "does not answer (HTTPStatusError)"),
+        ({"siblings": []}, QWEN3_8B, "does not tell its size"),
+        (INFO, {"model_type": "odd"}, "does not tell its size"),
+    ],
+)
+def test_a_hub_that_does_not_say(info: Json | int, config: Json | int, words: str, looked: Looker) -> None:
+    outcome, seen, fix = with_hub(looked, pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0}), info, config)
+    assert outcome == "warn"
+    assert words in seen
+    assert fix == "Set model.weightsGiB and model.kvKiBPerToken."
+
+
+def test_a_hub_that_is_not_there_is_asked_once(looked: Looker) -> None:
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0})
+    report = looked(right(), given, hub=ModelHub("http://127.0.0.1:9"))
+    assert not_passed(report) == {"pool.gpu-memory": "warn"}, told(report)
+    assert "the model hub http://127.0.0.1:9 does not answer (ConnectError)" in finding(report, "pool.gpu-memory").seen
+
+
+@pytest.mark.parametrize("way", ["--offline", "cache.offline", "a folder"])
+def test_the_hub_is_not_asked(way: str, looked: Looker) -> None:
+    name = "/cache/models/qwen" if way == "a folder" else "Qwen/Qwen3-8B"
+    given = pool(model={"name": name, "weightsGiB": 0, "kvKiBPerToken": 0}, cache={"offline": way == "cache.offline"})
+    with model_hub({}) as hub:
+        report = looked(right(), given, hub=None if way == "--offline" else ModelHub(hub.url))
+    assert hub.asked == []
+    assert finding(report, "pool.gpu-memory").outcome == "warn"
+
+
+def test_the_hub_is_asked_for_the_revision_and_with_the_token(looked: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
+    given = pool(model={"revision": "abc", "weightsGiB": 0, "kvKiBPerToken": 0})
+    with model_hub(repository("Qwen/Qwen3-8B", INFO, QWEN3_8B, "abc")) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        report = looked(right(), given, hub=ModelHub())
+    assert finding(report, "pool.gpu-memory").outcome == "pass"
+    assert hub.asked == [
+        ("/api/models/Qwen/Qwen3-8B/revision/abc?blobs=true", "Bearer hf_token"),
+        ("/Qwen/Qwen3-8B/resolve/abc/config.json", "Bearer hf_token"),
+    ]
+
+
+def test_the_embedded_model_is_known(looked: Looker) -> None:
+    found = finding(looked(right(), pool(model={"name": "embedded", "weightsGiB": 0, "kvKiBPerToken": 0})), "pool.gpu-memory")
+    assert (found.outcome, found.seen.startswith("weights 0.3 GiB")) == ("pass", True)
+
+
+def test_the_volume_must_hold_the_weights(looked: Looker) -> None:
+    report = looked(right(), pool(cache={"size": "10Gi"}))
+    assert not_passed(report) == {"pool.storage-size": "fail"}, told(report)
+    assert finding(report, "pool.storage-size").seen == "the weights take 15.3 GiB, the volume holds 10.0"
+
+
+def test_kv_cache_of_a_token() -> None:
+    """In bytes, by arithmetic on the models' own configurations."""
+    assert size_of(INFO, QWEN3_8B, {}).kv_bytes_per_token == 36 * 2 * 8 * 128 * 2
+    assert size_of(INFO, QWEN3_8B, {"kv_cache_dtype": "fp8"}).kv_bytes_per_token == 36 * 2 * 8 * 128
+    # Without head_dim; nested, as of models that see.
+    nested = {"text_config": {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}}
+    assert size_of(INFO, nested, {}).kv_bytes_per_token == 2 * 2 * 4 * 16 * 2
+    assert size_of(INFO, DEEPSEEK_V3, {}).kv_bytes_per_token == 61 * (512 + 64) * 2
+    hybrid = QWEN3_8B | {"layer_types": ["linear_attention"] * 3 + ["full_attention"]}
+    assert size_of(INFO, hybrid, {}).kv_bytes_per_token == 1 * 2 * 8 * 128 * 2
+
+
+def test_weights_by_type_and_by_files() -> None:
+    mixed = {"safetensors": {"parameters": {"F8_E4M3": 1000, "BF16": 10, "F32": 10, "I32": 5}}}
+    assert size_of(mixed, QWEN3_8B, {}).weights_bytes == 1000 + 20 + 20 + 20
+    assert size_of(INFO, QWEN3_8B, {"quantization": "fp8"}).weights_bytes == 8_190_735_360
+    assert size_of(INFO, DEEPSEEK_V3, {"quantization": "fp8"}).weights_bytes == 2 * 8_190_735_360
+    files = [
+        {"rfilename": "model.safetensors", "size": 500},
+        {"rfilename": "pytorch_model.bin", "size": 900},
+        {"rfilename": "a.json"},
+    ]
+    assert size_of({"siblings": files}, QWEN3_8B, {}).weights_bytes == 500
+
+
+def test_more_gpus_than_heads_keep_each_several_times(looked: Looker) -> None:
+    few = QWEN3_8B | {"num_key_value_heads": 2}
+    given = pool(model={"weightsGiB": 0, "kvKiBPerToken": 0}, gpu={"count": 8}, replicas=1)
+    two, eight = with_hub(looked, given, config=few)[1], with_hub(looked, given, config=QWEN3_8B)[1]
+    assert "KV cache for 4,070,141 tokens" in eight
+    assert two.split(";")[0] == eight.split(";")[0]  # A quarter of the heads, each four times.
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens"), [(8192, 8192), ("16k", 16000), ("16K", 16384), ("1.5k", 1500), ("-1", 0), (None, 0), ("auto", 0)]
+)
+def test_the_context_as_vllm_takes_it(given: object, tokens: int) -> None:
+    assert context_tokens({} if given is None else {"max_model_len": given}) == tokens
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("auto", 2), ("bfloat16", 2), ("fp8", 1), ("fp8_e4m3", 1), ("int8", 1)])
+def test_bytes_of_a_kv_element(dtype: str, size: float) -> None:
+    assert kv_element_bytes({"kv_cache_dtype": dtype}) == size
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:hub-password@127.0.0.1:9", "http://me:p@hub-password@127.0.0.1:9/hf?token=hub-password", "http://hub-password@["],
+)
+def test_the_hubs_password_is_not_told(url: str, looked: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0})
+    report = looked(right(), given, hub=ModelHub())
+    assert "does not answer" in finding(report, "pool.gpu-memory").seen
+    assert "hub-password" not in report.model_dump_json()

@@ -1,3 +1,0 @@
-"""Bad input, on the scripted engine."""
-
-from tests.bad_input import *  # noqa: F403  # the same tests, with this folder's `service`
