@@ -85,7 +85,7 @@ pictures: $(DEV) prometheus ## Serve, load and record for minutes, then draw doc
 	RECORD=reports/recorded.json $(BIN)/pytest -q --timeout=1800 tests/live/test_monitoring.py
 	@$(BIN)/python -m deploy.dashboards.pictures reports/recorded.json docs/dashboards
 
-bench: $(DEV) ## What our layer costs beside `vllm serve`, on the same engine (half an hour; ARGS=--help)
+bench: $(DEV) ## What our layer costs beside `vllm serve` and its Rust front end (45 minutes; 327 MB once; ARGS=--help)
 	@$(BIN)/python -m loadtest.bench $(ARGS)
 
 bench-overload: $(DEV) ## Goodput under overload, ours beside `vllm serve` (an hour and a half; ARGS=--help)

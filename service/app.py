@@ -9,16 +9,16 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.api.access_log import AccessLog
-from service.api.error_middleware import Boundary
+from service.api.error_middleware import ErrorMiddleware
 from service.api.probes import probe_router
-from service.api.routes import OPENAPI_MODELS, StraightToTurns, chat_router
-from service.engine.model_registry import Catalogue
+from service.api.routes import OPENAPI_MODELS, ChatFastPath, chat_router
+from service.engine.model_registry import ModelRegistry
 from service.engine.protocol import Engine
 from service.errors import InvalidRequest, MethodNotAllowed, UnknownPath
 from service.lifecycle.adapters import Adapters
-from service.lifecycle.prefix_warmup import Warmth
+from service.lifecycle.prefix_warmup import PrefixWarmup
 from service.lifecycle.state import Lifecycle, State
 from service.settings import Settings
 from service.streaming.frames import Frames
@@ -27,13 +27,13 @@ from service.telemetry.step_times import StepTimes
 from service.telemetry.telemetry import Telemetry
 from service.telemetry.traces import Traces
 from service.tenants.auth import KeyRing
-from service.tenants.rate_limits import Limits
-from service.turn import Rooms
+from service.tenants.rate_limits import RateLimits
+from service.turn import Services
 
 
 def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces | None = None) -> FastAPI:
     """The ASGI application around a cold engine; `app.state.rooms` is what it was wired from. Starting it is `serve`'s."""
-    catalogue = Catalogue(engine.model, settings.model_aliases)
+    model_registry = ModelRegistry(engine.model, settings.model_aliases)
     telemetry = Telemetry(
         model=engine.model.name,
         ttft_budget_s=settings.ttft_budget_s,
@@ -41,67 +41,72 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
         traces=traces,
     )
     engine.watch_steps(StepTimes(telemetry.metrics.engine_step).on_step)
-    gate = Gate(max_turns=settings.max_turns, model=engine.model, tpot_bound_s=settings.tpot_bound_s)
-    engine.watch_steps(gate.observe)
-    adapters = Adapters(engine, catalogue, telemetry, settings.adapters)
-    warmth = Warmth(engine, gate, catalogue, telemetry, settings.system_prompts, keys.callers)
-    engine.watch_steps(warmth.on_step)
+    admission = AdmissionController(max_turns=settings.max_turns, model=engine.model, tpot_bound_s=settings.tpot_bound_s)
+    engine.watch_steps(admission.observe)
+    adapters = Adapters(engine, model_registry, telemetry, settings.adapters)
+    prefix_warmup = PrefixWarmup(engine, admission, model_registry, telemetry, settings.system_prompts, keys.callers)
+    engine.watch_steps(prefix_warmup.on_step)
     frames = Frames(longest_s=settings.frame_window_s)
     engine.watch_steps(frames.on_step)
     lifecycle = Lifecycle(
         engine,
-        gate,
+        admission,
         adapters,
-        warmth,
+        prefix_warmup,
         warmup_prompts=settings.warmup_prompts,
         lameduck_s=settings.lameduck_s,
         drain_timeout_s=settings.drain_timeout_s,
     )
     for tenant in keys.tenants:
         telemetry.add_tenant(tenant)
-    rooms = Rooms(
+    services = Services(
         settings=settings,
         keys=keys,
         lifecycle=lifecycle,
-        catalogue=catalogue,
+        model_registry=model_registry,
         adapters=adapters,
-        limits=Limits(),
-        gate=gate,
-        warmth=warmth,
+        limits=RateLimits(),
+        admission=admission,
+        prefix_warmup=prefix_warmup,
         frames=frames,
         engine=engine,
         telemetry=telemetry,
         exposition=Exposition(telemetry.metrics.registry),
     )
-    _connect_gauges(rooms)
+    _connect_gauges(services)
 
     # No /docs pages: they load scripts from elsewhere. The OpenAPI document is open.
     app = FastAPI(title="Firstword", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.rooms = rooms
-    turns = chat_router(rooms)
+    app.state.services = services
+    turns = chat_router(services)
     app.include_router(turns)
-    app.include_router(probe_router(rooms))
-    app.add_middleware(StraightToTurns, router=turns)
-    app.add_middleware(Boundary, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
+    app.include_router(probe_router(services))
+    app.add_middleware(ChatFastPath, router=turns)
+    app.add_middleware(ErrorMiddleware, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
     app.add_middleware(AccessLog, telemetry=telemetry)
     app.add_exception_handler(HTTPException, _as_turn_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
 
-def _connect_gauges(rooms: Rooms) -> None:
+def _connect_gauges(services: Services) -> None:
     """What is read when somebody scrapes, on the scraper's thread."""
-    metrics, gate, lifecycle, card = rooms.telemetry.metrics, rooms.gate, rooms.lifecycle, rooms.engine.model
-    metrics.turns_running.set_function(lambda: gate.running)
-    metrics.turns_waiting.set_function(lambda: gate.waiting)
-    metrics.turns_limit.set_function(lambda: gate.forecast.most_turns)
-    metrics.tpot_bound.set(rooms.settings.tpot_bound_s)
-    metrics.engine_silent.set_function(gate.engine_silent_s)
+    metrics, admission, lifecycle, card = (
+        services.telemetry.metrics,
+        services.admission,
+        services.lifecycle,
+        services.engine.model,
+    )
+    metrics.turns_running.set_function(lambda: admission.running)
+    metrics.turns_waiting.set_function(lambda: admission.waiting)
+    metrics.turns_limit.set_function(lambda: admission.forecast.most_turns)
+    metrics.tpot_bound.set(services.settings.tpot_bound_s)
+    metrics.engine_silent.set_function(admission.engine_silent_s)
     metrics.ready.set_function(lambda: lifecycle.is_ready)
     for state in State:
         metrics.state.labels(state).set_function(partial(_is_state, lifecycle, state))
     metrics.drain_deadline.set_function(lambda: lifecycle.drain_deadline_timestamp_s)
-    metrics.adapters.set_function(lambda: len(rooms.catalogue.adapters))
+    metrics.adapters.set_function(lambda: len(services.model_registry.adapters))
     metrics.describe_build(
         version=__version__, engine=card.engine, model=card.name, revision=card.revision, fingerprint=card.fingerprint
     )
@@ -112,7 +117,7 @@ def _is_state(lifecycle: Lifecycle, state: State) -> bool:
 
 
 async def _as_turn_error(request: Request, error: Exception) -> Any:
-    """The router's own 404 and 405 in our shape; `Boundary` answers."""
+    """The router's own 404 and 405 in our shape; `ErrorMiddleware` answers."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant", "tool"]
+TOKENS_PER_BYTE = 0.25
+"""Of English prose in most vocabularies: what a prompt's tokens are estimated by before anything is learned of its tenant."""
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -223,6 +225,11 @@ class ChatJob:
     @property
     def prompt_bytes(self) -> int:
         return sum(message.size_bytes for message in self.messages)
+
+    @property
+    def likely_prompt_tokens(self) -> int:
+        """Prompt tokens by the bytes of the messages alone. Tools and the template's own words are not in it."""
+        return max(1, int(self.prompt_bytes * TOKENS_PER_BYTE))
 
     @property
     def continues_call(self) -> bool:

@@ -23,6 +23,8 @@
 A message names the field, the limit and the value given. It never holds a key or what a message says.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 
@@ -214,3 +216,9 @@ def _short(text: str) -> str:
     """A caller's own words inside an error, kept to one short printable piece."""
     printable = "".join(char if char.isprintable() else "?" for char in text[:80])
     return printable + ("…" if len(text) > 80 else "")
+
+
+def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """`; did you mean X?` with the nearest known name, or a full stop where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else "."

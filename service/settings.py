@@ -2,7 +2,6 @@
 `FIRSTWORD_CONFIG`, over the defaults here. `docs/settings.md` lists them; a test keeps the two equal.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -21,7 +20,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from service.errors import StartError
+from service.errors import StartError, did_you_mean
 
 ENV_PREFIX = "FIRSTWORD_"
 EMBEDDED_MODEL = "embedded"
@@ -328,12 +327,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
         f"{ENV_PREFIX}{name} is not a setting and has no effect{did_you_mean(name, known, prefix=ENV_PREFIX)}"
         for name in sorted(given - known)
     ]
-
-
-def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """`; did you mean X?` with the nearest known name, or a full stop where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{nearest[0]}?" if nearest else "."
 
 
 class _AdapterList(BaseModel):

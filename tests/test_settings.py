@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import StartError
-from service.settings import Settings, did_you_mean, load_settings, unknown_variables
+from service.errors import StartError, did_you_mean
+from service.settings import Settings, load_settings, unknown_variables
 from tests.support.documents import table_rows
 from tests.support.factories import CANARY
 

@@ -41,7 +41,7 @@ def test_disconnect_frees_the_slot(fresh: ScriptedService, reply: Reply, stream:
         if reply is SLOW and stream:
             sock.recv(1024)
     until(lambda: fresh.engine.running == 0)
-    until(lambda: fresh.rooms.gate.entered == 0)
+    until(lambda: fresh.services.admission.entered == 0)
     assert fresh.engine.aborted == 1
     until(lambda: outcome(fresh, "cancelled") == 1)
 
@@ -197,6 +197,6 @@ def test_a_turn_begins_with_the_engines_first_step_also_where_that_holds_nothing
         answer = caller.submit(fresh.post, fresh.body(max_tokens=200))
         until(lambda: fresh.metric("firstword_ttft_forecast_error_seconds_count") == 1)
         assert not answer.done()
-        assert fresh.rooms.gate.load.prompt_tokens == 0
+        assert fresh.services.admission.load.prompt_tokens == 0
         assert answer.result().status_code == 200
     assert fresh.metric("firstword_ttft_seconds_sum") > 1, "but the first word is heard when there is one"

@@ -10,7 +10,7 @@ from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 from loadtest.calls.chunks import Chunk, Malformed, chunk_of
 from loadtest.calls.target import Line, error_code, word_of
 from service.domain import Finished, TextDelta, ToolCallDelta, Usage
-from service.telemetry.first_sentence import Hearing
+from service.telemetry.first_sentence import SpeechTimer
 
 Outcome = Literal["answered", "barged-in", "hung-up", "refused", "failed", "cut"]
 HEARD: tuple[Outcome, ...] = ("answered", "barged-in", "hung-up")
@@ -59,7 +59,7 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
 
     Raises what is a fault of the load test itself, once that stands there too.
     """
-    hearing = _Listener(answer, drop_after_s)
+    listener = _Listener(answer, drop_after_s)
     limit = gevent.Timeout.start_new(timeout_s, _TooLong())
     answer.sent_at = time.monotonic()
     try:
@@ -69,7 +69,7 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
             elif not str(response.get("content-type", "")).startswith("text/event-stream"):
                 _fail(answer, "not a stream")
             else:
-                hearing.listen(response)
+                listener.listen(response)
     except _Dropped:
         answer.outcome = "barged-in"
     except _TooLong:
@@ -84,7 +84,7 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
     finally:
         answer.ended_at = time.monotonic()
         limit.close()
-        hearing.close()
+        listener.close()
 
 
 def _fail(answer: Answer, why: str) -> None:
@@ -106,7 +106,7 @@ class _Listener:
         self._drop_after_s = drop_after_s
         self._patience: gevent.Timeout | None = None
         # The service's own ear, so that both mean the same by a sentence.
-        self._hearing = Hearing()
+        self._speech = SpeechTimer()
 
     def listen(self, response: HTTPSocketPoolResponse) -> None:
         is_done = False
@@ -119,8 +119,8 @@ class _Listener:
                 is_done = True
             elif not self._take(chunk_of(payload), now):
                 return
-        self._hearing.hear([Finished(Usage(0, 0, 0))])
-        self._answer.first_sentence_at = self._hearing.first_sentence_s
+        self._speech.hear([Finished(Usage(0, 0, 0))])
+        self._answer.first_sentence_at = self._speech.first_sentence_s
         self._conclude(is_done=is_done)
 
     def close(self) -> None:
@@ -167,8 +167,8 @@ class _Listener:
         if chunk.text:
             answer.pieces.append(chunk.text)
         if answer.first_sentence_at is None:
-            self._hearing.hear([TextDelta(0, chunk.text)] + ([ToolCallDelta(0, 0, "")] if chunk.has_call else []))
-            answer.first_sentence_at = self._hearing.first_sentence_s
+            self._speech.hear([TextDelta(0, chunk.text)] + ([ToolCallDelta(0, 0, "")] if chunk.has_call else []))
+            answer.first_sentence_at = self._speech.first_sentence_s
 
     def _break_off(self, error: Any) -> None:
         """vLLM refuses some turns after it has answered 200; what comes after a word is a failure."""

@@ -1,6 +1,6 @@
-"""Who gets a place in the engine, and when: `gate` is the door, the other files are what it knows."""
+"""Who gets a place in the engine, and when: `controller` decides; the other files are what it knows."""
 
-from service.admission.controller import Gate, Place
+from service.admission.controller import AdmissionController, Slot
 from service.admission.load import Load
 
-__all__ = ["Gate", "Load", "Place"]
+__all__ = ["AdmissionController", "Load", "Slot"]

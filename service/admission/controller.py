@@ -26,10 +26,10 @@ _NOBODY, _BEHIND_ALL = "", TenantPolicy(priority=-(2**31))
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class Slot:
     """One turn's place: in the room until `start`, then in the engine. Times are monotonic seconds."""
 
-    gate: "Gate"
+    admission: "AdmissionController"
     asked: Asked
     waiter: Waiter
     entered_s: float
@@ -43,8 +43,8 @@ class Place:
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
         """For the work before the engine: raises `Overloaded` where it takes all of the budget, but for a turn that is alone."""
-        left_s = self.deadline_s - self.gate._clock()
-        limit = asyncio.timeout(None if self.gate.entered == 1 or math.isinf(left_s) else max(0.0, left_s))
+        left_s = self.deadline_s - self.admission.clock()
+        limit = asyncio.timeout(None if self.admission.entered == 1 or math.isinf(left_s) else max(0.0, left_s))
         try:
             async with limit:
                 yield
@@ -57,23 +57,23 @@ class Place:
     async def start(self, turn: PreparedTurn) -> AsyncIterator[None]:
         """Wait for the engine; the turn is in it within this scope. Raises `Overloaded` as soon as its budget can't be met."""
         try:
-            await self.gate._admit(self, turn)
+            await self.admission.admit(self, turn)
             yield
         finally:
-            self.gate._leave(self)
+            self.admission.leave(self)
 
     def begun(self) -> None:
         """Its first token is there."""
         if not self.has_begun:
             self.has_begun = True
-            self.gate._begun(self)
+            self.admission.begun(self)
 
     def finished(self, usage: Usage) -> None:
         """What it has cost, for the estimates to come."""
-        self.gate.estimator.finished(self.asked, usage)
+        self.admission.estimator.finished(self.asked, usage)
 
 
-class Gate:
+class AdmissionController:
     """Lets turns into one engine."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Gate:
         self._behind = 0
         """Of those that have entered, what nobody waits for."""
         self._max_turns = max_turns
-        self._clock = clock
+        self.clock = clock
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -114,7 +114,7 @@ class Gate:
         return self.entered - self.running
 
     @contextmanager
-    def enter(self, job: ChatJob, policy: TenantPolicy, *, deadline_s: float) -> Iterator[Place]:
+    def enter(self, job: ChatJob, policy: TenantPolicy, *, deadline_s: float) -> Iterator[Slot]:
         """Hold a place for the whole turn, whose first word is due at `deadline_s`.
 
         Raises `Overloaded`, or `PromptTooLong` for what cannot fit whatever its tokens.
@@ -122,21 +122,21 @@ class Gate:
         least_tokens = -(-job.prompt_chars // self.model.max_chars_per_token)
         if least_tokens > self.model.max_model_len:
             raise PromptTooLong(limit=self.model.max_model_len, given=least_tokens, is_lower_bound=True)
-        now_s = self._clock()
-        place = self._place(job, job.tenant, policy, now_s, deadline_s)
-        keys, continues_call = place.asked.keys, job.continues_call
+        now_s = self.clock()
+        slot = self._slot(job, job.tenant, policy, now_s, deadline_s)
+        keys, continues_call = slot.asked.keys, job.continues_call
         link = self.calls.offer(keys, job.tenant, policy.weight, continues_call=continues_call, now_s=now_s)
-        self._check(place, now_s)
+        self._check(slot, now_s)
         self.calls.admit(link, now_s)
         try:
-            with self._held(place):
-                yield place
+            with self._held(slot):
+                yield slot
         finally:
-            self.calls.end(link, self._clock())
+            self.calls.end(link, self.clock())
 
-    def enter_behind_all(self, job: ChatJob) -> AbstractContextManager[Place]:
+    def enter_behind_all(self, job: ChatJob) -> AbstractContextManager[Slot]:
         """Hold a place for what nobody waits for: never refused, it goes when nobody else would."""
-        return self._held(self._place(job, _NOBODY, _BEHIND_ALL, self._clock(), math.inf))
+        return self._held(self._slot(job, _NOBODY, _BEHIND_ALL, self.clock(), math.inf))
 
     def has_room_to_spare(self, prompt_tokens: int) -> bool:
         """Whether a turn that nobody waits for, with so many tokens to compute, would be in nobody's way."""
@@ -154,22 +154,22 @@ class Gate:
         """Learn from a step of the engine, and let in who may now go."""
         self.door.observe(step)
 
-    def _place(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Place:
+    def _slot(self, job: ChatJob, tenant: str, policy: TenantPolicy, now_s: float, deadline_s: float) -> Slot:
         asked = self.estimator.look_at(job)
         cost = self.estimator.estimate(asked)
         work_s, slots = self.forecast.work_s(cost), job.sampling.n
         waiter = Waiter(tenant, policy, job.continues_call, cost, work_s, slots=slots, due_s=deadline_s)
-        return Place(self, asked, waiter, now_s, deadline_s)
+        return Slot(self, asked, waiter, now_s, deadline_s)
 
     @contextmanager
-    def _held(self, place: Place) -> Iterator[Place]:
-        waiter = place.waiter
+    def _held(self, slot: Slot) -> Iterator[Slot]:
+        waiter = slot.waiter
         self.door.add(waiter)
         self.entered += 1
         self._behind += waiter.tenant == _NOBODY
         self._empty.clear()
         try:
-            yield place
+            yield slot
         finally:
             self.entered -= 1
             self._behind -= waiter.tenant == _NOBODY
@@ -177,20 +177,20 @@ class Gate:
             if not self.entered:
                 self._empty.set()
 
-    def _check(self, place: Place, now_s: float) -> None:
+    def _check(self, slot: Slot, now_s: float) -> None:
         """Raises `Overloaded`. An empty service never refuses: what is forecast for it may be wrong, and nobody is before it."""
         others = self.entered - self._behind
         if others >= self._max_turns:
             raise _refused("full", f"{self._max_turns} turns are in progress, which is the limit", 1.0)
-        waiter = place.waiter
+        waiter = slot.waiter
         limit, overtaken = self.door.limit(waiter), self._guard.overtaking_share(waiter, now_s)
         ttft = self.forecast.ttft(waiter, self.load, self.door.room.ahead_of(waiter), now_s, limit=limit, overtaken=overtaken)
-        place.forecast = ttft
+        slot.forecast = ttft
         # What most likely can't fit at all is told so once it is tokenized: nowhere else would it fit.
         if not others or waiter.cost.prompt_tokens > self.model.max_model_len:
             return
         needed_s = ttft.likely_s if self.door.is_owed(waiter) else ttft.safe_s
-        budget_s = place.deadline_s - now_s
+        budget_s = slot.deadline_s - now_s
         over_s = needed_s - budget_s
         if over_s > 0:
             if self.load.turns >= limit:
@@ -203,10 +203,10 @@ class Gate:
             retry_s = self.calls.cycle_s(waiter.tenant) or 1.0
             raise _refused("calls", "the calls in progress will take what there is", retry_s)
 
-    async def _admit(self, place: Place, turn: PreparedTurn) -> None:
+    async def admit(self, slot: Slot, turn: PreparedTurn) -> None:
         """Exact tokens take the estimate's place; then wait. Raises `Overloaded`."""
-        waiter = place.waiter
-        waiter.cost = self.estimator.exact(place.asked, turn.prompt_tokens)
+        waiter = slot.waiter
+        waiter.cost = self.estimator.exact(slot.asked, turn.prompt_tokens)
         waiter.work_s = self.forecast.work_s(waiter.cost)
         waiter.is_ready = True
         self.door.let_in()
@@ -214,28 +214,28 @@ class Gate:
             return
         waiter.go = asyncio.get_running_loop().create_future()
         needed_s = self.forecast.first_token_s(waiter.cost.uncached_tokens, self.load.turns)
-        left_s = place.deadline_s - needed_s - self._clock()
+        left_s = slot.deadline_s - needed_s - self.clock()
         try:
             async with asyncio.timeout(max(0.0, left_s) if math.isfinite(left_s) else None):
                 await waiter.go
         except TimeoutError:
             if not self.door.is_waiting(waiter) or self.door.let_in_at_last(waiter):
                 return
-            if place.forecast is not None:
-                self.forecast.learn(place.forecast, place.deadline_s - place.entered_s)
+            if slot.forecast is not None:
+                self.forecast.learn(slot.forecast, slot.deadline_s - slot.entered_s)
             raise _expired(needed_s) from None
 
-    def _begun(self, place: Place) -> None:
-        self.estimator.begun(place.asked, place.waiter.cost.prompt_tokens)
-        actual_s = self._clock() - place.entered_s
-        if place.forecast is not None:
-            place.forecast_error_s = place.forecast.likely_s - actual_s
-            self.forecast.learn(place.forecast, actual_s)
-        self.door.begun(place.waiter)
+    def begun(self, slot: Slot) -> None:
+        self.estimator.begun(slot.asked, slot.waiter.cost.prompt_tokens)
+        actual_s = self.clock() - slot.entered_s
+        if slot.forecast is not None:
+            slot.forecast_error_s = slot.forecast.likely_s - actual_s
+            self.forecast.learn(slot.forecast, actual_s)
+        self.door.begun(slot.waiter)
 
-    def _leave(self, place: Place) -> None:
-        if not self.door.is_waiting(place.waiter):  # Or it has not come as far as the engine.
-            self.door.left(place.waiter, has_begun=place.has_begun)
+    def leave(self, slot: Slot) -> None:
+        if not self.door.is_waiting(slot.waiter):  # Or it has not come as far as the engine.
+            self.door.left(slot.waiter, has_begun=slot.has_begun)
 
 
 def _expired(needed_s: float) -> Overloaded:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from service.admission.prefixes import Known, Prefixes, prefix_keys
-from service.domain import ChatJob, Usage
+from service.domain import TOKENS_PER_BYTE, ChatJob, Usage
 
-_TOKENS_PER_BYTE = 0.25  # English prose in most vocabularies; the first turns of a tenant go by it.
 _PRIOR_SPREAD = 200.0**2
 """How far apart, in bytes squared, prompts must be before their own rate counts as much as the one assumed."""
 _LEAST_RATE, _MOST_RATE = 0.1, 1.0
@@ -133,7 +132,7 @@ class Estimator:
         """Tokens a byte, by the prompts seen; with few different sizes seen, as assumed."""
         size, tokens, size_size, size_tokens = (self._sizes.get(_of(job, what)) for what in ("b", "t", "bb", "bt"))
         varied, together = size_size - size * size, size_tokens - size * tokens
-        return (together + _PRIOR_SPREAD * _TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
+        return (together + _PRIOR_SPREAD * TOKENS_PER_BYTE) / (varied + _PRIOR_SPREAD)
 
     def _in_blocks(self, asked: Asked, prompt_tokens: int, known_tokens: int) -> int:
         """Of so many prompt tokens those that the cache has, if it has all blocks that were computed."""

@@ -51,7 +51,7 @@ class Forecast:
 
     @property
     def most_turns_owed(self) -> int:
-        """The same for turns that are owed a place (see `Gate`): they need not wait for another to end."""
+        """The same for turns that are owed a place (see `AdmissionController`): they need not wait for another to end."""
         return self._pace.most_turns(_AIM_OWED * self._tpot_bound_s, limit=self._max_turns)
 
     def turns_per_s(self, cost: Cost) -> float:

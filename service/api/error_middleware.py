@@ -22,7 +22,7 @@ _log = structlog.get_logger("firstword.api")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-class Boundary:
+class ErrorMiddleware:
     def __init__(self, app: ASGIApp, *, is_ready: Callable[[], bool], clients_may_retry: bool) -> None:
         self._app = app
         self._is_ready = is_ready

@@ -18,7 +18,7 @@ from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBo
 from service.server.http_protocol import WRITE_PIECE
 from service.streaming.encode import JSON
 from service.streaming.frames import FRAMES, FRAMES_HEADER
-from service.turn import Reply, Rooms, take_turn
+from service.turn import Reply, Services, take_turn
 
 IS_TURN = "firstword.is_turn"
 """In a request's scope: it has a log line and metrics of its own."""
@@ -28,15 +28,15 @@ TRACE_HEADERS = ("traceparent", "tracestate")
 class TurnResponse(Response):
     """Runs a turn for its whole life, so that one scope holds everything it uses, until the last byte or the hang-up."""
 
-    def __init__(self, rooms: Rooms, caller: Caller, arrival: Arrival) -> None:
-        self._rooms = rooms
+    def __init__(self, services: Services, caller: Caller, arrival: Arrival) -> None:
+        self._services = services
         self._caller = caller
         self._arrival = arrival
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[IS_TURN] = True
-        turn = take_turn(self._rooms, self._caller, new_id(), self._arrival)
+        turn = take_turn(self._services, self._caller, new_id(), self._arrival)
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
@@ -88,7 +88,7 @@ def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     }
 
 
-class StraightToTurns:
+class ChatFastPath:
     """Pure ASGI, the innermost: a turn's request goes to its endpoint past all that FastAPI and Starlette have for others. The
     endpoint reads the request and gives the response itself: nothing is left to match, to solve, or to close behind it.
     """
@@ -106,27 +106,29 @@ class StraightToTurns:
         return await response(scope, receive, send)
 
 
-def chat_router(rooms: Rooms) -> APIRouter:
+def chat_router(services: Services) -> APIRouter:
     router = APIRouter()
-    limits = rooms.settings
+    limits = services.settings
 
     async def chat_completions(request: Request) -> Response:
         """Answer one turn of a conversation, whole or as a stream of server-sent events."""
         arrived_s = time.monotonic()
-        caller = rooms.keys.identify(request.headers.raw)
+        caller = services.keys.identify(request.headers.raw)
         authenticated_s = time.monotonic()
         body = await read_body(request.headers, request.receive, limit=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
         stages = Stage("auth", arrived_s, authenticated_s), Stage("read", authenticated_s, time.monotonic())
         # A list may be spread over several header fields (W3C Trace Context, 3.3.1).
         trace_headers = {name: ",".join(values) for name in TRACE_HEADERS if (values := request.headers.getlist(name))}
         asked = request.headers.get(BUDGET_HEADER), request.headers.get(FRAMES_HEADER)
-        return TurnResponse(rooms, caller, Arrival(body, arrived_s, stages, trace_headers, *asked))
+        return TurnResponse(services, caller, Arrival(body, arrived_s, stages, trace_headers, *asked))
 
     async def list_models(request: Request) -> ModelList:
         """The models that `model` may name."""
-        rooms.keys.identify(request.headers.raw)
-        card, catalogue = rooms.catalogue.card, rooms.catalogue
-        named = [(name, None) for name in catalogue.base_names] + [(adapter.name, card.name) for adapter in catalogue.adapters]
+        services.keys.identify(request.headers.raw)
+        card, model_registry = services.model_registry.card, services.model_registry
+        named = [(name, None) for name in model_registry.base_names] + [
+            (adapter.name, card.name) for adapter in model_registry.adapters
+        ]
         return ModelList(
             data=[Model(id=name, parent=parent, created=card.created, max_model_len=card.max_model_len) for name, parent in named]
         )

@@ -1,16 +1,8 @@
-"""A check: a name, a question, what to do where the answer is no, and the function that finds out.
+"""How a check ends where not all is well: an exception that says what was seen."""
 
-A check function returns what it saw; it raises `Failed`, `Warned` or `Skipped`, with what it saw, where all is not well.
-"""
+from typing import ClassVar
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-if TYPE_CHECKING:
-    from service.check.probe.session import Session
-
-Outcome = Literal["pass", "warn", "fail", "skipped"]
+from service.console.report import Outcome
 
 
 class NotPassed(Exception):
@@ -35,21 +27,3 @@ class Skipped(NotPassed):
     """Another check's fault leaves nothing to look at."""
 
     outcome = "skipped"
-
-
-Run = Callable[["Session"], Awaitable[str]]
-
-
-@dataclass(frozen=True)
-class Check:
-    id: str
-    title: str
-    worst: Literal["warn", "fail"]
-    """What it can come to."""
-    fix: str
-    run: Run
-
-
-def check(check_id: str, title: str, *, worst: Literal["warn", "fail"], fix: str) -> Callable[[Run], Check]:
-    """Make a function a check."""
-    return lambda run: Check(check_id, title, worst, fix, run)

@@ -1,21 +1,15 @@
 """What a run found, as a stable document (docs/check.md) and as JUnit XML."""
 
-from collections.abc import Iterable
 from io import BytesIO
-from typing import Literal, Self
+from typing import Literal
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 from junitparser import Skipped as JUnitSkipped
-from pydantic import BaseModel, ConfigDict
 
-from service.check.outcome import Outcome
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from service.console.report import Counts, Document, Outcome
 
 
-class CheckResult(_Document):
+class CheckResult(Document):
     id: str
     title: str
     outcome: Outcome
@@ -25,14 +19,14 @@ class CheckResult(_Document):
     duration_s: float
 
 
-class CredentialPlace(_Document):
+class CredentialPlace(Document):
     """Where the key is, never what."""
 
     kind: Literal["variable", "file", "command line"]
     name: str | None
 
 
-class HandOver(_Document):
+class HandOver(Document):
     """What the platform asks for."""
 
     url: str | None
@@ -43,26 +37,14 @@ class HandOver(_Document):
     credential: CredentialPlace
 
 
-class TtftSummary(_Document):
+class TtftSummary(Document):
     calls: int
     median_s: float
     worst_s: float
     budget_s: float
 
 
-class Counts(_Document):
-    passed: int
-    warned: int
-    failed: int
-    skipped: int
-
-    @classmethod
-    def of(cls, outcomes: Iterable[Outcome]) -> Self:
-        told = list(outcomes)
-        return cls(passed=told.count("pass"), warned=told.count("warn"), failed=told.count("fail"), skipped=told.count("skipped"))
-
-
-class Report(_Document):
+class Report(Document):
     format: Literal[1] = 1
     """Grows when a field changes its meaning or goes; new fields may come without."""
     firstword_version: str

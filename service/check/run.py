@@ -5,13 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service import __version__
-from service.check.checks.catalogue import CHECKS, NEED_NO_ANSWER
-from service.check.outcome import Check, NotPassed, Outcome
+from service.check.checks.all_checks import CHECKS, NEED_NO_ANSWER
+from service.check.checks.definition import Check
+from service.check.outcome import NotPassed
 from service.check.probe.client import Client
 from service.check.probe.discovery import open_session
 from service.check.probe.session import Options, Session
 from service.check.probe.target import Credential, Target
-from service.check.report import CheckResult, Counts, CredentialPlace, HandOver, Report, TtftSummary
+from service.check.report import CheckResult, CredentialPlace, HandOver, Report, TtftSummary
+from service.console.report import Counts, Outcome
 
 OnStep = Callable[[str, int, int], None]
 """What begins now, which check of how many (0: none yet)."""

@@ -1,17 +1,14 @@
 """The report for a person: what was found, then the sheet to hand over."""
 
-from typing import Literal
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.check.outcome import Outcome
 from service.check.probe.target import KEY_VARIABLE
-from service.check.report import Counts, HandOver, Report
+from service.check.report import HandOver, Report
+from service.console.tables import STYLES, add_result, last_line
 
-_STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _AUTH = {"x-api-key": "x-api-key: KEY", "bearer": "Authorization: Bearer KEY"}
 
 
@@ -20,7 +17,7 @@ def show(report: Report, console: Console) -> None:
     console.print(_results(report))
     console.print(last_line(report.counts, report.duration_s, report.verdict))
     if report.resent:
-        console.print(Text(f"{report.resent} requests were refused for load and sent again.", style=_STYLES["warn"]))
+        console.print(Text(f"{report.resent} requests were refused for load and sent again.", style=STYLES["warn"]))
     console.print()
     console.print(_sheet(report.hand_over))
     if report.verdict == "fail":
@@ -35,21 +32,6 @@ def _results(report: Report) -> Table:
     for result in report.checks:
         add_result(table, result.id, result.title, result.outcome, seen=result.seen, fix=result.fix)
     return table
-
-
-def add_result(table: Table, check: str, title: str, outcome: Outcome, *, seen: str, fix: str | None) -> None:
-    """A row of three cells, of any list of checks."""
-    told = Text(title)
-    told.append(f"{': ' if outcome == 'pass' else chr(10)}{seen}", style="dim")
-    if fix:
-        told.append(f"\n-> {fix}", style=_STYLES[outcome])
-    table.add_row(Text(check), Text(outcome, style=_STYLES[outcome]), told)
-
-
-def last_line(counts: Counts, duration_s: float, verdict: Literal["pass", "fail"]) -> Text:
-    """What became of all checks, and what it comes to."""
-    summary = f"{counts.passed} passed, {counts.warned} warned, {counts.failed} failed, {counts.skipped} skipped"
-    return Text(f"{summary} in {duration_s:.1f} s: {verdict.upper()}", style=_STYLES[verdict])
 
 
 def _sheet(sheet: HandOver) -> Table:

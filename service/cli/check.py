@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, table_console, telling, write_report
+from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, telling, write_report
 from service.console.progress import console as progress_console
 from service.console.progress import say
+from service.console.tables import table_console
 
 if TYPE_CHECKING:
     from service.check.report import Report

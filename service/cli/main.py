@@ -23,7 +23,7 @@ from service.tenants.key_file import read_key_file
 if TYPE_CHECKING:
     from service.engine.protocol import Engine
     from service.engine.vllm.arguments import Node
-    from service.turn import Rooms
+    from service.turn import Services
 
 app = typer.Typer(
     help="Put your own language model behind a voice agent.",
@@ -62,7 +62,7 @@ def serve() -> None:
     from service.app import create_app
     from service.server.multi_node import Leader, end_with_a_node, equal_on_nodes, leader_node
     from service.server.process import Service, bind, leave, leave_on_signals
-    from service.telemetry.traces import Traces
+    from service.telemetry.trace_setup import make_traces
 
     leave_on_signals()
     settings = load_settings()
@@ -77,16 +77,16 @@ def serve() -> None:
         leader = Leader(node, equal_on_nodes(engine, node), end_with_a_node)
         with step(f"Waiting for {node.count - 1} more of {node.count} nodes"):
             leader.wait_for_nodes()
-    traces = Traces.configured(
+    traces = make_traces(
         endpoint=settings.otlp_endpoint,
         protocol=settings.otlp_protocol,
         sample_ratio=settings.trace_sample_ratio,
         version=__version__,
     )
     application = create_app(settings, engine, keys, traces)
-    rooms: Rooms = application.state.rooms
+    services: Services = application.state.services
     if settings.metrics_port is not None:
-        port = rooms.exposition.serve(settings.host, settings.metrics_port)
+        port = services.exposition.serve(settings.host, settings.metrics_port)
         say(f"Metrics at http://{_reachable(settings.host)}:{port}/metrics")
     url = f"http://{_reachable(settings.host)}:{sock.getsockname()[1]}"
 
@@ -99,11 +99,11 @@ def serve() -> None:
                 with contextlib.suppress(OSError, ValueError):  # Nobody reads: no reason not to serve.
                     print(_welcome(url, engine.model.name, made_key), flush=True)
 
-            return await Service(application, rooms, sock, on_ready).run()
+            return await Service(application, services, sock, on_ready).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run())
-        leave(rooms, log, status)
+        leave(services, log, status)
 
 
 @app.command()

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, table_console, write_report
+from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, write_report
 from service.console.progress import step
+from service.console.tables import table_console
 
 
 def preflight(

@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
 from service.errors import StartError
 
 STDOUT = Path("-")
 """As a file's name: the report goes to stdout."""
-_WIDTH_IN_FILES = 120
 
 
 def must_be_writable(*files: Path | None) -> None:
@@ -53,9 +50,3 @@ def print_in_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def table_console(*, is_on_stderr: bool) -> Console:
-    """In a file or a pipe there is no width to keep to, and rich would take 80."""
-    console = Console(stderr=is_on_stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=is_on_stderr, highlight=False, width=_WIDTH_IN_FILES)

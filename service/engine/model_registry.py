@@ -8,7 +8,7 @@ from service.domain import Adapter, ModelCard
 from service.errors import ModelNotFound
 
 
-class Catalogue:
+class ModelRegistry:
     """What is served under which name."""
 
     def __init__(self, card: ModelCard, aliases: Iterable[str] = ()) -> None:

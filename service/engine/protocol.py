@@ -9,8 +9,7 @@ from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
 from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
-from service.errors import PromptTooLong, StartError
-from service.settings import did_you_mean
+from service.errors import PromptTooLong, StartError, did_you_mean
 
 
 class Engine(Protocol):

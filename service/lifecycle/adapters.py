@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from service.domain import Adapter
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.engine.protocol import Engine
 from service.errors import AdapterRefused, StartError
 from service.lifecycle.file_watch import POLL_S, changes
@@ -25,9 +25,11 @@ _IDLE_POLL_S = 0.1
 class Adapters:
     """The only one that loads and unloads; what is served stands in the catalogue."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, telemetry: Telemetry, configured: Sequence[AdapterSetting]) -> None:
+    def __init__(
+        self, engine: Engine, model_registry: ModelRegistry, telemetry: Telemetry, configured: Sequence[AdapterSetting]
+    ) -> None:
         self._engine = engine
-        self._catalogue = catalogue
+        self._model_registry = model_registry
         self._telemetry = telemetry
         self._wanted = list(configured)
         self._held: set[Adapter] = set()
@@ -57,12 +59,12 @@ class Adapters:
 
     async def _serve(self, wanted: Sequence[AdapterSetting]) -> None:
         names = {setting.name for setting in wanted}
-        for adapter in self._catalogue.adapters:
+        for adapter in self._model_registry.adapters:
             if adapter.name not in names:
-                self._catalogue.remove(adapter.name)
+                self._model_registry.remove(adapter.name)
                 self._let_go(adapter)
         for setting in wanted:
-            current = next((adapter for adapter in self._catalogue.adapters if adapter.name == setting.name), None)
+            current = next((adapter for adapter in self._model_registry.adapters if adapter.name == setting.name), None)
             if current is not None and current.path == setting.path:
                 continue
             try:
@@ -73,12 +75,12 @@ class Adapters:
 
     async def _load(self, setting: AdapterSetting, current: Adapter | None) -> None:
         """Load, and take the place of `current`, which has the same name. Raises `AdapterRefused`."""
-        if setting.name in self._catalogue.base_names:
+        if setting.name in self._model_registry.base_names:
             raise AdapterRefused(setting.name, "the model itself has this name")
         await self._make_room(setting.name, current)
         adapter = await self._engine.load_adapter(setting.name, setting.path)
         self._held.add(adapter)
-        self._catalogue.add(adapter)
+        self._model_registry.add(adapter)
         if current is not None:
             self._let_go(current)
         self._telemetry.metrics.adapter_loads.labels("loaded").inc()
@@ -90,7 +92,7 @@ class Adapters:
         if len(self._held) < limit:
             return
         if current is not None:  # No room for both: the name is unknown until the new one is there.
-            self._catalogue.remove(name)
+            self._model_registry.remove(name)
             self._let_go(current)
         while len(self._held) >= limit and self._leaving:
             await asyncio.wait(self._leaving.values(), return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +104,7 @@ class Adapters:
             self._leaving[adapter] = asyncio.create_task(self._unload_when_idle(adapter))
 
     async def _unload_when_idle(self, adapter: Adapter) -> None:
-        while self._catalogue.is_used(adapter):
+        while self._model_registry.is_used(adapter):
             await asyncio.sleep(_IDLE_POLL_S)
         await self._engine.unload_adapter(adapter)
         self._held.remove(adapter)

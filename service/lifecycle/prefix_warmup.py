@@ -17,13 +17,13 @@ from typing import Any
 import orjson
 import structlog
 
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.domain import Adapter, Caller, ChatJob, EngineStep, Finished, Usage
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.engine.protocol import Engine
 from service.errors import ModelNotFound, StartError, TurnError
 from service.ids import new_id
-from service.normalize import own_job
+from service.normalize import internal_job
 from service.settings import SystemPrompt
 from service.telemetry.telemetry import Telemetry
 
@@ -70,12 +70,12 @@ class _Lifetime:
 
 
 @dataclass(slots=True)
-class Warmth:
+class PrefixWarmup:
     """Keeps the configured system prompts in the prefix cache. `callers`: who may come, one for each tenant."""
 
     engine: Engine
-    gate: Gate
-    catalogue: Catalogue
+    admission: AdmissionController
+    model_registry: ModelRegistry
     telemetry: Telemetry
     prompts: list[SystemPrompt]
     callers: Callable[[], Iterable[Caller]]
@@ -156,11 +156,13 @@ class Warmth:
 
     async def _was_warmed(self, number: int, prompt: SystemPrompt, caller: Caller) -> bool:
         """Whether there was room to spare for it, and nothing wrong with it."""
-        if not self.gate.has_room_to_spare(len(orjson.dumps(prompt.model_dump()))):  # A token is a byte at least.
+        if not self.admission.has_room_to_spare(len(orjson.dumps(prompt.model_dump()))):  # A token is a byte at least.
             return False
         try:
             await self._warm(number, prompt, caller)
-        except Exception as error:  # One that fails must not keep the others from their turn. Never its words: see `Boundary`.
+        except (
+            Exception
+        ) as error:  # One that fails must not keep the others from their turn. Never its words: see `ErrorMiddleware`.
             if number not in self._failed:
                 self._failed.add(number)
                 _log.error("a system prompt could not be computed", prompt=number, error=type(error).__name__)
@@ -169,7 +171,7 @@ class Warmth:
 
     def _key(self, number: int, prompt: SystemPrompt, caller: Caller) -> _Key:
         """Raises `ModelNotFound`."""
-        return number, caller.cache_salt, self.catalogue.resolve(prompt.model or self.catalogue.card.name)
+        return number, caller.cache_salt, self.model_registry.resolve(prompt.model or self.model_registry.card.name)
 
     def _is_cold(self, target: _Target) -> bool:
         return bool(target.expected_tokens) and self._computed_tokens - target.used_at > self._lifetime.tokens / 2
@@ -200,16 +202,16 @@ class Warmth:
             asked |= {"model": prompt.model}
         if prompt.tools:
             asked |= {"tools": prompt.tools}
-        return own_job(asked, caller=caller, turn_id=_turn_id(), catalogue=self.catalogue)
+        return internal_job(asked, caller=caller, turn_id=_turn_id(), model_registry=self.model_registry)
 
     async def _compute(self, job: ChatJob) -> Usage:
         """Through the gate, behind everybody: what it takes of the engine is known to those who forecast."""
         usage = Usage(0, 0, 0)
-        with self.catalogue.using(job.adapter), self.gate.enter_behind_all(job) as place:
+        with self.model_registry.using(job.adapter), self.admission.enter_behind_all(job) as slot:
             prepared = await self.engine.prepare(job)
-            async with place.start(prepared), aclosing(self.engine.generate(prepared)) as steps:
+            async with slot.start(prepared), aclosing(self.engine.generate(prepared)) as steps:
                 async for step in steps:
-                    place.begun()
+                    slot.begun()
                     if step and isinstance(end := step[-1], Finished):
                         usage = end.usage
         return usage

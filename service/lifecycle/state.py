@@ -8,15 +8,15 @@ from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from typing import Any
 
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.domain import Caller
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.engine.protocol import Engine
 from service.errors import CutOff, InvalidRequest, NotReady
 from service.lifecycle import gc_tuning
 from service.lifecycle.adapters import Adapters
-from service.lifecycle.prefix_warmup import Warmth
-from service.normalize import own_job
+from service.lifecycle.prefix_warmup import PrefixWarmup
+from service.normalize import internal_job
 
 _WARMUP_TOKENS = 8
 _SPAWNED_S = 3.0
@@ -46,18 +46,18 @@ class Lifecycle:
     def __init__(
         self,
         engine: Engine,
-        gate: Gate,
+        admission: AdmissionController,
         adapters: Adapters,
-        warmth: Warmth,
+        prefix_warmup: PrefixWarmup,
         *,
         warmup_prompts: list[str],
         lameduck_s: float,
         drain_timeout_s: float,
     ) -> None:
         self._engine = engine
-        self._gate = gate
+        self._admission = admission
         self._adapters = adapters
-        self._warmth = warmth
+        self._prefix_warmup = prefix_warmup
         self._keeping_warm: asyncio.Task[None] | None = None
         self._warmup_prompts = warmup_prompts
         self._lameduck_s = lameduck_s
@@ -123,8 +123,8 @@ class Lifecycle:
         # What an engine compiles at first use (samplers, grammars) stalls every turn meanwhile: use it before anybody waits.
         with contextlib.suppress(InvalidRequest):  # A model that can't do one of these still serves.
             await self._warm_up("warmup-fields", self._warmup_prompts[0], **_RARE_FIELDS)
-        await self._warmth.start()
-        self._keeping_warm = asyncio.create_task(self._warmth.keep())
+        await self._prefix_warmup.start()
+        self._keeping_warm = asyncio.create_task(self._prefix_warmup.keep())
         gc_tuning.for_serving()
         if self._state is State.STARTING:
             self._state = State.READY
@@ -154,14 +154,16 @@ class Lifecycle:
     async def _finish(self, *, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
-                await self._gate.until_empty()
+                await self._admission.until_empty()
         except TimeoutError:
             return False
         return True
 
     async def _warm_up(self, turn_id: str, prompt: str, **fields: Any) -> None:
         asked = {"messages": [{"role": "user", "content": prompt}], "max_tokens": _WARMUP_TOKENS} | fields
-        job = own_job(asked, caller=Caller(tenant="warmup"), turn_id=turn_id, catalogue=Catalogue(self._engine.model))
+        job = internal_job(
+            asked, caller=Caller(tenant="warmup"), turn_id=turn_id, model_registry=ModelRegistry(self._engine.model)
+        )
         async with aclosing(self._engine.generate(await self._engine.prepare(job))) as steps:
             async for _ in steps:
                 pass

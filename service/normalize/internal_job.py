@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from service.domain import Caller, ChatJob
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.normalize.job import normalize
 from service.schema.request import parse_request
 
 
-def own_job(asked: Mapping[str, Any], *, caller: Caller, turn_id: str, catalogue: Catalogue) -> ChatJob:
+def internal_job(asked: Mapping[str, Any], *, caller: Caller, turn_id: str, model_registry: ModelRegistry) -> ChatJob:
     """What a body means, with the model itself where it names none. Raises as `parse_request` and `normalize` do."""
-    body = {"model": catalogue.card.name, **asked}
+    body = {"model": model_registry.card.name, **asked}
     request = parse_request(orjson.dumps(body), max_messages=len(body["messages"]))
-    return normalize(request, caller=caller, turn_id=turn_id, catalogue=catalogue, max_choices=1)
+    return normalize(request, caller=caller, turn_id=turn_id, model_registry=model_registry, max_choices=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.domain import Caller, ChatJob, ResponseFormat, Sampling
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.errors import InvalidRequest
 from service.normalize.json_schema import check_schema
 from service.normalize.messages import normalize_messages
@@ -40,22 +40,22 @@ _RENDERERS_OWN = frozenset(
 )  # fmt: skip
 
 
-def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, catalogue: Catalogue, max_choices: int) -> ChatJob:
+def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_registry: ModelRegistry, max_choices: int) -> ChatJob:
     """Raises `ModelNotFound`, or `InvalidRequest` for a value of the right type that is out of bounds or not supported."""
-    adapter = catalogue.resolve(request.model)
+    adapter = model_registry.resolve(request.model)
     for field, is_harmless in _REFUSED.items():
         if not is_harmless(getattr(request, field)):
             raise InvalidRequest(f"{field} is not supported with this value.", param=field, code="unsupported_value")
     # The newer name wins, as in OpenAI's reference, where max_tokens is deprecated in its favour.
     name = "max_completion_tokens" if request.max_completion_tokens is not None else "max_tokens"
     max_tokens: int | None = getattr(request, name)
-    _check_at_most(name, max_tokens, catalogue.card.max_model_len)
+    _check_at_most(name, max_tokens, model_registry.card.max_model_len)
     _check_at_most("n", request.n, max_choices)
     if max_tokens is not None:
         _check_at_most("min_tokens", request.min_tokens, max_tokens)
     _check_template_kwargs(request)
     tool_use = tool_use_of(request)
-    messages, rules = normalize_messages(request.messages, catalogue.card.traits, tool_use)
+    messages, rules = normalize_messages(request.messages, model_registry.card.traits, tool_use)
     return ChatJob(
         turn_id=turn_id,
         tenant=caller.tenant,

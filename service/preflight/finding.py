@@ -1,15 +1,9 @@
-"""A check: a name, a question, and the function that finds out. It yields what it found; nothing, where it does not apply."""
+"""What a check found, and what to change."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from service.check.outcome import Outcome
+from service.console.report import Outcome
 from service.errors import FirstwordError
-from service.preflight.values.pool_values import Pool
-
-if TYPE_CHECKING:
-    from service.preflight.cluster.snapshot import Survey
 
 
 class CannotLook(FirstwordError):
@@ -40,34 +34,6 @@ def wrong(seen: str, fix: str) -> Found:
 def skipped(seen: str) -> Found:
     """Another check's fault leaves nothing to look at."""
     return Found("skipped", seen)
-
-
-OfCluster = Callable[["Survey"], Iterator[Found]]
-OfPool = Callable[["Survey", Pool], Iterator[Found]]
-
-
-@dataclass(frozen=True)
-class ClusterCheck:
-    id: str
-    title: str
-    run: OfCluster
-
-
-@dataclass(frozen=True)
-class PoolCheck:
-    id: str
-    title: str
-    run: OfPool
-
-
-def cluster_check(check_id: str, title: str) -> Callable[[OfCluster], ClusterCheck]:
-    """Make a function a check that is run once."""
-    return lambda run: ClusterCheck(check_id, title, run)
-
-
-def pool_check(check_id: str, title: str) -> Callable[[OfPool], PoolCheck]:
-    """Make a function a check that is run for each pool."""
-    return lambda run: PoolCheck(check_id, title, run)
 
 
 def some(names: list[str], most: int = 3) -> str:

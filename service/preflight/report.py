@@ -2,17 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from service.check.outcome import Outcome
-from service.check.report import Counts
+from service.console.report import Counts, Document, Outcome
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Finding(_Document):
+class Finding(Document):
     pool: str | None
     """Null: of the cluster or the namespace."""
     check: str
@@ -23,7 +16,7 @@ class Finding(_Document):
     """What to change; null where there is nothing."""
 
 
-class Report(_Document):
+class Report(Document):
     format: Literal[1] = 1
     """Grows when a field changes its meaning or goes; new fields may come without."""
     firstword_version: str

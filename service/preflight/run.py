@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from service import __version__
-from service.check.report import Counts
-from service.preflight.checks.catalogue import CLUSTER_CHECKS, POOL_CHECKS
+from service.console.report import Counts
+from service.preflight.checks.all_checks import CLUSTER_CHECKS, POOL_CHECKS
+from service.preflight.checks.definition import ClusterCheck, PoolCheck
 from service.preflight.cluster.client import Cluster, CouldNotLook, NotAllowed
 from service.preflight.cluster.model_hub import ModelHub
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import CannotLook, ClusterCheck, Found, PoolCheck, doubtful
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import CannotLook, Found, doubtful
 from service.preflight.report import Finding, Report
 from service.preflight.values.load_values import Plan
 
@@ -19,9 +20,9 @@ from service.preflight.values.load_values import Plan
 def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
     """Raises `CannotLook` where the cluster cannot be reached, or its nodes or pods not seen. No hub: it is not asked."""
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-    survey = Survey(plan, cluster, hub)
-    survey.must_be_seen()
-    findings = list(_findings(survey))
+    snapshot = Snapshot(plan, cluster, hub)
+    snapshot.must_be_seen()
+    findings = list(_findings(snapshot))
     counts = Counts.of(finding.outcome for finding in findings)
     return Report(
         firstword_version=__version__,
@@ -36,13 +37,13 @@ def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
     )
 
 
-def _findings(survey: Survey) -> Iterator[Finding]:
+def _findings(snapshot: Snapshot) -> Iterator[Finding]:
     for check in CLUSTER_CHECKS:
-        for found in _found(partial(check.run, survey)):
+        for found in _found(partial(check.run, snapshot)):
             yield _finding(None, check, found)
-    for pool in survey.plan.pools:
+    for pool in snapshot.plan.pools:
         for pool_check in POOL_CHECKS:
-            for found in _found(partial(pool_check.run, survey, pool)):
+            for found in _found(partial(pool_check.run, snapshot, pool)):
                 yield _finding(pool.name, pool_check, found)
 
 

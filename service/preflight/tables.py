@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.check.tables import add_result, last_line
+from service.console.tables import add_result, last_line
 from service.preflight.report import Finding, Report
 
 _LONGEST = 22  # So that the tables stand in line.

@@ -14,7 +14,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.errors import ClientGone, InvalidRequest
-from service.server.write_coalescing import GatheringTransport, Outbox
+from service.server.write_coalescing import CoalescingTransport, WriteCoalescer
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
@@ -54,7 +54,7 @@ class Connections:
 class BoundedProtocol(HttpToolsProtocol):
     open_ones: ClassVar[Connections]
     send_timeout_s: ClassVar[float]
-    outbox: ClassVar[Outbox]
+    coalescer: ClassVar[WriteCoalescer]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport, self.outbox)))
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport, self.coalescer)))
         self._start_head_timer()
         self.open_ones.opened(self, open_now=len(self.connections))
 
@@ -208,5 +208,5 @@ def _piece_writer(cycle: RequestResponseCycle) -> Callable[[bytes], Awaitable[No
 
 def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:
     """The protocol for one server: uvicorn takes a class, and hands it nothing of ours."""
-    of_server = {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s, "outbox": Outbox()}
+    of_server = {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s, "coalescer": WriteCoalescer()}
     return type("Protocol", (BoundedProtocol,), of_server)

@@ -22,7 +22,7 @@ from service.engine.protocol import Engine
 from service.engine.vllm.arguments import Node
 from service.errors import StartError
 from service.settings import Settings
-from service.telemetry.log_queue import Sink
+from service.telemetry.log_queue import LogQueue
 
 _log = structlog.get_logger("firstword.nodes")
 _HELLO_S = 10.0
@@ -137,7 +137,7 @@ def join(node: Node, equal: str) -> socket.socket:
         return connection
 
 
-def follow(connection: socket.socket, work: Callable[[], None], log: Sink, *, patience_s: float) -> NoReturn:
+def follow(connection: socket.socket, work: Callable[[], None], log: LogQueue, *, patience_s: float) -> NoReturn:
     """Work until the leader goes; then end with 1, or with 0 where we were told to. Does not return.
 
     At SIGTERM the leader still has turns that need this node: we stay until it has gone, for up to `patience_s`.
@@ -206,7 +206,7 @@ def _until_closed(connection: socket.socket) -> None:
             pass
 
 
-def _end(log: Sink, status: int) -> NoReturn:
+def _end(log: LogQueue, status: int) -> NoReturn:
     kill_children(wait_s=_CHILDREN_STOP_S)
     log.close_within(_LOG_CLOSE_S)
     os._exit(status)

@@ -16,13 +16,13 @@ import uvicorn
 
 from service.engine.processes import kill_children
 from service.errors import FirstwordError, StartError
+from service.lifecycle.key_reload import follow_key_file
 from service.server.http_protocol import bounded_protocol
 from service.server.watchdog import LongestPrefill, Stall, Watchdog
 from service.settings import Settings, adapters_file
-from service.telemetry.log_queue import Sink
+from service.telemetry.log_queue import LogQueue
 from service.telemetry.stacks import places_of, process_states, task_stacks, thread_stacks
-from service.tenants.auth import follow_key_file
-from service.turn import Rooms
+from service.turn import Services
 
 _log = structlog.get_logger("firstword.serve")
 # After a drain nothing is left to wait for; vLLM would take all the time it is given.
@@ -107,30 +107,30 @@ class _Server(uvicorn.Server):
 class Service:
     """Runs an app until a signal or the engine's death ends it."""
 
-    def __init__(self, app: Callable[..., Any], rooms: Rooms, sock: socket.socket, on_ready: Callable[[], None]) -> None:
-        self._rooms = rooms
+    def __init__(self, app: Callable[..., Any], services: Services, sock: socket.socket, on_ready: Callable[[], None]) -> None:
+        self._services = services
         self._sock = sock
         self._on_ready = on_ready
         self._stop_now = asyncio.Event()
         self._drain = asyncio.Event()
-        self._server = _Server(server_config(app, rooms.settings))
-        longest = LongestPrefill(rooms.gate.load, max_model_len=rooms.engine.model.max_model_len)
+        self._server = _Server(server_config(app, services.settings))
+        longest = LongestPrefill(services.admission.load, max_model_len=services.engine.model.max_model_len)
         self._watchdog = Watchdog(
-            stall_s=rooms.settings.engine_stall_s,
-            unfinished=lambda: rooms.engine.unfinished,
+            stall_s=services.settings.engine_stall_s,
+            unfinished=lambda: services.engine.unfinished,
             expected_step_s=longest.expected_step_s,
             on_stall=self._on_stall,
         )
-        rooms.engine.watch_steps(longest.on_step)
-        rooms.engine.watch_steps(self._watchdog.on_step)
+        services.engine.watch_steps(longest.on_step)
+        services.engine.watch_steps(self._watchdog.on_step)
 
     async def run(self) -> int:
         """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
         self._loop = loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
-        if file := self._rooms.settings.api_keys_file:
-            keys = follow_key_file(file, self._rooms.keys, self._rooms.telemetry)
+        if file := self._services.settings.api_keys_file:
+            keys = follow_key_file(file, self._services.keys, self._services.telemetry)
             self._following = asyncio.create_task(keys)  # Kept: a loop holds tasks weakly.
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
         ways_to_end = [asyncio.create_task(way) for way in (self._until_stopped(), self._until_drained(), self._until_dead())]
@@ -143,7 +143,7 @@ class Service:
 
     def _on_sigterm(self) -> None:
         # Nothing to wait for before the engine is up; and who sends it twice is in a hurry.
-        is_hurried = self._drain.is_set() or not self._rooms.lifecycle.is_ready
+        is_hurried = self._drain.is_set() or not self._services.lifecycle.is_ready
         (self._stop_now if is_hurried else self._drain).set()
 
     async def _until_stopped(self) -> int:
@@ -152,15 +152,15 @@ class Service:
 
     async def _until_drained(self) -> int:
         await self._drain.wait()
-        _log.info("draining", turns=self._rooms.gate.entered)
-        is_empty = await self._rooms.lifecycle.drain()
+        _log.info("draining", turns=self._services.admission.entered)
+        is_empty = await self._services.lifecycle.drain()
         _log.info("drained", all_turns_finished=is_empty)
         return 0
 
     async def _until_dead(self) -> int:
         """Start the engine, then watch it. Returns only when it fails: an engine that died never recovers."""
         try:
-            await self._rooms.lifecycle.start()
+            await self._services.lifecycle.start()
         except FirstwordError as error:
             _log.error("start failed", reason=str(error))
             return 1
@@ -170,8 +170,8 @@ class Service:
         self._on_ready()
         self._watchdog.start(self._loop)
         if file := adapters_file(os.environ):
-            self._watching = asyncio.create_task(self._rooms.adapters.watch(file))  # Kept: a loop holds tasks weakly.
-        while self._rooms.engine.is_healthy and not self._watchdog.has_fired:
+            self._watching = asyncio.create_task(self._services.adapters.watch(file))  # Kept: a loop holds tasks weakly.
+        while self._services.engine.is_healthy and not self._watchdog.has_fired:
             await asyncio.sleep(_HEALTH_POLL_S)
         # A signal to the whole group ends the engine too: let ours be heard first.
         await asyncio.sleep(_HEALTH_POLL_S)
@@ -193,9 +193,9 @@ class Service:
             f"{stall.what} hung",
             silent_s=round(stall.silent_s, 1),
             allowed_s=round(stall.allowed_s, 1),
-            turns_running=self._rooms.gate.running,
-            turns_waiting=self._rooms.gate.waiting,
-            unfinished=self._rooms.engine.unfinished,
+            turns_running=self._services.admission.running,
+            turns_waiting=self._services.admission.waiting,
+            unfinished=self._services.engine.unfinished,
             last_step=asdict(stall.last_step) if stall.last_step else None,
             processes=process_states(),
             threads=thread_stacks(),
@@ -203,14 +203,14 @@ class Service:
         )
 
 
-def leave(rooms: Rooms, log: Sink, status: int) -> NoReturn:
+def leave(services: Services, log: LogQueue, status: int) -> NoReturn:
     """End the engine and every process it made, then this one. Does not return.
 
     `os._exit`: a thread that is still loading weights can't be stopped, and would hold a normal exit up.
     """
     with contextlib.suppress(Exception):
-        rooms.engine.stop(_ENGINE_STOP_S)
-    rooms.telemetry.close(_TRACES_CLOSE_S)
+        services.engine.stop(_ENGINE_STOP_S)
+    services.telemetry.close(_TRACES_CLOSE_S)
     log.close_within(_LOG_CLOSE_S)
     _exit(status)
 

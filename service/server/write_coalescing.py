@@ -7,13 +7,13 @@ import asyncio
 from typing import Any
 
 
-class Outbox:
+class WriteCoalescer:
     """The connections of one event loop that have something to write."""
 
     def __init__(self) -> None:
-        self._waiting: list[GatheringTransport] = []
+        self._waiting: list[CoalescingTransport] = []
 
-    def add(self, transport: "GatheringTransport") -> None:
+    def add(self, transport: "CoalescingTransport") -> None:
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write_all)
         self._waiting.append(transport)
@@ -24,12 +24,12 @@ class Outbox:
             transport.flush()
 
 
-class GatheringTransport:
+class CoalescingTransport:
     """A transport whose writes wait for the outbox; of the rest it changes nothing, and keeps the order."""
 
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox) -> None:
+    def __init__(self, transport: asyncio.Transport, coalescer: WriteCoalescer) -> None:
         self._transport = transport
-        self._outbox = outbox
+        self._coalescer = coalescer
         self._pieces: list[bytes] = []
         self._broken: Exception | None = None
 
@@ -38,7 +38,7 @@ class GatheringTransport:
         if self._broken is not None:
             raise self._broken
         if not self._pieces:
-            self._outbox.add(self)
+            self._coalescer.add(self)
         self._pieces.append(data)
 
     def flush(self) -> None:

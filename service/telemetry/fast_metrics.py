@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 M = TypeVar("M", bound=MetricWrapperBase)
 
 
-class Tally:
+class LocalHistogram:
     """Gaps between the frames of one turn, in seconds. Of one thread; a tick costs a search of some bounds."""
 
     __slots__ = ("_bounds", "_last_s", "counts", "sum_s")
@@ -35,7 +35,7 @@ class Tally:
         self._last_s = now_s
 
 
-class TalliedHistogram(Collector):
+class MergingHistogram(Collector):
     """A Prometheus histogram without labels that takes whole tallies."""
 
     def __init__(self, name: str, help_text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
@@ -46,10 +46,10 @@ class TalliedHistogram(Collector):
         self._merged: tuple[tuple[int, ...], float] = ((0,) * (len(bounds) + 1), 0.0)
         registry.register(self)
 
-    def start(self) -> Tally:
-        return Tally(self._bounds)
+    def start(self) -> LocalHistogram:
+        return LocalHistogram(self._bounds)
 
-    def merge(self, tally: Tally) -> None:
+    def merge(self, tally: LocalHistogram) -> None:
         """Add what one turn has counted. On one thread only."""
         counts, sum_s = self._merged
         self._merged = tuple(old + new for old, new in zip(counts, tally.counts, strict=True)), sum_s + tally.sum_s

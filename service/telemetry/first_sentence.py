@@ -20,7 +20,7 @@ _LONGEST = 1000
 """Characters without an end of a sentence: by then a voice speaks all the same."""
 
 
-class Hearing:
+class SpeechTimer:
     """Listens to one turn's steps until its first sentence is whole. Times are monotonic seconds; None: not yet."""
 
     __slots__ = ("_signs_to", "_text", "first_sentence_s", "first_word_s", "is_done")

@@ -15,7 +15,7 @@ _GATHER_S = 0.02
 """After a line, for those that come with it: to wake the thread costs a turn more than to write its line."""
 
 
-class Sink:
+class LogQueue:
     """A text stream (as far as loggers need one) whose `write` neither blocks nor raises."""
 
     def __init__(self, stream: TextIO | None) -> None:

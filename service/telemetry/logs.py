@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import structlog
 
-from service.telemetry.log_queue import Sink
+from service.telemetry.log_queue import LogQueue
 
 
-def configure_logs(log_format: Literal["auto", "json", "console"]) -> Sink:
+def configure_logs(log_format: Literal["auto", "json", "console"]) -> LogQueue:
     """Call once, before the first log line. Returns what the lines go through, to be emptied at the end."""
-    sink = Sink(sys.stderr)
+    sink = LogQueue(sys.stderr)
     is_console = log_format == "console" or (log_format == "auto" and sink.isatty())
     rendering: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
     if is_console:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.domain import Outcome
-from service.telemetry.fast_metrics import QuickHistogram, TalliedHistogram, with_quick_labels
+from service.telemetry.fast_metrics import MergingHistogram, QuickHistogram, with_quick_labels
 
 PREFIX = "firstword_"
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -101,7 +101,7 @@ class Metrics:
             _in(STAGE_BUCKETS_S), "stage_seconds", "What a turn spent in each stage up to its first token.", stage=STAGES
         )
         self.tpot = self._one(_in(TPOT_BUCKETS_S), "tpot_seconds", "Time per output token of finished turns, after the first.")
-        self.frame_gap = TalliedHistogram(
+        self.frame_gap = MergingHistogram(
             f"{PREFIX}frame_gap_seconds", "Between one frame of a stream and the next.", GAP_BUCKETS_S, self.registry
         )
         self.engine_step = self._one(

@@ -1,12 +1,12 @@
-"""Traces of turns, as the rooms know them. `otlp` makes them; it is imported only where traces are configured.
+"""The traces of turns, as an interface. otlp.py implements it; trace_setup.py imports that only where traces are configured.
 
-    traces = Traces.configured(endpoint=..., protocol=..., sample_ratio=..., version=...)    # None: they are off
+    traces = make_traces(endpoint=..., protocol=..., sample_ratio=..., version=...)          # None: traces are off
     span = traces.begin(headers, started_at_s)                                               # as the turn begins
     engine.generate(prepared, trace_headers=span.engine_headers)
     span.end(stages, facts, error)                                                           # as it ends, however it does
     traces.close(within_s)                                                                   # before the process ends
 
-Nothing here raises or waits, but for `configured` and `close`, and nothing is called per token.
+Only `make_traces` raises, only `close` waits, and nothing is called for each token.
 """
 
 from abc import ABC, abstractmethod
@@ -33,18 +33,6 @@ class TurnSpan(ABC):
 
 class Traces(ABC):
     """Where the spans of turns go."""
-
-    @staticmethod
-    def configured(*, endpoint: str | None, protocol: OtlpProtocol, sample_ratio: float, version: str) -> "Traces | None":
-        """None without an endpoint; then OpenTelemetry is not even imported. Raises `StartError`.
-
-        Of turns whose caller sends no trace context `sample_ratio` is traced; a caller's context says itself whether it is.
-        """
-        if endpoint is None:
-            return None
-        from service.telemetry.otlp import OtlpTraces  # noqa: PLC0415
-
-        return OtlpTraces(endpoint, protocol, sample_ratio, version)
 
     @abstractmethod
     def begin(self, headers: Mapping[str, str], started_at_s: float) -> TurnSpan | None:

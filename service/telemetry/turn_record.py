@@ -8,7 +8,7 @@ import structlog
 
 from service.domain import Arrival, ChatJob, Generated, Outcome, PreparedTurn, Stage, Step, Usage
 from service.errors import ClientGone, NotReady, Overloaded, RateLimited, TurnError
-from service.telemetry.first_sentence import Hearing
+from service.telemetry.first_sentence import SpeechTimer
 from service.telemetry.metrics import Metrics
 from service.telemetry.traces import TurnSpan
 
@@ -29,8 +29,7 @@ class TurnRecord:
         budget_s: float,
         span: TurnSpan | None,
     ) -> None:
-        self.budget_s = budget_s
-        """Time to first token that this turn may take."""
+        self._budget_s = budget_s
         self._metrics = metrics
         self._turn_id = turn_id
         self._tenant = tenant
@@ -40,7 +39,7 @@ class TurnRecord:
         self._stages = list(arrival.stages)
         self._since_s = self._stages[-1].end_s if self._stages else arrival.at_s
         self._generated = Generated()
-        self._hearing = Hearing()
+        self._speech = SpeechTimer()
         self._is_stream = True
         self._has_answered = False
         self._gaps = metrics.frame_gap.start()
@@ -54,6 +53,10 @@ class TurnRecord:
     def trace_headers(self) -> Mapping[str, str] | None:
         """For the engine: its own spans continue this turn's."""
         return self._span.engine_headers if self._span else None
+
+    def budgeted(self, budget_s: float) -> None:
+        """The time to first token that this turn may take: a later first word makes it `late`."""
+        self._budget_s = budget_s
 
     def passed(self, stage: str) -> None:
         """A stage (`STAGES`) has ended."""
@@ -81,13 +84,13 @@ class TurnRecord:
 
     def said(self, step: Step) -> None:
         """A step on its way to the caller."""
-        if not self._hearing.is_done:
-            self._hearing.hear(step)
+        if not self._speech.is_done:
+            self._speech.hear(step)
 
     def framed(self) -> None:
         """A piece of the answer leaves."""
         if not (self._is_stream or self._has_answered):  # Nothing of a whole answer is heard before it leaves.
-            self._hearing.hear_now()
+            self._speech.hear_now()
         self._has_answered = True
         self._gaps.tick(time.monotonic())
 
@@ -168,18 +171,18 @@ class TurnRecord:
 
     @property
     def _first_word_s(self) -> float | None:
-        return self._hearing.first_word_s if self._is_stream or self._has_answered else None
+        return self._speech.first_word_s if self._is_stream or self._has_answered else None
 
     @property
     def _first_sentence_s(self) -> float | None:
-        return None if self._first_word_s is None else self._hearing.first_sentence_s
+        return None if self._first_word_s is None else self._speech.first_sentence_s
 
     def _since_arrival(self, at_s: float | None) -> float | None:
         return None if at_s is None else at_s - self._arrival.at_s
 
     def _outcome(self, error: BaseException | None, now_s: float) -> Outcome:
         # A caller who gave up after the budget gave up because of us.
-        is_late = (self._first_word_s or now_s) - self._arrival.at_s > self.budget_s
+        is_late = (self._first_word_s or now_s) - self._arrival.at_s > self._budget_s
         if error is None:
             return Outcome.LATE if is_late else Outcome.ON_TIME
         if isinstance(error, asyncio.CancelledError | GeneratorExit | ClientGone):

@@ -1,22 +1,15 @@
 """Keys -> `Caller`. Whatever key is presented, right or wrong, costs the same: one keyed hash for each place that may have it."""
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
-
-import structlog
 
 from service.domain import Caller, TenantPolicy
 from service.errors import NotAuthenticated, StartError
-from service.lifecycle.file_watch import POLL_S, changes
-from service.telemetry.telemetry import Telemetry
-from service.tenants.key_file import KeyEntry, KeyFile, keyed_digest, public_id, read_key_file
+from service.tenants.key_file import KeyEntry, KeyFile, keyed_digest, public_id
 
-_log = structlog.get_logger("firstword.keys")
 _MOST_CREDENTIALS = 8
 _NO_POLICY = TenantPolicy()
 # Compared with where an id is unknown, so that this takes as long as a wrong secret.
@@ -138,24 +131,6 @@ def parse_plain_keys(text: str) -> list[tuple[str, str]]:
             raise StartError(f"FIRSTWORD_API_KEYS: entry {position} gives a key that another tenant has.")
         pairs.append((tenant, key))
     return pairs
-
-
-async def follow_key_file(file: Path, keys: KeyRing, telemetry: Telemetry, *, poll_s: float = POLL_S) -> None:
-    """Keep the ring as the file is, for ever. A file that cannot be used leaves the keys as they were; an alert can tell."""
-    async for is_first in changes(file, poll_s=poll_s):
-        try:
-            key_file = await asyncio.to_thread(read_key_file, file)
-            if is_first and key_file == keys.key_file:  # As it was read at the start.
-                continue
-            keys.replace(key_file)
-        except StartError as error:
-            telemetry.key_file_reloaded(is_ok=False)
-            _log.error("the key file cannot be used; keys stay as they are", reason=str(error))
-            continue
-        for tenant in keys.tenants:
-            telemetry.add_tenant(tenant)
-        telemetry.key_file_reloaded(is_ok=True)
-        _log.info("key file loaded", keys=len(keys), tenants=len(keys.tenants))
 
 
 def make_plain_key() -> str:

@@ -16,7 +16,6 @@ from service.domain import Caller, ChatJob, PreparedTurn, TenantPolicy, Usage
 from service.errors import RateLimited, TurnError
 
 _WINDOW_S = 60.0
-_CHARS_PER_TOKEN = 4
 _USUAL_COMPLETION_TOKENS = 256
 _FIRST_GUESS_TURN_S = 2.0
 _NEW_TURN_WEIGHT = 0.1
@@ -25,7 +24,7 @@ _ROUNDING = 1e-6
 
 def estimate_tokens(job: ChatJob) -> int:
     """Prompt and completion tokens of a turn, before any tokenizer work."""
-    return max(1, job.prompt_chars // _CHARS_PER_TOKEN) + (job.max_tokens or _USUAL_COMPLETION_TOKENS) * job.sampling.n
+    return job.likely_prompt_tokens + (job.max_tokens or _USUAL_COMPLETION_TOKENS) * job.sampling.n
 
 
 class Bucket:
@@ -153,7 +152,7 @@ class Charge:
         return 0
 
 
-class Limits:
+class RateLimits:
     """What every tenant uses of its limits. As many tenants as have keys, so bad keys cost nothing here."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

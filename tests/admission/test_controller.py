@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.domain import ChatJob, EngineStep, Message, TenantPolicy
 from service.errors import Overloaded, PromptTooLong
 from tests.support.factories import make_card, make_job, make_turn
@@ -17,46 +17,53 @@ from tests.support.virtual_time import now_s, run_in_virtual_time
 LONG_S = 1e9
 
 
-def make_gate(max_turns: int = 2, **more: Any) -> Gate:
+def make_gate(max_turns: int = 2, **more: Any) -> AdmissionController:
     card = make_card(max_model_len=100, max_chars_per_token=4)
-    return Gate(max_turns=max_turns, model=card, tpot_bound_s=0.25, **more)
+    return AdmissionController(max_turns=max_turns, model=card, tpot_bound_s=0.25, **more)
 
 
-def enter(gate: Gate, job: ChatJob | None = None, *, deadline_s: float = LONG_S, **policy: Any) -> Any:
-    return gate.enter(job or make_job(), TenantPolicy(**policy), deadline_s=deadline_s)
+def enter(admission: AdmissionController, job: ChatJob | None = None, *, deadline_s: float = LONG_S, **policy: Any) -> Any:
+    return admission.enter(job or make_job(), TenantPolicy(**policy), deadline_s=deadline_s)
 
 
-def slow_gate(turns: int = 1, *, rise_s: float = 1.0) -> Gate:
+def slow_admission(turns: int = 1, *, rise_s: float = 1.0) -> AdmissionController:
     """One that has seen an engine of which so many turns at once keep to the bound, at 0.15 s a step; each more adds to it."""
-    gate = make_gate(max_turns=100, clock=now_s)
+    admission = make_gate(max_turns=100, clock=now_s)
     at_s = now_s()
-    gate.pace.enter(at_s)
+    admission.pace.enter(at_s)
     for running in (turns, turns + 1):
         for _ in range(30):
             at_s += 0.15 + rise_s * (running - turns)
-            gate.observe(EngineStep(at_s, 0, running, running=running, waiting=0, kv_usage=0.0))
-    gate.pace.leave()
-    assert gate.forecast.most_turns == turns
-    return gate
+            admission.observe(EngineStep(at_s, 0, running, running=running, waiting=0, kv_usage=0.0))
+    admission.pace.leave()
+    assert admission.forecast.most_turns == turns
+    return admission
 
 
-def computing_gate() -> Gate:
+def computing_gate() -> AdmissionController:
     """One that has seen an engine with steps of 0.1 s, and 0.01 s more for each prompt token."""
-    gate = make_gate(max_turns=100, clock=now_s)
+    admission = make_gate(max_turns=100, clock=now_s)
     at_s = now_s()
-    gate.pace.enter(at_s)
+    admission.pace.enter(at_s)
     for prefilled in [0] * 10 + [50] * 30 + [0] * 300:
         at_s += 0.1 + 0.01 * prefilled
-        gate.observe(EngineStep(at_s, prefilled, 2, running=2, waiting=0, kv_usage=0.0))
-    gate.pace.leave()
-    return gate
+        admission.observe(EngineStep(at_s, prefilled, 2, running=2, waiting=0, kv_usage=0.0))
+    admission.pace.leave()
+    return admission
 
 
 async def turn(
-    gate: Gate, job: ChatJob | None = None, *, until: asyncio.Event, told: list[str], name: str = "", tokens: int = 1, **more: Any
+    admission: AdmissionController,
+    job: ChatJob | None = None,
+    *,
+    until: asyncio.Event,
+    told: list[str],
+    name: str = "",
+    tokens: int = 1,
+    **more: Any,
 ) -> None:
-    with enter(gate, job, **more) as place:
-        async with place.start(replace(make_turn(place.asked.job), prompt_tokens=tokens)):
+    with enter(admission, job, **more) as slot:
+        async with slot.start(replace(make_turn(slot.asked.job), prompt_tokens=tokens)):
             told.append(name)
             await until.wait()
 
@@ -70,30 +77,30 @@ def in_virtual_time(story: Callable[[], Coroutine[Any, Any, None]]) -> Callable[
 
 
 def test_one_turn_more_than_the_limit_is_refused() -> None:
-    gate = make_gate(max_turns=2)
-    with enter(gate), enter(gate):
-        with pytest.raises(Overloaded) as caught, enter(gate):
+    admission = make_gate(max_turns=2)
+    with enter(admission), enter(admission):
+        with pytest.raises(Overloaded) as caught, enter(admission):
             pytest.fail("there was no room")
-        assert gate.entered == 2
+        assert admission.entered == 2
     assert (caught.value.status, caught.value.code) == (503, "overloaded")
     assert "2 turns" in caught.value.message
     assert caught.value.headers["Retry-After"].isdecimal()
-    with enter(gate):
-        assert gate.entered == 1
+    with enter(admission):
+        assert admission.entered == 1
 
 
 def test_a_turn_waits_until_it_starts_and_then_runs() -> None:
-    gate = make_gate()
+    admission = make_gate()
 
     def counts() -> tuple[int, int, int]:
-        return gate.entered, gate.waiting, gate.running
+        return admission.entered, admission.waiting, admission.running
 
     async def story() -> None:
         assert counts() == (0, 0, 0)
-        with enter(gate) as place:
+        with enter(admission) as slot:
             assert counts() == (1, 1, 0)
-            with enter(gate):
-                async with place.start(make_turn(make_job())):
+            with enter(admission):
+                async with slot.start(make_turn(make_job())):
                     assert counts() == (2, 1, 1)
             assert counts() == (1, 1, 0)
         assert counts() == (0, 0, 0)
@@ -103,13 +110,15 @@ def test_a_turn_waits_until_it_starts_and_then_runs() -> None:
 
 @in_virtual_time
 async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
-    gate, told, until = computing_gate(), list[str](), asyncio.Event()
-    assert not gate.forecast.fits_in_step(50)
+    admission, told, until = computing_gate(), list[str](), asyncio.Event()
+    assert not admission.forecast.fits_in_step(50)
     job = make_job("x" * 200)  # Some 50 tokens.
-    turns = [asyncio.create_task(turn(gate, job, until=until, told=told, name=str(number), tokens=50)) for number in range(3)]
+    turns = [
+        asyncio.create_task(turn(admission, job, until=until, told=told, name=str(number), tokens=50)) for number in range(3)
+    ]
 
     async def step() -> None:
-        gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+        admission.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
         await asyncio.sleep(0.01)
 
     await asyncio.sleep(0.01)
@@ -123,8 +132,10 @@ async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
     await asyncio.wait(turns)
 
 
-async def all_go_with_a_step(gate: Gate, turns: list[asyncio.Task[None]], *, until: asyncio.Event, told: list[str]) -> None:
-    gate.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
+async def all_go_with_a_step(
+    admission: AdmissionController, turns: list[asyncio.Task[None]], *, until: asyncio.Event, told: list[str]
+) -> None:
+    admission.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
     await asyncio.sleep(0.01)
     assert told == ["0", "1"]
     until.set()
@@ -134,17 +145,17 @@ async def all_go_with_a_step(gate: Gate, turns: list[asyncio.Task[None]], *, unt
 @pytest.mark.parametrize(("left_s", "told_at_once"), [(1.0, ["0", "1"]), (0.4, ["0"])])
 def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: float, told_at_once: list[str]) -> None:
     async def story() -> None:
-        gate, told, until = computing_gate(), list[str](), asyncio.Event()
+        admission, told, until = computing_gate(), list[str](), asyncio.Event()
 
         def come(name: str, tokens: int, **more: Any) -> asyncio.Task[None]:
             job = make_job("x" * 4 * tokens)
-            return asyncio.create_task(turn(gate, job, until=until, told=told, name=name, tokens=tokens, **more))
+            return asyncio.create_task(turn(admission, job, until=until, told=told, name=name, tokens=tokens, **more))
 
         turns = [come("0", 10, deadline_s=now_s() + left_s), come("1", 20)]
-        assert gate.forecast.fits_in_step(10 + 20)
+        assert admission.forecast.fits_in_step(10 + 20)
         await asyncio.sleep(0.01)
         assert told == told_at_once
-        await all_go_with_a_step(gate, turns, until=until, told=told)
+        await all_go_with_a_step(admission, turns, until=until, told=told)
 
     run_in_virtual_time(story())
 
@@ -152,70 +163,72 @@ def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: flo
 @pytest.mark.parametrize(("left_s", "told_at_once"), [(2.0, ["0"]), (0.85, ["0", "1"])])
 def test_a_prompt_too_long_for_the_step_joins_where_the_step_after_is_too_late(left_s: float, told_at_once: list[str]) -> None:
     async def story() -> None:
-        gate, told, until = computing_gate(), list[str](), asyncio.Event()
-        assert not gate.forecast.fits_in_step(30 + 30)
+        admission, told, until = computing_gate(), list[str](), asyncio.Event()
+        assert not admission.forecast.fits_in_step(30 + 30)
         asked = Message("user", "x" * 40), Message("assistant", "x" * 40), Message("user", "x" * 40)
         job = replace(make_job(), messages=asked)  # Some 30 tokens; it continues a call.
         more: dict[str, Any] = {"until": until, "told": told, "tokens": 30}
-        turns = [asyncio.create_task(turn(gate, job, name="0", deadline_s=now_s() + 5, **more))]
-        turns += [asyncio.create_task(turn(gate, job, name="1", deadline_s=now_s() + left_s, **more))]
+        turns = [asyncio.create_task(turn(admission, job, name="0", deadline_s=now_s() + 5, **more))]
+        turns += [asyncio.create_task(turn(admission, job, name="1", deadline_s=now_s() + left_s, **more))]
         await asyncio.sleep(0.01)
         assert told == told_at_once
-        await all_go_with_a_step(gate, turns, until=until, told=told)
+        await all_go_with_a_step(admission, turns, until=until, told=told)
 
     run_in_virtual_time(story())
 
 
 @pytest.mark.parametrize("is_started", [False, True])
 def test_a_place_comes_back_when_the_turn_fails(is_started: bool) -> None:
-    gate = make_gate()
+    admission = make_gate()
 
     async def story() -> None:
-        with enter(gate) as place:
+        with enter(admission) as slot:
             if is_started:
-                async with place.start(make_turn(make_job())):
+                async with slot.start(make_turn(make_job())):
                     _ = 1 / 0
             _ = 1 / 0
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(story())
-    assert (gate.entered, gate.waiting, gate.running) == (0, 0, 0)
+    assert (admission.entered, admission.waiting, admission.running) == (0, 0, 0)
 
 
 @in_virtual_time
 async def test_a_place_comes_back_wherever_the_caller_hangs_up() -> None:
-    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(gate, until=until, told=told, name="running"))
-    waiting = asyncio.create_task(turn(gate, until=until, told=told, name="waiting"))
+    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, told=told, name="running"))
+    waiting = asyncio.create_task(turn(admission, until=until, told=told, name="waiting"))
     await asyncio.sleep(1)
-    assert (gate.entered, gate.waiting, gate.running) == (2, 1, 1)
+    assert (admission.entered, admission.waiting, admission.running) == (2, 1, 1)
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert (gate.entered, gate.waiting, gate.running) == (1, 0, 1)
+    assert (admission.entered, admission.waiting, admission.running) == (1, 0, 1)
     running.cancel()
     await asyncio.wait([running])
-    assert (gate.entered, gate.waiting, gate.running) == (0, 0, 0)
+    assert (admission.entered, admission.waiting, admission.running) == (0, 0, 0)
     assert told == ["running"]
 
 
 @in_virtual_time
 async def test_who_hangs_up_as_it_is_let_in_leaves_no_place_behind() -> None:
-    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(gate, until=until, told=told))
-    waiting = asyncio.create_task(turn(gate, until=until, told=told))
+    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, told=told))
+    waiting = asyncio.create_task(turn(admission, until=until, told=told))
     await asyncio.sleep(1)
     running.cancel()
     await asyncio.wait([running])  # The one that waits is let in, and does not know it yet.
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert (gate.entered, gate.waiting, gate.running) == (0, 0, 0)
+    assert (admission.entered, admission.waiting, admission.running) == (0, 0, 0)
 
 
 @in_virtual_time
 async def test_one_that_waits_runs_as_soon_as_another_ends() -> None:
-    gate, told = slow_gate(turns=1), list[str]()
+    admission, told = slow_admission(turns=1), list[str]()
     first, second = asyncio.Event(), asyncio.Event()
-    tasks = [asyncio.create_task(turn(gate, until=until, told=told, name=name)) for name, until in (("a", first), ("b", second))]
+    tasks = [
+        asyncio.create_task(turn(admission, until=until, told=told, name=name)) for name, until in (("a", first), ("b", second))
+    ]
     await asyncio.sleep(1)
     assert told == ["a"]
     first.set()
@@ -228,13 +241,13 @@ async def test_one_that_waits_runs_as_soon_as_another_ends() -> None:
 
 @in_virtual_time
 async def test_a_waiting_turn_is_refused_the_moment_its_budget_cannot_be_met() -> None:
-    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(gate, until=until, told=told))
+    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, told=told))
     await asyncio.sleep(1)
     begun_s = now_s()
-    with enter(gate, make_job(max_tokens=1), deadline_s=begun_s + 3.0) as place:
+    with enter(admission, make_job(max_tokens=1), deadline_s=begun_s + 3.0) as slot:
         with pytest.raises(Overloaded) as caught:
-            async with place.start(make_turn(make_job())):
+            async with slot.start(make_turn(make_job())):
                 pytest.fail("it must not start")
         assert 0.0 < now_s() - begun_s < 2.0  # Not when the budget is over: when the first token would come after it.
     assert caught.value.headers["x-firstword-refused"] == "capacity"
@@ -245,32 +258,32 @@ async def test_a_waiting_turn_is_refused_the_moment_its_budget_cannot_be_met() -
 
 @in_virtual_time
 async def test_what_could_not_come_in_time_is_refused_at_once() -> None:
-    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(turn(gate, until=until, told=told)) for _ in range(3)]
+    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(turn(admission, until=until, told=told)) for _ in range(3)]
     await asyncio.sleep(1)
     with pytest.raises(Overloaded) as caught:
-        enter(gate, deadline_s=now_s() + 1.0).__enter__()
+        enter(admission, deadline_s=now_s() + 1.0).__enter__()
     assert int(caught.value.headers["Retry-After"]) > 1  # The backlog of several turns, not a constant.
-    assert gate.entered == 3
+    assert admission.entered == 3
     until.set()
     await asyncio.gather(*tasks)
 
 
 @in_virtual_time
 async def test_an_empty_engine_never_refuses_on_a_forecast() -> None:
-    gate = slow_gate(turns=1)
-    with enter(gate, deadline_s=now_s() + 0.001) as place:
-        async with place.start(make_turn(make_job())):
-            assert gate.running == 1
+    admission = slow_admission(turns=1)
+    with enter(admission, deadline_s=now_s() + 0.001) as slot:
+        async with slot.start(make_turn(make_job())):
+            assert admission.running == 1
 
 
-async def who_goes_beside_two(gate: Gate, *, tenant: str) -> list[str]:
+async def who_goes_beside_two(admission: AdmissionController, *, tenant: str) -> list[str]:
     """Two first turns run, a third is held back, and then one comes, of this tenant, that continues a call."""
     told, until = list[str](), asyncio.Event()
     history = (Message("user", "Hello"), Message("assistant", "Hello!"), Message("user", "Who is it?"))
     continued = replace(make_job(), messages=history, tenant=tenant)
     jobs = {"a": make_job(), "b": make_job(), "held back": make_job(), "continued": continued}
-    tasks = [asyncio.create_task(turn(gate, job, until=until, told=told, name=name)) for name, job in jobs.items()]
+    tasks = [asyncio.create_task(turn(admission, job, until=until, told=told, name=name)) for name, job in jobs.items()]
     await asyncio.sleep(0.1)
     gone = list(told)
     until.set()
@@ -280,24 +293,24 @@ async def who_goes_beside_two(gate: Gate, *, tenant: str) -> list[str]:
 
 @in_virtual_time
 async def test_a_turn_that_continues_a_call_may_use_what_is_kept_from_first_ones() -> None:
-    gate = slow_gate(turns=2, rise_s=0.08)
-    assert (gate.forecast.most_turns, gate.forecast.most_turns_owed) == (2, 3)
-    assert await who_goes_beside_two(gate, tenant="acme") == ["a", "b", "continued"]
+    admission = slow_admission(turns=2, rise_s=0.08)
+    assert (admission.forecast.most_turns, admission.forecast.most_turns_owed) == (2, 3)
+    assert await who_goes_beside_two(admission, tenant="acme") == ["a", "b", "continued"]
 
 
 @in_virtual_time
 async def test_one_that_is_owed_a_place_passes_another_tenants_first_turn_that_is_held_back() -> None:
-    assert await who_goes_beside_two(slow_gate(turns=2, rise_s=0.08), tenant="other") == ["a", "b", "continued"]
+    assert await who_goes_beside_two(slow_admission(turns=2, rise_s=0.08), tenant="other") == ["a", "b", "continued"]
 
 
 @in_virtual_time
 async def test_a_turn_whose_time_is_up_may_use_what_is_kept() -> None:
-    gate, told, until = slow_gate(turns=2, rise_s=0.08), list[str](), asyncio.Event()
+    admission, told, until = slow_admission(turns=2, rise_s=0.08), list[str](), asyncio.Event()
     names = ["a", "b", "in the last moment", "refused"]
     begun_s = now_s()
     tasks = [
-        asyncio.create_task(turn(gate, until=until, told=told, name=name, deadline_s=begun_s + 60 + place))
-        for place, name in enumerate(names)
+        asyncio.create_task(turn(admission, until=until, told=told, name=name, deadline_s=begun_s + 60 + slot))
+        for slot, name in enumerate(names)
     ]
     await asyncio.sleep(50)
     assert told == names[:2]
@@ -310,37 +323,37 @@ async def test_a_turn_whose_time_is_up_may_use_what_is_kept() -> None:
 
 @in_virtual_time
 async def test_rendering_that_takes_all_of_the_budget_is_refused_but_for_a_turn_that_is_alone() -> None:
-    gate = slow_gate(turns=2)
-    with enter(gate, deadline_s=now_s() + 1.0) as alone:
+    admission = slow_admission(turns=2)
+    with enter(admission, deadline_s=now_s() + 1.0) as alone:
         async with alone.in_time():
             await asyncio.sleep(2)
-        with enter(gate, deadline_s=now_s() + 1.0) as place:
+        with enter(admission, deadline_s=now_s() + 1.0) as slot:
             with pytest.raises(Overloaded):
-                async with place.in_time():
+                async with slot.in_time():
                     await asyncio.sleep(2)
-            assert now_s() == pytest.approx(place.deadline_s)
+            assert now_s() == pytest.approx(slot.deadline_s)
 
 
 @in_virtual_time
 async def test_what_we_do_of_our_own_accord_makes_nobody_be_refused() -> None:
-    gate = slow_gate(turns=1)
-    with gate.enter_behind_all(make_job()) as own:
+    admission = slow_admission(turns=1)
+    with admission.enter_behind_all(make_job()) as own:
         async with own.start(make_turn(make_job())):
-            with enter(gate, deadline_s=now_s() + 0.001) as place:
-                assert place.forecast is not None
-            assert gate.entered == 1
-    assert (gate.entered, gate.running) == (0, 0)
+            with enter(admission, deadline_s=now_s() + 0.001) as slot:
+                assert slot.forecast is not None
+            assert admission.entered == 1
+    assert (admission.entered, admission.running) == (0, 0)
 
 
 @in_virtual_time
 async def test_what_most_likely_cannot_fit_is_not_told_to_go_elsewhere() -> None:
-    gate, told, until = slow_gate(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(gate, until=until, told=told))
+    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, told=told))
     await asyncio.sleep(1)
     for _ in range(50):  # Each byte of this tenant's is a token.
-        gate.estimator.exact(gate.estimator.look_at(make_job("x" * 50)), 50)
-        gate.estimator.exact(gate.estimator.look_at(make_job("x" * 5000)), 5000)
-    with enter(gate, make_job("x" * 350), deadline_s=now_s() + 0.1):
+        admission.estimator.exact(admission.estimator.look_at(make_job("x" * 50)), 50)
+        admission.estimator.exact(admission.estimator.look_at(make_job("x" * 5000)), 5000)
+    with enter(admission, make_job("x" * 350), deadline_s=now_s() + 0.1):
         pass  # Its tokens will be counted, and then it is a 400.
     until.set()
     await running
@@ -348,33 +361,33 @@ async def test_what_most_likely_cannot_fit_is_not_told_to_go_elsewhere() -> None
 
 @in_virtual_time
 async def test_choices_count_as_turns() -> None:
-    gate, told, until = slow_gate(turns=3), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(turn(gate, make_job(n=2), until=until, told=told)) for _ in range(2)]
+    admission, told, until = slow_admission(turns=3), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(turn(admission, make_job(n=2), until=until, told=told)) for _ in range(2)]
     await asyncio.sleep(1)
-    assert gate.running == 1
+    assert admission.running == 1
     until.set()
     await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize(("chars", "least_tokens"), [(401, 101), (404, 101), (405, 102), (1_000_000, 250_000)])
 def test_a_prompt_that_cannot_fit_is_refused_with_its_least_length(chars: int, least_tokens: int) -> None:
-    gate = make_gate()
+    admission = make_gate()
     with pytest.raises(PromptTooLong, match=rf"holds 100 tokens.*at least {least_tokens} tokens") as caught:
-        enter(gate, make_job("x" * chars)).__enter__()
+        enter(admission, make_job("x" * chars)).__enter__()
     assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
-    assert gate.entered == 0
+    assert admission.entered == 0
 
 
 @pytest.mark.parametrize("chars", [0, 1, 400])
 def test_a_prompt_that_may_fit_gets_a_place(chars: int) -> None:
-    gate = make_gate()
-    with enter(gate, make_job("x" * chars)):
-        assert gate.entered == 1
+    admission = make_gate()
+    with enter(admission, make_job("x" * chars)):
+        assert admission.entered == 1
 
 
 def test_a_prompt_that_cannot_fit_is_told_so_also_when_full() -> None:
-    gate = make_gate(max_turns=1)
-    with enter(gate), pytest.raises(PromptTooLong), enter(gate, make_job("x" * 1000)):
+    admission = make_gate(max_turns=1)
+    with enter(admission), pytest.raises(PromptTooLong), enter(admission, make_job("x" * 1000)):
         pytest.fail("it cannot fit")
 
 
@@ -384,11 +397,11 @@ def test_until_empty_returns_at_once_in_an_empty_room() -> None:
 
 def test_until_empty_waits_for_the_last_turn() -> None:
     async def drain() -> None:
-        gate = make_gate()
+        admission = make_gate()
         with ExitStack() as turns:
-            turns.enter_context(enter(gate))
-            with enter(gate):
-                waiting = asyncio.create_task(gate.until_empty())
+            turns.enter_context(enter(admission))
+            with enter(admission):
+                waiting = asyncio.create_task(admission.until_empty())
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.01)
             assert not waiting.done()
@@ -398,13 +411,13 @@ def test_until_empty_waits_for_the_last_turn() -> None:
 
 
 def test_the_forecast_is_compared_with_what_it_took() -> None:
-    gate = make_gate()
+    admission = make_gate()
 
     async def story() -> float:
-        with enter(gate) as place:
-            async with place.start(make_turn(make_job())):
+        with enter(admission) as slot:
+            async with slot.start(make_turn(make_job())):
                 await asyncio.sleep(0.05)
-                place.begun()
-        return float(place.forecast_error_s)
+                slot.begun()
+        return float(slot.forecast_error_s)
 
     assert asyncio.run(story()) == pytest.approx(-0.05, abs=0.03)

@@ -42,8 +42,8 @@ class Kit:
 
     def take_turn(self, call: int, turn: int, *, turn_s: float) -> None:
         said = [Message("user", f"call {call}")]
-        for place in range(turn):
-            said += [Message("assistant", f"answer {place}"), Message("user", f"question {place}")]
+        for slot in range(turn):
+            said += [Message("assistant", f"answer {slot}"), Message("user", f"question {slot}")]
         keys = prefix_keys(replace(make_job(), messages=tuple(said)))
         link = self.calls.offer(keys, "acme", 1.0, continues_call=turn > 0, now_s=self.now_s)
         self.calls.admit(link, self.now_s)

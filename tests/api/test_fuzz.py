@@ -86,12 +86,12 @@ def test_any_bytes_get_an_answer_in_a_documented_shape(client: httpx.Client, bod
 def test_any_bytes_on_the_socket_leave_the_service_well(fuzzed: ScriptedService, head: bytes, tail: bytes) -> None:
     with socket.create_connection((fuzzed.host, fuzzed.port), timeout=5) as sock:
         sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" + head + b"\r\n\r\n" + tail)
-    assert fuzzed.rooms.lifecycle.is_ready
+    assert fuzzed.services.lifecycle.is_ready
 
 
 def test_after_all_that_nothing_is_left_behind(fuzzed: ScriptedService) -> None:
     assert fuzzed.post(fuzzed.body()).status_code == 200
-    assert (fuzzed.rooms.gate.entered, fuzzed.engine.running) == (0, 0)
+    assert (fuzzed.services.admission.entered, fuzzed.engine.running) == (0, 0)
 
 
 def check(response: httpx.Response) -> None:

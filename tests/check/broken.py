@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.check.outcome import Outcome
+from service.console.report import Outcome
 from tests.check.good_server import GoodHandler
 
 

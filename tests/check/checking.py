@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from service.check.outcome import Outcome
 from service.check.probe.session import Options
 from service.check.probe.target import Credential, parse_url
 from service.check.report import Report
 from service.check.run import check_endpoint
+from service.console.report import Outcome
 
 
 def checked(url: str, key: str, *, model: str | None = None, **options: Any) -> Report:

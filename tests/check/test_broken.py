@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from service.check.probe.target import CannotCheck
 from tests.check.broken import BROKEN, Broken
 from tests.check.broken_requests import KnowsNoTools

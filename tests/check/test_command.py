@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from service.check.report import Report
 from tests.check.broken_servers import Gossip, OnlyBearer
 from tests.check.broken_streams import NeverDone

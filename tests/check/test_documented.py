@@ -2,7 +2,7 @@
 
 import json
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from service.check.report import Report
 from tests.support.documents import document_text, table_rows_under
 

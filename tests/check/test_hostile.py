@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from service.check.checks.definition import Check
 from service.check.checks.schema import ChatCompletion
 from service.check.checks.validation import judge
-from service.check.outcome import Check
 from service.check.probe.client import Client, Exchange
 from service.check.probe.loose_json import parse, value_at
 from service.check.probe.session import Options, Session

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from tests.check.good_server import KEY, GoodHandler, running
 from tests.support.process import environment
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from service.check.report import Report
 from tests.check.checking import checked, not_passed, told
 from tests.check.good_server import KEY, GoodHandler, running

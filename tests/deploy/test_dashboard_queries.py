@@ -22,14 +22,14 @@ SCRAPED = {"job", "instance", "namespace", "pod", "release", "pool"}
 each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.dashboard}: {query.panel} {query.ref_id}")
 
 
-def catalogue() -> list[Metric]:
+def model_registry() -> list[Metric]:
     metrics = Metrics("the-model")
     metrics.add_tenant("a-tenant")
     metrics.describe_build(version="1", engine="vllm", model="the-model", revision="abc", fingerprint="def")
     return list(metrics.registry.collect())
 
 
-CATALOGUE = catalogue()
+CATALOGUE = model_registry()
 SAMPLES = [sample for family in CATALOGUE for sample in family.samples]
 COUNTERS = {sample.name for family in CATALOGUE for sample in family.samples if family.type in ("counter", "histogram")} | {
     name for name in VLLM_METRICS if name.endswith("_total")

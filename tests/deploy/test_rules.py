@@ -29,7 +29,7 @@ LEVELS = {
 """What the first part of a recorded name says that it is summed by."""
 
 
-def catalogue() -> dict[str, list[dict[str, str]]]:
+def model_registry() -> dict[str, list[dict[str, str]]]:
     """The labels of each series of ours, by its name in the exposition."""
     metrics = Metrics("the-model")
     metrics.add_tenant("a-tenant")
@@ -46,7 +46,7 @@ def exporters() -> set[str]:
     return {sample.name for families in read for family in families for sample in family.samples}
 
 
-OURS = catalogue()
+OURS = model_registry()
 OTHERS = exporters() | {"up", *VLLM_METRICS}
 each_rule = pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.name)
 each_record = pytest.mark.parametrize("rule", RECORDS.values(), ids=lambda rule: rule.name)

@@ -3,17 +3,17 @@
 import pytest
 
 from service.domain import Adapter
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.errors import ModelNotFound
 from tests.support.factories import make_card
 
 ADAPTER = Adapter("support-bot", "/adapters/support-bot", 1)
 
 
-def make_catalogue(*aliases: str) -> Catalogue:
-    catalogue = Catalogue(make_card(), aliases)
-    catalogue.add(ADAPTER)
-    return catalogue
+def make_catalogue(*aliases: str) -> ModelRegistry:
+    model_registry = ModelRegistry(make_card(), aliases)
+    model_registry.add(ADAPTER)
+    return model_registry
 
 
 @pytest.mark.parametrize(
@@ -37,43 +37,43 @@ def test_another_name_means_nothing(name: str) -> None:
 
 
 def test_an_adapter_comes_and_goes() -> None:
-    catalogue = make_catalogue()
+    model_registry = make_catalogue()
     other = Adapter("sales-bot", "/adapters/sales-bot", 2)
-    catalogue.add(other)
-    assert list(catalogue.adapters) == [ADAPTER, other]
-    catalogue.remove("support-bot")
-    catalogue.remove("support-bot")
-    assert list(catalogue.adapters) == [other]
+    model_registry.add(other)
+    assert list(model_registry.adapters) == [ADAPTER, other]
+    model_registry.remove("support-bot")
+    model_registry.remove("support-bot")
+    assert list(model_registry.adapters) == [other]
     with pytest.raises(ModelNotFound):
-        catalogue.resolve("support-bot")
+        model_registry.resolve("support-bot")
 
 
 def test_an_adapter_of_the_same_name_takes_the_place_of_the_former() -> None:
-    catalogue = make_catalogue()
+    model_registry = make_catalogue()
     newer = Adapter("support-bot", "/adapters/support-bot-2", 2)
-    catalogue.add(newer)
-    assert catalogue.resolve("support-bot") == newer
-    assert list(catalogue.adapters) == [newer]
+    model_registry.add(newer)
+    assert model_registry.resolve("support-bot") == newer
+    assert list(model_registry.adapters) == [newer]
 
 
 def test_the_model_cannot_be_hidden_by_an_adapter_of_its_name() -> None:
-    catalogue = make_catalogue("fast")
+    model_registry = make_catalogue("fast")
     for name in ("m", "fast"):
-        catalogue.add(Adapter(name, "/adapters/x", 3))
-        assert catalogue.resolve(name) is None
+        model_registry.add(Adapter(name, "/adapters/x", 3))
+        assert model_registry.resolve(name) is None
 
 
 def test_an_adapter_is_used_until_its_last_turn_has_ended() -> None:
-    catalogue = make_catalogue()
-    with catalogue.using(ADAPTER):
-        with pytest.raises(ZeroDivisionError), catalogue.using(ADAPTER):
-            catalogue.remove("support-bot")
+    model_registry = make_catalogue()
+    with model_registry.using(ADAPTER):
+        with pytest.raises(ZeroDivisionError), model_registry.using(ADAPTER):
+            model_registry.remove("support-bot")
             _ = 1 / 0
-        assert catalogue.is_used(ADAPTER)
-    assert not catalogue.is_used(ADAPTER)
+        assert model_registry.is_used(ADAPTER)
+    assert not model_registry.is_used(ADAPTER)
 
 
 def test_a_turn_without_an_adapter_uses_none() -> None:
-    catalogue = make_catalogue()
-    with catalogue.using(None):
-        assert not catalogue.is_used(ADAPTER)
+    model_registry = make_catalogue()
+    with model_registry.using(None):
+        assert not model_registry.is_used(ADAPTER)

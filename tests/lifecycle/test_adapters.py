@@ -63,7 +63,7 @@ def serving(tmp_path: Path, *names: str, paths: dict[str, str] | None = None, **
     file.write_text(yaml.safe_dump({"adapters": adapters}))
     chosen = [AdapterSetting(**adapter) for adapter in adapters]
     with scripted_service(adapters=chosen, **settings) as running:
-        watching = asyncio.run_coroutine_threadsafe(running.rooms.adapters.watch(file, poll_s=POLL_S), running.loop)
+        watching = asyncio.run_coroutine_threadsafe(running.services.adapters.watch(file, poll_s=POLL_S), running.loop)
         try:
             yield Served(running, file, tmp_path)
         finally:
@@ -186,7 +186,7 @@ def test_the_symlink_swap_of_a_configmap_is_seen(tmp_path: Path) -> None:
             (mount / version / "firstword.yaml").write_text(content)
         (mount / "..data").symlink_to("..v1")
         (mount / "firstword.yaml").symlink_to("..data/firstword.yaml")
-        watch = served.service.rooms.adapters.watch(mount / "firstword.yaml", poll_s=POLL_S)
+        watch = served.service.services.adapters.watch(mount / "firstword.yaml", poll_s=POLL_S)
         watching = asyncio.run_coroutine_threadsafe(watch, served.service.loop)
         time.sleep(POLL_S * 5)
         (mount / "..data_tmp").symlink_to("..v2")

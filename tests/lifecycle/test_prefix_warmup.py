@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.domain import Caller, Finished, Message, TenantPolicy, Usage
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.engine.scripted.engine import ScriptedEngine
 from service.errors import StartError
-from service.lifecycle.prefix_warmup import Warmth
+from service.lifecycle.prefix_warmup import PrefixWarmup
 from service.settings import SystemPrompt
 from service.telemetry.telemetry import Telemetry
 from tests.support.factories import make_job
@@ -55,17 +55,17 @@ def test_a_prompt_may_be_one_tenants_alone() -> None:
 def test_tenants_that_share_a_cache_need_it_once() -> None:
     assert len(set(Kit().salts)) == 1
     with_salts = Kit(salts=("a", "b"))
-    run_in_virtual_time(with_salts.warmth.start())
+    run_in_virtual_time(with_salts.prefix_warmup.start())
     assert with_salts.warmups() == 4
     together = Kit()
-    run_in_virtual_time(together.warmth.start())
+    run_in_virtual_time(together.prefix_warmup.start())
     assert together.warmups() == 2
 
 
 def test_one_that_no_turn_could_begin_with_stops_the_start() -> None:
     kit = Kit([SystemPrompt(system="word " * 9000)])
     with pytest.raises(StartError, match=r"FIRSTWORD_SYSTEM_PROMPTS: number 1 .*8192 tokens"):
-        run_in_virtual_time(kit.warmth.start())
+        run_in_virtual_time(kit.prefix_warmup.start())
 
 
 def test_one_that_cannot_be_written_as_json_is_refused_with_the_settings() -> None:
@@ -76,7 +76,7 @@ def test_one_that_cannot_be_written_as_json_is_refused_with_the_settings() -> No
 
 def test_one_for_an_adapter_that_is_not_served_waits_for_it() -> None:
     kit = Kit([SystemPrompt(system=AGENT, model="house-voice"), SystemPrompt(system=OTHER_AGENT)])
-    run_in_virtual_time(kit.warmth.start())
+    run_in_virtual_time(kit.prefix_warmup.start())
     assert kit.warmups() == 1
 
 
@@ -86,14 +86,16 @@ class Kit:
     def __init__(self, prompts: Sequence[SystemPrompt] = (), *, salts: Sequence[str | None] = (None, None)) -> None:
         self.salts = salts
         self.engine = ScriptedEngine("m", {**BATCHING, "step_s": 0.1, "cache_blocks": 100}, clock=now_s)
-        self.gate = Gate(max_turns=16, model=self.engine.model, tpot_bound_s=0.25, clock=now_s)
-        self.engine.watch_steps(self.gate.observe)
+        self.admission = AdmissionController(max_turns=16, model=self.engine.model, tpot_bound_s=0.25, clock=now_s)
+        self.engine.watch_steps(self.admission.observe)
         self.telemetry = Telemetry(ttft_budget_s=1, model="m")
         self.callers = [Caller(tenant, salt) for tenant, salt in zip(("acme", "other"), salts, strict=True)]
         configured = list(prompts) or [SystemPrompt(system=AGENT), SystemPrompt(system=OTHER_AGENT)]
-        catalogue = Catalogue(self.engine.model)
-        self.warmth = Warmth(self.engine, self.gate, catalogue, self.telemetry, configured, lambda: self.callers)
-        self.engine.watch_steps(self.warmth.on_step)
+        model_registry = ModelRegistry(self.engine.model)
+        self.prefix_warmup = PrefixWarmup(
+            self.engine, self.admission, model_registry, self.telemetry, configured, lambda: self.callers
+        )
+        self.engine.watch_steps(self.prefix_warmup.on_step)
 
     def warmups(self, result: str = "computed") -> float:
         return self.count("firstword_system_prompt_warmups_total", result=result)
@@ -108,13 +110,13 @@ class Kit:
         """A call's first turn, of the first tenant."""
         messages = (Message("system", system), Message("user", "word " * tokens))
         job = replace(make_job(max_tokens=tokens), messages=messages, cache_salt=self.salts[0])
-        with self.gate.enter(job, TenantPolicy(), deadline_s=now_s() + 1000) as place:
+        with self.admission.enter(job, TenantPolicy(), deadline_s=now_s() + 1000) as slot:
             prepared = await self.engine.prepare(job)
-            async with place.start(prepared):
+            async with slot.start(prepared):
                 async for step in self.engine.generate(prepared):
-                    place.begun()
+                    slot.begun()
                     if step and isinstance(end := step[-1], Finished):
-                        self.warmth.used(job, end.usage)
+                        self.prefix_warmup.used(job, end.usage)
                         return end.usage
         raise AssertionError("it did not finish")
 
@@ -129,10 +131,10 @@ def test_what_was_evicted_is_computed_again_and_from_then_on_kept() -> None:
     kit = Kit([SystemPrompt(system=AGENT)])
 
     async def story() -> None:
-        await kit.warmth.start()
+        await kit.prefix_warmup.start()
         assert (await kit.turn(AGENT)).cached_tokens > 0
         await fill_the_cache(kit, range(4))
-        keeping = asyncio.create_task(kit.warmth.keep())
+        keeping = asyncio.create_task(kit.prefix_warmup.keep())
         await asyncio.sleep(60)
         assert kit.warmups() + kit.warmups("found") == 1, "nothing is known of an eviction yet"
         assert (await kit.turn(AGENT)).cached_tokens == 0
@@ -152,12 +154,12 @@ def test_a_new_tenants_prompt_is_computed_only_while_there_is_room_to_spare() ->
     newcomer = kit.callers.pop()
 
     async def story() -> None:
-        await kit.warmth.start()
-        keeping = asyncio.create_task(kit.warmth.keep())
+        await kit.prefix_warmup.start()
+        keeping = asyncio.create_task(kit.prefix_warmup.keep())
         kit.callers.append(newcomer)
         busy = [asyncio.create_task(kit.turn(OTHER_AGENT, tokens=300)) for _ in range(10)]
         await asyncio.sleep(20)
-        assert kit.gate.running == 10 and kit.warmups() == 1
+        assert kit.admission.running == 10 and kit.warmups() == 1
         await asyncio.gather(*busy)
         await asyncio.sleep(5)
         assert kit.warmups() == 2

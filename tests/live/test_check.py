@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from service.check.checks.catalogue import CHECKS
+from service.check.checks.all_checks import CHECKS
 from tests.support.process import FIRSTWORD, ServiceProcess, environment
 
 

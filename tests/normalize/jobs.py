@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.domain import Adapter, Caller, ChatJob
-from service.engine.model_registry import Catalogue
+from service.engine.model_registry import ModelRegistry
 from service.errors import InvalidRequest
 from service.normalize import normalize
 from tests.support.factories import make_card, make_request
@@ -18,9 +18,9 @@ ACME = Caller("acme")
 
 def job_of(*, caller: Caller = ACME, aliases: tuple[str, ...] = (), **fields: Any) -> ChatJob:
     """Of a model `m` with a context of 100 tokens, one adapter, and room for four choices."""
-    catalogue = Catalogue(make_card(max_model_len=100), aliases)
-    catalogue.add(ADAPTER)
-    return normalize(make_request(**fields), caller=caller, turn_id="turn-1", catalogue=catalogue, max_choices=4)
+    model_registry = ModelRegistry(make_card(max_model_len=100), aliases)
+    model_registry.add(ADAPTER)
+    return normalize(make_request(**fields), caller=caller, turn_id="turn-1", model_registry=model_registry, max_choices=4)
 
 
 def refusal(**fields: Any) -> InvalidRequest:

@@ -11,7 +11,7 @@ from typing import Any
 import kmock
 import yaml
 
-from service.check.outcome import Outcome
+from service.console.report import Outcome
 from service.preflight.cluster.client import Cluster
 from service.preflight.cluster.model_hub import ModelHub
 from service.preflight.report import Finding, Report

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from service.server.write_coalescing import GatheringTransport, Outbox
+from service.server.write_coalescing import CoalescingTransport, WriteCoalescer
 
 
 class Wire:
@@ -27,13 +27,13 @@ class Wire:
         return self._is_broken
 
 
-def told(do: Callable[[Callable[..., GatheringTransport]], None]) -> list[str]:
+def told(do: Callable[[Callable[..., CoalescingTransport]], None]) -> list[str]:
     """What the wires were told by the time that the loop had gone round, and `later` where it goes round once more."""
     said: list[str] = []
-    outbox = Outbox()
+    coalescer = WriteCoalescer()
 
-    def wire(name: str, *, is_broken: bool = False) -> GatheringTransport:
-        return GatheringTransport(Wire(said, name, is_broken=is_broken), outbox)  # type: ignore[arg-type]
+    def wire(name: str, *, is_broken: bool = False) -> CoalescingTransport:
+        return CoalescingTransport(Wire(said, name, is_broken=is_broken), coalescer)  # type: ignore[arg-type]
 
     async def run() -> None:
         do(wire)
@@ -46,7 +46,7 @@ def told(do: Callable[[Callable[..., GatheringTransport]], None]) -> list[str]:
 
 
 def test_writes_wait_for_what_else_is_ready_and_leave_as_one() -> None:
-    def do(wire: Callable[..., GatheringTransport]) -> None:
+    def do(wire: Callable[..., CoalescingTransport]) -> None:
         one, other = wire("a"), wire("b")
         for piece in (b"1", b"2", b"3"):
             one.write(piece)
@@ -56,7 +56,7 @@ def test_writes_wait_for_what_else_is_ready_and_leave_as_one() -> None:
 
 
 def test_an_end_waits_for_nothing_and_loses_nothing() -> None:
-    def do(wire: Callable[..., GatheringTransport]) -> None:
+    def do(wire: Callable[..., CoalescingTransport]) -> None:
         half, whole = wire("a"), wire("b")
         half.write(b"1")
         half.write_eof()
@@ -69,7 +69,7 @@ def test_an_end_waits_for_nothing_and_loses_nothing() -> None:
 def test_a_broken_connection_shows_itself_at_its_next_write_and_harms_no_other() -> None:
     shown: list[str] = []
 
-    def do(wire: Callable[..., GatheringTransport]) -> None:
+    def do(wire: Callable[..., CoalescingTransport]) -> None:
         broken, good = wire("a", is_broken=True), wire("b")
         broken.write(b"1")
         good.write(b"2")

@@ -139,8 +139,8 @@ def gaps_s(service: ScriptedService, **headers: str) -> list[float]:
 @pytest.fixture
 def gathering(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> float:
     """As if under load: streams gather for so long."""
-    monkeypatch.setattr(service.rooms.frames, "_adapt", lambda busy: None)
-    monkeypatch.setattr(service.rooms.frames, "window_s", 0.3)
+    monkeypatch.setattr(service.services.frames, "_adapt", lambda busy: None)
+    monkeypatch.setattr(service.services.frames, "window_s", 0.3)
     return 0.3
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.admission import Gate
+from service.admission import AdmissionController
 from service.domain import ChatJob, Finished, Message, Sampling, TenantPolicy, TextDelta
 from service.engine.scripted.engine import ScriptedEngine
 from service.errors import Overloaded
@@ -55,13 +55,13 @@ class Service:
 
     def __post_init__(self) -> None:
         self.engine = ScriptedEngine("m", self.engine_args, clock=now_s)
-        self.gate = Gate(
+        self.admission = AdmissionController(
             max_turns=self.max_turns,
             model=self.engine.model,
             tpot_bound_s=self.tpot_bound_s,
             clock=now_s,
         )
-        self.engine.watch_steps(self.gate.observe)
+        self.engine.watch_steps(self.admission.observe)
 
     async def answer(self, job: ChatJob, policy: TenantPolicy | None = None, *, call: int = 0, number: int = 0) -> str | None:
         """The answer's text, or None where the turn is refused."""
@@ -70,15 +70,15 @@ class Service:
         times: list[float] = []
         words: list[str] = []
         try:
-            with self.gate.enter(job, policy or TenantPolicy(), deadline_s=told.arrived_s + self.budget_s) as place:
+            with self.admission.enter(job, policy or TenantPolicy(), deadline_s=told.arrived_s + self.budget_s) as slot:
                 prepared = await self.engine.prepare(job)
-                async with place.start(prepared), aclosing(self.engine.generate(prepared)) as steps:
+                async with slot.start(prepared), aclosing(self.engine.generate(prepared)) as steps:
                     async for step in steps:
-                        place.begun()
+                        slot.begun()
                         times.append(now_s())
                         words += [event.text for event in step if isinstance(event, TextDelta)]
                         if isinstance(end := step[-1], Finished):
-                            place.finished(end.usage)
+                            slot.finished(end.usage)
         except Overloaded:
             told.refused_after_s = now_s() - told.arrived_s
             return None

@@ -19,7 +19,7 @@ from service.engine.scripted.engine import ScriptedEngine
 from service.server.process import bind, server_config
 from service.settings import Settings
 from service.tenants.auth import KeyRing
-from service.turn import Rooms
+from service.turn import Services
 
 KEY = "test-key-1"
 OTHER_KEY = "test-key-2"
@@ -75,12 +75,12 @@ class ScriptedService(ServiceUnderTest):
     """The same, with the scripted engine at hand."""
 
     engine: ScriptedEngine = field(default_factory=lambda: ScriptedEngine("scripted"))
-    rooms: Rooms = field(kw_only=True)
+    services: Services = field(kw_only=True)
     loop: asyncio.AbstractEventLoop = field(kw_only=True)
 
     def drain(self) -> Any:
         """Begin to drain, as SIGTERM does; the result says whether all turns finished."""
-        return asyncio.run_coroutine_threadsafe(self.rooms.lifecycle.drain(), self.loop)
+        return asyncio.run_coroutine_threadsafe(self.services.lifecycle.drain(), self.loop)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def scripted_service(*, is_started: bool = True, keys: KeyRing | None = None, **
     chosen = Settings(**{"port": 0, "engine": "scripted", "lameduck_s": 0, **settings})
     engine = ScriptedEngine("scripted", chosen.engine_args)
     app = create_app(chosen, engine, KeyRing(plain=[("acme", KEY), ("other", OTHER_KEY)]) if keys is None else keys)
-    rooms: Rooms = app.state.rooms
+    services: Services = app.state.services
     sock = bind(chosen)
     server = uvicorn.Server(server_config(app, chosen))
     loop = uvloop.new_event_loop()
@@ -97,7 +97,7 @@ def scripted_service(*, is_started: bool = True, keys: KeyRing | None = None, **
 
     async def run() -> None:
         if is_started:
-            await rooms.lifecycle.start()
+            await services.lifecycle.start()
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started:
             await asyncio.sleep(0.005)
@@ -108,7 +108,7 @@ def scripted_service(*, is_started: bool = True, keys: KeyRing | None = None, **
     thread.start()
     assert is_up.wait(10)
     try:
-        yield ScriptedService("127.0.0.1", sock.getsockname()[1], "scripted", engine=engine, rooms=rooms, loop=loop)
+        yield ScriptedService("127.0.0.1", sock.getsockname()[1], "scripted", engine=engine, services=services, loop=loop)
     finally:
         server.should_exit = True
         thread.join(10)

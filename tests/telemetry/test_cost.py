@@ -28,7 +28,7 @@ def calls_of_libraries(*, turns: int, tokens: int) -> Counter[str]:
             calls.update(name for name in LIBRARIES if f"/{name}/" in frame.f_code.co_filename)
 
     async def run() -> None:
-        await app.state.rooms.lifecycle.start()
+        await app.state.services.lifecycle.start()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process") as client:
             messages = [{"role": "user", "content": "word " * tokens}]
             body = {"model": "m", "stream": True, "messages": messages, "max_tokens": tokens}

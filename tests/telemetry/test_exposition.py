@@ -66,7 +66,7 @@ def test_the_main_port_answers_unless_told_not_to() -> None:
 
 def test_a_port_of_its_own_answers_while_the_event_loop_is_blocked() -> None:
     with scripted_service() as running:
-        port = running.rooms.exposition.serve("127.0.0.1", 0)
+        port = running.services.exposition.serve("127.0.0.1", 0)
         answers: list[str] = []
         # On the event loop itself: whatever needed the loop could not answer.
         running.loop.call_soon_threadsafe(lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text))

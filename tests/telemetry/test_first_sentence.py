@@ -3,18 +3,18 @@
 import pytest
 
 from service.domain import ChoiceFinished, Event, Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from service.telemetry.first_sentence import Hearing
+from service.telemetry.first_sentence import SpeechTimer
 
 END = Finished(Usage(1, 1, 0))
 
 
 def spoken(*texts: str) -> list[bool]:
     """Whether the sentence is whole after each piece."""
-    hearing = Hearing()
+    speech = SpeechTimer()
     whole = []
     for text in texts:
-        hearing.hear((TextDelta(0, text),))
-        whole.append(hearing.first_sentence_s is not None)
+        speech.hear((TextDelta(0, text),))
+        whole.append(speech.first_sentence_s is not None)
     return whole
 
 
@@ -42,42 +42,42 @@ def test_a_sentence_is_whole_once_it_cannot_go_on(texts: tuple[str, ...]) -> Non
     assert spoken(*texts) == [False, False, True]
 
 
-def events(*given: Event) -> Hearing:
-    hearing = Hearing()
+def events(*given: Event) -> SpeechTimer:
+    speech = SpeechTimer()
     for event in given:
-        assert not hearing.is_done
-        hearing.hear((event,))
-    return hearing
+        assert not speech.is_done
+        speech.hear((event,))
+    return speech
 
 
 def test_an_answer_without_an_end_of_a_sentence_is_one_when_it_ends() -> None:
-    hearing = events(TextDelta(0, "Yes"), END)
-    assert hearing.is_done
-    assert hearing.first_word_s is not None and hearing.first_sentence_s is not None
-    assert hearing.first_word_s <= hearing.first_sentence_s
+    speech = events(TextDelta(0, "Yes"), END)
+    assert speech.is_done
+    assert speech.first_word_s is not None and speech.first_sentence_s is not None
+    assert speech.first_word_s <= speech.first_sentence_s
 
 
 def test_a_thought_and_an_empty_text_are_not_heard() -> None:
-    hearing = events(ReasoningDelta(0, "Let me see. Yes."), TextDelta(0, ""))
-    assert hearing.first_word_s is None
+    speech = events(ReasoningDelta(0, "Let me see. Yes."), TextDelta(0, ""))
+    assert speech.first_word_s is None
 
 
 def test_a_tool_call_is_a_first_word_but_nothing_that_a_voice_could_say() -> None:
-    hearing = events(ToolCallDelta(0, 0, "", "call_1", "f"))
-    assert hearing.is_done
-    assert hearing.first_word_s is not None and hearing.first_sentence_s is None
+    speech = events(ToolCallDelta(0, 0, "", "call_1", "f"))
+    assert speech.is_done
+    assert speech.first_word_s is not None and speech.first_sentence_s is None
 
 
 def test_what_is_said_before_a_tool_call_is_a_sentence() -> None:
-    hearing = events(TextDelta(0, "One moment"), ToolCallDelta(0, 0, "", "call_1", "f"))
-    assert hearing.first_sentence_s is not None
+    speech = events(TextDelta(0, "One moment"), ToolCallDelta(0, 0, "", "call_1", "f"))
+    assert speech.first_sentence_s is not None
 
 
 def test_the_first_choice_can_end_before_the_turn_does() -> None:
-    hearing = events(TextDelta(0, "Yes"), ChoiceFinished(0, "stop"))
-    assert hearing.is_done and hearing.first_sentence_s is not None
+    speech = events(TextDelta(0, "Yes"), ChoiceFinished(0, "stop"))
+    assert speech.is_done and speech.first_sentence_s is not None
 
 
 def test_sentences_are_those_of_the_first_choice() -> None:
-    hearing = events(TextDelta(1, "I am another. Yes"))
-    assert hearing.first_word_s is not None and hearing.first_sentence_s is None
+    speech = events(TextDelta(1, "I am another. Yes"))
+    assert speech.first_word_s is not None and speech.first_sentence_s is None

@@ -3,7 +3,7 @@
 import io
 import threading
 
-from service.telemetry.log_queue import QUEUE_LINES, Sink
+from service.telemetry.log_queue import QUEUE_LINES, LogQueue
 
 
 class StuckStream(io.StringIO):
@@ -22,7 +22,7 @@ class StuckStream(io.StringIO):
 
 def test_lines_come_out_in_order() -> None:
     out = io.StringIO()
-    sink = Sink(out)
+    sink = LogQueue(out)
     for number in range(100):
         sink.write(f"{number}\n")
     sink.close_within(5)
@@ -31,7 +31,7 @@ def test_lines_come_out_in_order() -> None:
 
 def test_a_reader_that_does_not_read_costs_lines_and_nothing_else() -> None:
     out = StuckStream()
-    sink = Sink(out)
+    sink = LogQueue(out)
     sink.write("line\n")
     assert out.is_stuck.wait(5)
     for _ in range(QUEUE_LINES + 5000):
@@ -47,7 +47,7 @@ def test_a_broken_stream_is_no_error() -> None:
     broken = io.StringIO()
     broken.close()
     for stream in (broken, None):
-        sink = Sink(stream)
+        sink = LogQueue(stream)
         assert sink.write("line\n") == 5
         sink.flush()
         sink.close_within(5)

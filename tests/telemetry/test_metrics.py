@@ -10,11 +10,11 @@ from service.app import create_app
 from service.domain import Outcome
 from service.engine.scripted.engine import ScriptedEngine
 from service.settings import Settings
-from service.telemetry.fast_metrics import TalliedHistogram
+from service.telemetry.fast_metrics import MergingHistogram
 from service.telemetry.metrics import HEARD, REASONS, REJECTED, STAGES, STATES, TTFT_BUCKETS_S, Metrics
 from service.telemetry.telemetry import OTHER, Telemetry
 from service.tenants.auth import KeyRing
-from service.turn import Rooms
+from service.turn import Services
 from tests.support.documents import document_lines, table_rows
 
 MOST_SERIES = 4400
@@ -25,20 +25,20 @@ def series(registry: CollectorRegistry) -> set[tuple[str, ...]]:
     return {(sample.name, *map(str, sample.labels.items())) for metric in registry.collect() for sample in metric.samples}
 
 
-def wired(*tenants: str) -> Rooms:
+def wired(*tenants: str) -> Services:
     app = create_app(Settings(), ScriptedEngine("m"), KeyRing(plain=[(tenant, f"key-{tenant}") for tenant in tenants]))
-    rooms: Rooms = app.state.rooms
-    return rooms
+    services: Services = app.state.services
+    return services
 
 
-def catalogue() -> Iterable[Metric]:
+def model_registry() -> Iterable[Metric]:
     """Every metric of a wired service."""
     return wired("acme").telemetry.metrics.registry.collect()
 
 
 def test_the_document_lists_every_metric_as_the_code_has_it() -> None:
     expected = []
-    for metric in catalogue():
+    for metric in model_registry():
         labels = dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         shown_labels = ", ".join(f"`{label}`" for label in labels) or "none"
@@ -53,7 +53,7 @@ def test_the_document_explains_every_word_of_a_label(words: Iterable[str]) -> No
 
 
 def test_names_have_base_units_and_one_beginning() -> None:
-    for metric in catalogue():
+    for metric in model_registry():
         assert metric.name.startswith("firstword_")
         assert metric.documentation.endswith(".")
         assert metric.type != "histogram" or metric.name.endswith("_seconds")
@@ -61,8 +61,8 @@ def test_names_have_base_units_and_one_beginning() -> None:
 
 
 def test_every_series_exists_from_the_start() -> None:
-    rooms = wired("acme", "beta")
-    metrics = rooms.telemetry.metrics
+    services = wired("acme", "beta")
+    metrics = services.telemetry.metrics
     before = series(metrics.registry)
     for tenant in ("acme", "beta"):
         for outcome in Outcome:
@@ -82,8 +82,8 @@ def test_every_series_exists_from_the_start() -> None:
 
 
 def test_fifty_tenants_and_the_rest_stay_within_the_bound() -> None:
-    rooms = wired(*(f"tenant-{number}" for number in range(80)))
-    found = series(rooms.telemetry.metrics.registry)
+    services = wired(*(f"tenant-{number}" for number in range(80)))
+    found = series(services.telemetry.metrics.registry)
     assert len(found) < MOST_SERIES
     tenants = {label for row in found for label in row if label.startswith("('tenant'")}
     assert len(tenants) == 51
@@ -99,16 +99,16 @@ def test_tenants_that_a_reloaded_key_file_brings_are_bounded_too() -> None:
 
 
 def test_a_gauge_is_read_when_scraped() -> None:
-    rooms = wired("acme")
-    value = rooms.telemetry.metrics.registry.get_sample_value
+    services = wired("acme")
+    value = services.telemetry.metrics.registry.get_sample_value
     assert (value("firstword_state", {"state": "starting"}), value("firstword_state", {"state": "ready"})) == (1, 0)
-    rooms.gate.door.running = 3
+    services.admission.door.running = 3
     assert value("firstword_turns_running") == 3
     assert value("firstword_drain_deadline_timestamp_seconds") == 0
 
 
 def test_what_runs_is_told() -> None:
-    (build,) = (metric for metric in catalogue() if metric.name == "firstword_build_info")
+    (build,) = (metric for metric in model_registry() if metric.name == "firstword_build_info")
     assert build.samples[0].labels.keys() == {"version", "engine", "model", "revision", "fingerprint"}
     assert (build.samples[0].labels["engine"], build.samples[0].labels["model"]) == ("scripted", "m")
 
@@ -130,7 +130,7 @@ def test_ttft_is_told_apart_in_steps_of_50_ms_up_to_half_a_second() -> None:
 def test_tallies_of_turns_add_up_to_a_histogram() -> None:
     registry = CollectorRegistry()
     value = registry.get_sample_value
-    histogram = TalliedHistogram("gap_seconds", "Gaps.", (0.25, 0.5), registry)
+    histogram = MergingHistogram("gap_seconds", "Gaps.", (0.25, 0.5), registry)
     for before, frames_at_s in ((0, (7.0, 7.125, 7.375)), (2, (8.0, 8.375, 13.5))):
         tally = histogram.start()
         for at_s in frames_at_s:

@@ -9,7 +9,8 @@ import pytest
 
 from service.errors import StartError
 from service.telemetry.otlp import collector_url
-from service.telemetry.traces import OtlpProtocol, Traces
+from service.telemetry.trace_setup import make_traces
+from service.telemetry.traces import OtlpProtocol
 from tests.support.otlp_receiver import otlp_receiver
 from tests.telemetry.traced_turns import CALLER, PROTOCOLS, TRACE, take_turn, traces_to
 
@@ -34,7 +35,7 @@ def test_a_collector_that_takes_nothing_costs_no_turn_anything_and_the_end_littl
         port = silent.getsockname()[1]
         if collector == "down":
             silent.close()
-        traces = Traces.configured(endpoint=f"http://127.0.0.1:{port}", protocol=protocol, sample_ratio=1.0, version="1")
+        traces = make_traces(endpoint=f"http://127.0.0.1:{port}", protocol=protocol, sample_ratio=1.0, version="1")
         assert traces is not None
         began_s = time.monotonic()
         for _ in range(600):
@@ -61,9 +62,9 @@ def test_a_collector_that_is_down_is_one_line_a_minute_and_quotes_nobody() -> No
     program = """
 import time
 from service.telemetry.logs import configure_logs
-from service.telemetry.traces import Traces
+from service.telemetry.trace_setup import make_traces
 log = configure_logs("json")
-traces = Traces.configured(endpoint="http://127.0.0.1:1", protocol="{}", sample_ratio=1.0, version="1")
+traces = make_traces(endpoint="http://127.0.0.1:1", protocol="{}", sample_ratio=1.0, version="1")
 for turn in range(600):
     headers = {{"traceparent": "00-{}-01", "tracestate": "canary," * 3, "baggage": "canary=1"}}
     traces.begin(headers, time.monotonic()).end([("auth", 0.0, 0.0)] * 7, {{"tenant": "acme"}}, None)
@@ -108,13 +109,13 @@ def test_an_address_may_leave_out_the_usual_path(endpoint: str, protocol: OtlpPr
 )
 def test_an_address_that_is_none_is_refused_at_the_start(endpoint: str, protocol: OtlpProtocol) -> None:
     with pytest.raises(StartError, match="FIRSTWORD_OTLP_ENDPOINT must be"):
-        Traces.configured(endpoint=endpoint, protocol=protocol, sample_ratio=1.0, version="1")
+        make_traces(endpoint=endpoint, protocol=protocol, sample_ratio=1.0, version="1")
 
 
 def test_a_wrong_variable_of_opentelemetrys_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
     with pytest.raises(StartError, match="OTEL_"):
-        Traces.configured(endpoint="http://127.0.0.1:1", protocol="grpc", sample_ratio=1.0, version="1")
+        make_traces(endpoint="http://127.0.0.1:1", protocol="grpc", sample_ratio=1.0, version="1")
 
 
 @pytest.mark.parametrize("endpoint", ["http://user:canary@collector:4318", "http://collector:4318/v1/traces?token=canary"])

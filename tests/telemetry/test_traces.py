@@ -9,7 +9,8 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from service.telemetry.traces import OtlpProtocol, Traces
+from service.telemetry.trace_setup import make_traces
+from service.telemetry.traces import OtlpProtocol
 from tests.support.otlp_receiver import otlp_receiver
 from tests.telemetry.traced_turns import CALLER, PROTOCOLS, SAMPLED, STAGES, TRACE, UNSAMPLED, take_turn, traces_to
 
@@ -147,11 +148,11 @@ def test_the_global_provider_stays_vllms() -> None:
 
 
 def test_off_is_nothing_at_all() -> None:
-    assert Traces.configured(endpoint=None, protocol="grpc", sample_ratio=1.0, version="1") is None
+    assert make_traces(endpoint=None, protocol="grpc", sample_ratio=1.0, version="1") is None
     program = """
 import sys
-from service.telemetry.traces import Traces
-assert Traces.configured(endpoint=None, protocol="grpc", sample_ratio=1.0, version="1") is None
+from service.telemetry.trace_setup import make_traces
+assert make_traces(endpoint=None, protocol="grpc", sample_ratio=1.0, version="1") is None
 assert not [name for name in sys.modules if name.startswith(("opentelemetry", "grpc"))]
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -74,7 +74,7 @@ def test_the_engine_continues_the_span_of_the_turn() -> None:
             app = create_app(Settings(engine="scripted"), engine, KeyRing(plain=[("acme", "key")]), traces)
 
             async def run() -> httpx.Response:
-                await app.state.rooms.lifecycle.start()
+                await app.state.services.lifecycle.start()
                 assert engine.trace_headers is None  # A warm-up's.
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process") as client:
                     body = {"model": "scripted", "messages": [{"role": "user", "content": "Hello!"}]}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from service.telemetry.trace_setup import make_traces
 from service.telemetry.traces import OtlpProtocol, Traces, TurnSpan
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -15,7 +16,7 @@ PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
 @contextmanager
 def traces_to(endpoint: str, protocol: OtlpProtocol = "http/protobuf", sample_ratio: float = 1.0) -> Iterator[Traces]:
     """Everything is sent when the scope is left, as far as that goes in 5 s."""
-    made = Traces.configured(endpoint=endpoint, protocol=protocol, sample_ratio=sample_ratio, version="1.2.3")
+    made = make_traces(endpoint=endpoint, protocol=protocol, sample_ratio=sample_ratio, version="1.2.3")
     assert made is not None
     try:
         yield made

@@ -8,7 +8,7 @@ import pytest
 
 from service.domain import Caller, Sampling, TenantPolicy, Usage
 from service.errors import InvalidRequest, Overloaded, RateLimited
-from service.tenants.rate_limits import Limits, as_duration, estimate_tokens
+from service.tenants.rate_limits import RateLimits, as_duration, estimate_tokens
 from tests.support.factories import make_job, make_turn
 
 
@@ -24,7 +24,7 @@ class Tenant:
 
     def __init__(self, **policy: Any) -> None:
         self.clock = Clock()
-        self.limits = Limits(self.clock)
+        self.limits = RateLimits(self.clock)
         self.caller = Caller("acme", policy=TenantPolicy(**policy))
 
     def set(self, **policy: Any) -> None:
@@ -182,7 +182,7 @@ def test_a_turn_that_is_hung_up_on_costs_what_it_took(is_stream: bool, tokens: i
 
 
 def test_tenants_do_not_share_a_limit() -> None:
-    limits = Limits()
+    limits = RateLimits()
     acme, other = (Caller(name, policy=TenantPolicy(max_turns=1, requests_per_min=1)) for name in ("acme", "other"))
     with limits.hold(acme, estimated_tokens=1), limits.hold(other, estimated_tokens=1):
         pass

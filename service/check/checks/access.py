@@ -1,8 +1,9 @@
 """The way in: both paths, both headers, and nobody without a key."""
 
+from service.check.checks.definition import check
 from service.check.checks.schema import ErrorBody
 from service.check.checks.validation import judge, some
-from service.check.outcome import Failed, Skipped, Warned, check
+from service.check.outcome import Failed, Skipped, Warned
 from service.check.probe.client import Exchange
 from service.check.probe.session import HEADERS, Header, Session, wrong_key
 from service.check.probe.target import PathName

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from service.check.checks.definition import check
 from service.check.checks.schema import ChatCompletion, ErrorBody
 from service.check.checks.validation import Verdict, judge, some
-from service.check.outcome import Failed, Warned, check
+from service.check.outcome import Failed, Warned
 from service.check.probe.client import Exchange
 from service.check.probe.session import Session
 

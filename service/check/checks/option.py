@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from service.check.checks.definition import check
 from service.check.checks.request import answered
-from service.check.outcome import Failed, Warned, check
+from service.check.outcome import Failed, Warned
 from service.check.probe.client import Exchange
 from service.check.probe.loose_json import parse, value_at
 from service.check.probe.session import COUNT, Session

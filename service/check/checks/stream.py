@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 
+from service.check.checks.definition import check
 from service.check.checks.schema import ChatCompletionChunk
 from service.check.checks.validation import judge, some
-from service.check.outcome import Failed, Skipped, Warned, check
+from service.check.outcome import Failed, Skipped, Warned
 from service.check.probe.loose_json import parse, value_at
 from service.check.probe.session import Session
 from service.check.probe.stream import Delta, Stream

@@ -4,7 +4,8 @@ import re
 import statistics
 from itertools import pairwise
 
-from service.check.outcome import Failed, Skipped, Warned, check
+from service.check.checks.definition import check
+from service.check.outcome import Failed, Skipped, Warned
 from service.check.probe.client import Exchange
 from service.check.probe.session import COUNT, Session, Ttft
 from service.check.probe.stream import Stream

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, cluster_check, good, some, wrong
+from service.preflight.checks.definition import cluster_check
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, good, some, wrong
 from service.preflight.values.chart_values import Values
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -20,10 +21,10 @@ class Need:
     install: str
 
 
-def needs(survey: Survey) -> Iterator[Need]:
-    values: Values = survey.values
-    scaled = [pool.name for pool in survey.plan.pools if pool.autoscaling.enabled]
-    spread = [pool.name for pool in survey.plan.pools if pool.nodes > 1]
+def needs(snapshot: Snapshot) -> Iterator[Need]:
+    values: Values = snapshot.values
+    scaled = [pool.name for pool in snapshot.plan.pools if pool.autoscaling.enabled]
+    spread = [pool.name for pool in snapshot.plan.pools if pool.nodes > 1]
     operator = "the Prometheus Operator (chart kube-prometheus-stack)"
     if values.gateway.enabled:
         install = "the Gateway API (https://gateway-api.sigs.k8s.io) and a gateway that implements it"
@@ -46,15 +47,15 @@ def needs(survey: Survey) -> Iterator[Need]:
 
 
 @cluster_check("cluster.apis", "The cluster has the APIs of what is switched on")
-def apis(survey: Survey) -> Iterator[Found]:
+def apis(snapshot: Snapshot) -> Iterator[Found]:
     served = []
-    for need in needs(survey):
+    for need in needs(snapshot):
         group, version = need.group_version.split("/")
         name = f"{need.plural}.{group}/{version}"
-        if survey.cluster.serves(need.group_version, need.plural):
+        if snapshot.cluster.serves(need.group_version, need.plural):
             served.append(name)
             continue
-        others = [other for other in survey.cluster.versions(group) if other != version]
+        others = [other for other in snapshot.cluster.versions(group) if other != version]
         seen = f"{need.switch} needs {name}, and the cluster has {'only ' + some(others) if others else 'no such API'}"
         yield wrong(seen, f"{'Upgrade' if others else 'Install'} {need.install}, or switch it off.")
     if served:
@@ -62,11 +63,11 @@ def apis(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("ingress.class", "The ingress class is there")
-def ingress_class(survey: Survey) -> Iterator[Found]:
-    ingress = survey.values.ingress
+def ingress_class(snapshot: Snapshot) -> Iterator[Found]:
+    ingress = snapshot.values.ingress
     if not ingress.enabled:
         return
-    classes = survey.cluster.all("/apis/networking.k8s.io/v1/ingressclasses")
+    classes = snapshot.cluster.all("/apis/networking.k8s.io/v1/ingressclasses")
     names = [each["metadata"]["name"] for each in classes]
     key = "ingressclass.kubernetes.io/is-default-class"
     default = [each["metadata"]["name"] for each in classes if (each["metadata"].get("annotations") or {}).get(key) == "true"]
@@ -79,17 +80,19 @@ def ingress_class(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("keys.store", "The store of the external secret is there")
-def store(survey: Survey) -> Iterator[Found]:
-    secret = survey.values.keys.external_secret
-    if not secret.enabled or not survey.cluster.serves("external-secrets.io/v1", "externalsecrets"):
+def store(snapshot: Snapshot) -> Iterator[Found]:
+    secret = snapshot.values.keys.external_secret
+    if not secret.enabled or not snapshot.cluster.serves("external-secrets.io/v1", "externalsecrets"):
         return
     if not (secret.store_name and secret.remote_key):
         yield wrong(
             "storeName or remoteKey is empty", "Set keys.externalSecret.storeName and remoteKey: which store, which entry."
         )
         return
-    plural = {"SecretStore": f"{survey.namespaced}/secretstores", "ClusterSecretStore": "clustersecretstores"}[secret.store_kind]
-    if survey.cluster.get(f"/apis/external-secrets.io/v1/{plural}/{secret.store_name}") is None:
+    plural = {"SecretStore": f"{snapshot.namespaced}/secretstores", "ClusterSecretStore": "clustersecretstores"}[
+        secret.store_kind
+    ]
+    if snapshot.cluster.get(f"/apis/external-secrets.io/v1/{plural}/{secret.store_name}") is None:
         yield wrong(
             f"there is no {secret.store_kind} {secret.store_name}", "Create it, or correct keys.externalSecret.storeName."
         )

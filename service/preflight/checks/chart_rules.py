@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from service.preflight.cluster.client import quantity
-from service.preflight.cluster.snapshot import Survey
+from service.preflight.cluster.snapshot import Snapshot
 from service.preflight.finding import Found, wrong
+from service.preflight.kubernetes_types import quantity
 from service.preflight.values.demand import told
 from service.preflight.values.pool_values import Pool
 
@@ -28,8 +28,8 @@ _LONGEST_JOB = 63
 _OF_EACH_OBJECT = ("helm.sh/chart", *(f"app.kubernetes.io/{part}" for part in ("name", "instance", "version", "managed-by")))
 
 
-def of_release(survey: Survey) -> Iterator[Found]:
-    plan, monitoring = survey.plan, survey.values.monitoring
+def of_release(snapshot: Snapshot) -> Iterator[Found]:
+    plan, monitoring = snapshot.plan, snapshot.values.monitoring
     if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", plan.release):
         seen = f"the release's name is {plan.release}, and Services are named after it"
         yield wrong(seen, "Install it under another: lower-case letters, digits and dashes, and a letter first.")
@@ -38,16 +38,16 @@ def of_release(survey: Survey) -> Iterator[Found]:
         for key in group.labels:
             if key in _OF_EACH_OBJECT:
                 yield wrong(f"monitoring.{name}.labels: {key} is the chart's own", "Choose another key.")
-    for pool in survey.values.pools:
+    for pool in snapshot.values.pools:
         image = pool.image
-        if image.tag and "digest" not in image.model_fields_set and survey.values.pool_defaults.image.digest:
+        if image.tag and "digest" not in image.model_fields_set and snapshot.values.pool_defaults.image.digest:
             seen = f"pool {pool.name}: image.tag is {image.tag}, and it would still run poolDefaults.image.digest"
             yield wrong(seen, 'Give the pool the digest of its own image, or digest: "" to go by the tag.')
-    keys = survey.values.keys
+    keys = snapshot.values.keys
     if keys.file_key == keys.plain_key:
         yield wrong(f"keys.fileKey and keys.plainKey are both {keys.file_key}", "The Secret has the two under two names.")
     job = f"{plan.fullname}-loadtest-9999-workers"
-    if survey.values.load_test.enabled and len(job) > _LONGEST_JOB:
+    if snapshot.values.load_test.enabled and len(job) > _LONGEST_JOB:
         fix = "Install the release under a shorter name, or set loadTest.enabled to false."
         yield wrong(
             f"the load test's Jobs would be named like {job}, {len(job)} characters long; {_LONGEST_JOB} is the most", fix

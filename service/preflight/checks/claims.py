@@ -2,37 +2,37 @@
 
 from collections.abc import Iterator
 
-from service.preflight.cluster.client import Json, quantity
-from service.preflight.cluster.snapshot import Survey
+from service.preflight.cluster.snapshot import Snapshot
 from service.preflight.finding import Found, doubtful, good, number, wrong
+from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.demand import most_pods, told
 from service.preflight.values.pool_values import Pool
 
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 
 
-def existing_claim(survey: Survey, pool: Pool) -> Json | None:
-    return _claim(survey, pool.cache.existing_claim)
+def existing_claim(snapshot: Snapshot, pool: Pool) -> Json | None:
+    return _claim(snapshot, pool.cache.existing_claim)
 
 
-def claim_of_release(survey: Survey, pool: Pool) -> Json | None:
+def claim_of_release(snapshot: Snapshot, pool: Pool) -> Json | None:
     """Of `cache.type: claim`, by the name that the chart gives it."""
-    return _claim(survey, f"{survey.plan.fullname}-{pool.name}")
+    return _claim(snapshot, f"{snapshot.plan.fullname}-{pool.name}")
 
 
-def judge_existing(survey: Survey, pool: Pool) -> Found:
+def judge_existing(snapshot: Snapshot, pool: Pool) -> Found:
     name = pool.cache.existing_claim
     if not name:
         return wrong("cache.type is existing, and cache.existingClaim is empty", "Set it to the PersistentVolumeClaim's name.")
-    if (claim := existing_claim(survey, pool)) is None:
+    if (claim := existing_claim(snapshot, pool)) is None:
         fix = "Create it, or set cache.existingClaim to one that there is."
-        return wrong(f"there is no PersistentVolumeClaim {survey.plan.namespace}/{name}", fix)
+        return wrong(f"there is no PersistentVolumeClaim {snapshot.plan.namespace}/{name}", fix)
     return usable(claim, most_pods(pool))
 
 
-def changes_of(survey: Survey, pool: Pool, claim: Json) -> Found | None:
+def changes_of(snapshot: Snapshot, pool: Pool, claim: Json) -> Found | None:
     """What an upgrade would change of the release's claim, and Kubernetes refuse; else None."""
-    if changes := list(_changes(survey, pool, claim)):
+    if changes := list(_changes(snapshot, pool, claim)):
         fix = "A claim is immutable: keep them, or name a new pool, which gets a claim of its own."
         return wrong(f"the claim {claim['metadata']['name']} is there, with {' and '.join(changes)}", fix)
     return None
@@ -42,7 +42,7 @@ def is_bound(claim: Json) -> bool:
     return bool((claim.get("status") or {}).get("phase") == "Bound")
 
 
-def _changes(survey: Survey, pool: Pool, claim: Json) -> Iterator[str]:
+def _changes(snapshot: Snapshot, pool: Pool, claim: Json) -> Iterator[str]:
     cache, spec = pool.cache, claim["spec"]
     its_class = spec.get("storageClassName") or ""
     if cache.storage_class and cache.storage_class != its_class:
@@ -55,12 +55,12 @@ def _changes(survey: Survey, pool: Pool, claim: Json) -> Iterator[str]:
     has, wanted = quantity(asked), quantity(cache.size)
     if has > wanted:
         yield f"{told('storage', has)}, and cache.size is {cache.size}: volumes do not shrink"
-    elif has < wanted and not _may_grow(survey, its_class):
+    elif has < wanted and not _may_grow(snapshot, its_class):
         yield f"{asked}, and cache.size is {cache.size}: its class does not let volumes grow"
 
 
-def _may_grow(survey: Survey, name: str) -> bool:
-    found = next((each for each in survey.cluster.all(CLASSES) if each["metadata"]["name"] == name), {})
+def _may_grow(snapshot: Snapshot, name: str) -> bool:
+    found = next((each for each in snapshot.cluster.all(CLASSES) if each["metadata"]["name"] == name), {})
     return bool(found.get("allowVolumeExpansion"))
 
 
@@ -79,5 +79,5 @@ def usable(claim: Json, pods: int) -> Found:
     return good(has)
 
 
-def _claim(survey: Survey, name: str) -> Json | None:
-    return survey.cluster.get(f"/api/v1/{survey.namespaced}/persistentvolumeclaims/{name}")
+def _claim(snapshot: Snapshot, name: str) -> Json | None:
+    return snapshot.cluster.get(f"/api/v1/{snapshot.namespaced}/persistentvolumeclaims/{name}")

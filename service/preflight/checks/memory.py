@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.preflight.cluster.client import CouldNotLook, Json
+from service.preflight.checks.definition import pool_check
+from service.preflight.cluster.client import CouldNotLook
 from service.preflight.cluster.model_size import EMBEDDED, GIB, KIB, ModelSize, context_tokens
 from service.preflight.cluster.nodes import labels_of
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, doubtful, good, number, pool_check, skipped, wrong
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, number, skipped, wrong
+from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import is_from_hub
 from service.preflight.values.pool_values import Pool
 from service.settings import EMBEDDED_MODEL
@@ -37,7 +39,7 @@ class Room:
 
 
 @pool_check("pool.parallelism", "The engine's parallelism fits the pod's GPUs")
-def parallelism(survey: Survey, pool: Pool) -> Iterator[Found]:
+def parallelism(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     if not pool.gpu.enabled:
         return
     tensor, pipeline = _parallel(pool)
@@ -51,11 +53,11 @@ def parallelism(survey: Survey, pool: Pool) -> Iterator[Found]:
 
 
 @pool_check("pool.gpu-memory", "Weights and KV cache fit into GPU memory")
-def gpu_memory(survey: Survey, pool: Pool) -> Iterator[Found]:
+def gpu_memory(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     if not pool.gpu.enabled:
         return
-    gpu_gib = _gpu_gib(pool, survey.usable(pool))
-    if not gpu_gib and not survey.usable(pool):
+    gpu_gib = _gpu_gib(pool, snapshot.usable(pool))
+    if not gpu_gib and not snapshot.usable(pool):
         yield skipped("no node matches")
         return
     if not gpu_gib:
@@ -63,7 +65,7 @@ def gpu_memory(survey: Survey, pool: Pool) -> Iterator[Found]:
         yield doubtful(f"no node that matches has the label {label}", "Set gpu.memoryGiB, or install GPU feature discovery.")
         return
     try:
-        size = model_size(survey, pool)
+        size = model_size(snapshot, pool)
     except CouldNotLook as why:
         yield doubtful(f"how large the model is, is not known: {why}", "Set model.weightsGiB and model.kvKiBPerToken.")
         return
@@ -72,7 +74,7 @@ def gpu_memory(survey: Survey, pool: Pool) -> Iterator[Found]:
     yield _judge(pool, size, Room(tensor * pipeline, gpu_gib, given), tensor)
 
 
-def model_size(survey: Survey, pool: Pool) -> ModelSize:
+def model_size(snapshot: Snapshot, pool: Pool) -> ModelSize:
     """From the values; what they leave out from the hub. Raises `CouldNotLook`."""
     model = pool.model
     if model.weights_gib and model.kv_kib_per_token:
@@ -81,9 +83,9 @@ def model_size(survey: Survey, pool: Pool) -> ModelSize:
         return EMBEDDED
     if not is_from_hub(pool):
         raise CouldNotLook(f"{model.name} is a folder")
-    if survey.hub is None or pool.cache.offline:
+    if snapshot.hub is None or pool.cache.offline:
         raise CouldNotLook("the model hub is not asked (--offline or cache.offline)")
-    told = survey.hub.size(pool)
+    told = snapshot.hub.size(pool)
     return ModelSize(
         weights_bytes=model.weights_gib * GIB or told.weights_bytes,
         kv_bytes_per_token=model.kv_kib_per_token * KIB or told.kv_bytes_per_token,

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from service.preflight.cluster.client import Json
+from service.preflight.checks.definition import cluster_check
 from service.preflight.cluster.labels import selects
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, cluster_check, doubtful, good, some, wrong
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, some, wrong
+from service.preflight.kubernetes_types import Json
 
 _API = "monitoring.coreos.com/v1"
 _INSTALL = "Install a Prometheus with the operator (chart kube-prometheus-stack)."
@@ -16,40 +17,40 @@ Kind = Literal["podMonitor", "rule"]
 
 
 @cluster_check("monitoring.scraped", "A Prometheus takes our PodMonitor")
-def scraped(survey: Survey) -> Iterator[Found]:
-    monitor = survey.values.monitoring.pod_monitor
-    if monitor.enabled and survey.cluster.serves(_API, "prometheuses"):
-        yield _selected(survey, "podMonitor", monitor.labels, "monitoring.podMonitor.labels")
+def scraped(snapshot: Snapshot) -> Iterator[Found]:
+    monitor = snapshot.values.monitoring.pod_monitor
+    if monitor.enabled and snapshot.cluster.serves(_API, "prometheuses"):
+        yield _selected(snapshot, "podMonitor", monitor.labels, "monitoring.podMonitor.labels")
 
 
 @cluster_check("monitoring.rules", "A Prometheus takes our rules")
-def rules(survey: Survey) -> Iterator[Found]:
-    ours = survey.values.monitoring.rules
-    if ours.enabled and survey.cluster.serves(_API, "prometheuses"):
-        yield _selected(survey, "rule", ours.labels, "monitoring.rules.labels")
+def rules(snapshot: Snapshot) -> Iterator[Found]:
+    ours = snapshot.values.monitoring.rules
+    if ours.enabled and snapshot.cluster.serves(_API, "prometheuses"):
+        yield _selected(snapshot, "rule", ours.labels, "monitoring.rules.labels")
 
 
 @cluster_check("monitoring.off", "What could be monitored is")
-def off(survey: Survey) -> Iterator[Found]:
-    monitoring = survey.values.monitoring
+def off(snapshot: Snapshot) -> Iterator[Found]:
+    monitoring = snapshot.values.monitoring
     switches = {
         "monitoring.podMonitor.enabled": (monitoring.pod_monitor.enabled, "podmonitors"),
         "monitoring.rules.enabled": (monitoring.rules.enabled, "prometheusrules"),
     }
-    idle = [name for name, (is_on, plural) in switches.items() if not is_on and survey.cluster.serves(_API, plural)]
+    idle = [name for name, (is_on, plural) in switches.items() if not is_on and snapshot.cluster.serves(_API, plural)]
     if idle:
         yield doubtful(f"the Prometheus Operator is there, and off are {' and '.join(idle)}", "Set them to true.")
 
 
 @cluster_check("monitoring.exporters", "The dashboards' other sources are there")
-def exporters(survey: Survey) -> Iterator[Found]:
+def exporters(snapshot: Snapshot) -> Iterator[Found]:
     """By the labels of what runs: their namespaces and names differ."""
-    if not (survey.values.monitoring.pod_monitor.enabled or survey.values.monitoring.rules.enabled):
+    if not (snapshot.values.monitoring.pod_monitor.enabled or snapshot.values.monitoring.rules.enabled):
         return
-    has_gpus = any(pool.gpu.enabled for pool in survey.plan.pools)
+    has_gpus = any(pool.gpu.enabled for pool in snapshot.plan.pools)
     sources = {"kube-state-metrics": "the cluster's state", **({"dcgm-exporter": "GPUs' load and faults"} if has_gpus else {})}
     for name, what in sources.items():
-        if any(app.endswith(name) for app in survey.usage.apps):
+        if any(app.endswith(name) for app in snapshot.usage.apps):
             yield good(name)
         else:
             yield doubtful(
@@ -58,36 +59,36 @@ def exporters(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("autoscaling.prometheus", "The autoscaler's Prometheus is there")
-def autoscaler(survey: Survey) -> Iterator[Found]:
-    if not any(pool.autoscaling.enabled for pool in survey.plan.pools):
+def autoscaler(snapshot: Snapshot) -> Iterator[Found]:
+    if not any(pool.autoscaling.enabled for pool in snapshot.plan.pools):
         return
-    url = survey.values.prometheus.url
+    url = snapshot.values.prometheus.url
     if not url:
         fix = "Set prometheus.url, e.g. http://prometheus-operated.monitoring.svc:9090."
         yield wrong("autoscaling asks Prometheus, and prometheus.url is empty", fix)
         return
     inside = re.match(r"https?://([a-z0-9-]+)\.([a-z0-9-]+)(\.svc|\.svc\.cluster\.local)?(:\d+)?(/|$)", url)
-    if inside and survey.cluster.get(f"/api/v1/namespaces/{inside[2]}/services/{inside[1]}") is None:
+    if inside and snapshot.cluster.get(f"/api/v1/namespaces/{inside[2]}/services/{inside[1]}") is None:
         yield wrong(
             f"prometheus.url: there is no Service {inside[2]}/{inside[1]}", "Correct it: kubectl get services -A shows them."
         )
     elif inside:
         yield good(f"Service {inside[2]}/{inside[1]}")
-    name, namespace = survey.values.prometheus.trigger_authentication, survey.namespaced
-    if name and survey.cluster.get(f"/apis/keda.sh/v1alpha1/{namespace}/triggerauthentications/{name}") is None:
+    name, namespace = snapshot.values.prometheus.trigger_authentication, snapshot.namespaced
+    if name and snapshot.cluster.get(f"/apis/keda.sh/v1alpha1/{namespace}/triggerauthentications/{name}") is None:
         yield wrong(f"there is no TriggerAuthentication {name}", "Create it, or correct prometheus.triggerAuthentication.")
 
 
-def _selected(survey: Survey, kind: Kind, labels: dict[str, str], where: str) -> Found:
-    prometheuses = survey.cluster.all(f"/apis/{_API}/prometheuses")
+def _selected(snapshot: Snapshot, kind: Kind, labels: dict[str, str], where: str) -> Found:
+    prometheuses = snapshot.cluster.all(f"/apis/{_API}/prometheuses")
     if not prometheuses:
         return doubtful("no Prometheus of the operator's is there", f"{_INSTALL} Ignore this if an agent reads {kind}s.")
-    taking = [each for each in prometheuses if _takes(survey, each, kind, labels)]
+    taking = [each for each in prometheuses if _takes(snapshot, each, kind, labels)]
     if taking:
         return good(some([_name(each) for each in taking]))
-    here = [each for each in prometheuses if _is_watching(survey, each, kind)]
+    here = [each for each in prometheuses if _is_watching(snapshot, each, kind)]
     if not here:
-        seen = f"{some([_name(each) for each in prometheuses])} does not look into the namespace {survey.plan.namespace}"
+        seen = f"{some([_name(each) for each in prometheuses])} does not look into the namespace {snapshot.plan.namespace}"
         return wrong(seen, f"Set its {kind}NamespaceSelector to {{}}, or to labels that the namespace has.")
     wanted = [(each["spec"].get(f"{kind}Selector") or {}).get("matchLabels") or {} for each in here]
     told = next((f"{{{', '.join(f'{key}: {value}' for key, value in each.items())}}}" for each in wanted if each), None)
@@ -95,17 +96,17 @@ def _selected(survey: Survey, kind: Kind, labels: dict[str, str], where: str) ->
     return wrong(seen, f"Set {where} to {told}." if told else f"Set {where} to what its {kind}Selector asks for.")
 
 
-def _takes(survey: Survey, prometheus: Json, kind: Kind, labels: dict[str, str]) -> bool:
-    ours = {"app.kubernetes.io/name": "firstword", "app.kubernetes.io/instance": survey.plan.release, **labels}
-    return _is_watching(survey, prometheus, kind) and selects(prometheus["spec"].get(f"{kind}Selector"), ours)
+def _takes(snapshot: Snapshot, prometheus: Json, kind: Kind, labels: dict[str, str]) -> bool:
+    ours = {"app.kubernetes.io/name": "firstword", "app.kubernetes.io/instance": snapshot.plan.release, **labels}
+    return _is_watching(snapshot, prometheus, kind) and selects(prometheus["spec"].get(f"{kind}Selector"), ours)
 
 
-def _is_watching(survey: Survey, prometheus: Json, kind: Kind) -> bool:
+def _is_watching(snapshot: Snapshot, prometheus: Json, kind: Kind) -> bool:
     """Without a selector only its own namespace."""
     selector = prometheus["spec"].get(f"{kind}NamespaceSelector")
     if selector is None:
-        return bool(prometheus["metadata"]["namespace"] == survey.plan.namespace)
-    return selects(selector, {**survey.namespace_labels, "kubernetes.io/metadata.name": survey.plan.namespace})
+        return bool(prometheus["metadata"]["namespace"] == snapshot.plan.namespace)
+    return selects(selector, {**snapshot.namespace_labels, "kubernetes.io/metadata.name": snapshot.plan.namespace})
 
 
 def _name(prometheus: Json) -> str:

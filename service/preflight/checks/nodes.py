@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
+from service.preflight.checks.definition import cluster_check, pool_check
 from service.preflight.cluster.nodes import judge, labels_of, name_of
 from service.preflight.cluster.placement import allocatable
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, cluster_check, doubtful, good, number, pool_check, skipped, some, wrong
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, number, skipped, some, wrong
 from service.preflight.values.demand import gpus_of_pod
 from service.preflight.values.pool_values import Pool
 
@@ -15,32 +16,37 @@ _OPERATOR = "Install the NVIDIA GPU operator, or the device plugin alone (https:
 
 
 @cluster_check("cluster.objects", "Nodes and pods are as Kubernetes has them")
-def objects(survey: Survey) -> Iterator[Found]:
-    if odd := survey.odd_nodes:
+def objects(snapshot: Snapshot) -> Iterator[Found]:
+    if odd := snapshot.malformed_nodes:
         seen = f"{number(len(odd), 'node')} set aside: {some(odd)}"
         yield doubtful(seen, "kubectl get node NAME -o yaml: who writes its status? The others are judged without it.")
-    if odd := survey.usage.odd:
+    if odd := snapshot.usage.odd:
         seen = f"{number(len(odd), 'pod')} cannot be read, and what they take is not counted: {some(odd)}"
         yield doubtful(seen, "kubectl -n NAMESPACE get pod NAME -o yaml: compare its resources with Kubernetes's reference.")
 
 
 @cluster_check("cluster.device-plugin", "The device plugin offers GPUs")
-def device_plugin(survey: Survey) -> Iterator[Found]:
-    for resource in sorted({pool.gpu.resource for pool in survey.plan.pools if pool.gpu.enabled}):
-        offers = {name_of(node): allocatable(node).get(resource, Decimal(0)) for node in survey.nodes}
+def device_plugin(snapshot: Snapshot) -> Iterator[Found]:
+    for resource in sorted({pool.gpu.resource for pool in snapshot.plan.pools if pool.gpu.enabled}):
+        offers = {name_of(node): allocatable(node).get(resource, Decimal(0)) for node in snapshot.nodes}
         if total := sum(offers.values()):
             yield good(f"{total} {resource} on {number(sum(1 for each in offers.values() if each), 'node')}")
         else:
-            yield _not_offered(survey, resource)
+            yield _not_offered(snapshot, resource)
 
 
-def _not_offered(survey: Survey, resource: str) -> Found:
-    broken = [name_of(node) for node in survey.nodes if str((node["status"].get("capacity") or {}).get(resource, 0)) != "0"]
+def _not_offered(snapshot: Snapshot, resource: str) -> Found:
+    broken = [name_of(node) for node in snapshot.nodes if str((node["status"].get("capacity") or {}).get(resource, 0)) != "0"]
     if broken:
         return wrong(f"{resource}: {some(broken)} has some, none of them healthy", "Look at the device plugin's log there.")
     seen = f"no node offers {resource}"
     others = sorted(
-        {name for node in survey.nodes for name in allocatable(node) if name.startswith(resource.split("/", maxsplit=1)[0] + "/")}
+        {
+            name
+            for node in snapshot.nodes
+            for name in allocatable(node)
+            if name.startswith(resource.split("/", maxsplit=1)[0] + "/")
+        }
     )
     if others:
         return wrong(
@@ -50,16 +56,16 @@ def _not_offered(survey: Survey, resource: str) -> Found:
 
 
 @pool_check("pool.nodes", "Nodes match the pool's labels, affinity and tolerations")
-def nodes(survey: Survey, pool: Pool) -> Iterator[Found]:
-    yield judge(pool, survey.sieves[pool.name])
+def nodes(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    yield judge(pool, snapshot.node_filters[pool.name])
 
 
 @pool_check("pool.capacity", "All pods find a place: GPUs, CPU, memory, disk")
-def capacity(survey: Survey, pool: Pool) -> Iterator[Found]:
-    if not (nodes := survey.usable(pool)):
+def capacity(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    if not (nodes := snapshot.usable(pool)):
         yield skipped(_NO_NODE)
         return
-    placement = survey.placements[pool.name]
+    placement = snapshot.placements[pool.name]
     largest = max(allocatable(node).get(pool.gpu.resource, Decimal(0)) for node in nodes)
     if largest < gpus_of_pod(pool):
         yield wrong(
@@ -75,23 +81,23 @@ def capacity(survey: Survey, pool: Pool) -> Iterator[Found]:
             f"Add nodes, free some, or ask for less: replicas, gpu.count, resources.requests{disk}.",
         )
     else:
-        yield good(f"{number(placement.wanted, 'pod')}, {_free(survey, pool)}")
+        yield good(f"{number(placement.wanted, 'pod')}, {_free(snapshot, pool)}")
 
 
-def _free(survey: Survey, pool: Pool) -> str:
+def _free(snapshot: Snapshot, pool: Pool) -> str:
     if not pool.gpu.enabled:
         return "no GPUs needed"
-    nodes = survey.usable(pool)
+    nodes = snapshot.usable(pool)
     there = sum(allocatable(node).get(pool.gpu.resource, Decimal(0)) for node in nodes)
-    free = sum(survey.free[name_of(node)].get(pool.gpu.resource, Decimal(0)) for node in nodes)
+    free = sum(snapshot.free[name_of(node)].get(pool.gpu.resource, Decimal(0)) for node in nodes)
     return f"{free} of {there} {pool.gpu.resource} free before them"
 
 
 @pool_check("pool.spare", "A rollout's spare pod finds a place")
-def spare(survey: Survey, pool: Pool) -> Iterator[Found]:
-    if not pool.rollout.spare_gpus or _does_not_fit(survey, pool):
+def spare(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    if not pool.rollout.spare_gpus or _does_not_fit(snapshot, pool):
         return
-    placement = survey.placements[pool.name]
+    placement = snapshot.placements[pool.name]
     if placement.spare_placed == pool.nodes:
         yield good(f"{number(pool.nodes, 'pod')} more for a rollout")
         return
@@ -102,9 +108,9 @@ def spare(survey: Survey, pool: Pool) -> Iterator[Found]:
 
 
 @pool_check("pool.most", "All pods that the autoscaler may add find a place")
-def most(survey: Survey, pool: Pool) -> Iterator[Found]:
-    placement = survey.placements[pool.name]
-    if not placement.more_wanted or _does_not_fit(survey, pool):
+def most(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    placement = snapshot.placements[pool.name]
+    if not placement.more_wanted or _does_not_fit(snapshot, pool):
         return
     if placement.more_placed == placement.more_wanted:
         yield good(f"{number(pool.autoscaling.max_replicas, 'replica')} at most")
@@ -116,15 +122,15 @@ def most(survey: Survey, pool: Pool) -> Iterator[Found]:
     )
 
 
-def _does_not_fit(survey: Survey, pool: Pool) -> bool:
+def _does_not_fit(snapshot: Snapshot, pool: Pool) -> bool:
     """Told already."""
-    return survey.placements[pool.name].placed < survey.placements[pool.name].wanted
+    return snapshot.placements[pool.name].placed < snapshot.placements[pool.name].wanted
 
 
 @pool_check("pool.shared-gpu", "GPUs are not shared with others")
-def shared_gpu(survey: Survey, pool: Pool) -> Iterator[Found]:
+def shared_gpu(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     shared = [
-        name_of(node) for node in survey.usable(pool) if labels_of(node).get("nvidia.com/gpu.replicas", "1") not in ("0", "1")
+        name_of(node) for node in snapshot.usable(pool) if labels_of(node).get("nvidia.com/gpu.replicas", "1") not in ("0", "1")
     ]
     if pool.gpu.enabled and shared:
         yield doubtful(

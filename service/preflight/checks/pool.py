@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterator
 
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, doubtful, good, pool_check, wrong
+from service.preflight.checks.definition import pool_check
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, wrong
 from service.preflight.values.demand import downloads, least_replicas
 from service.preflight.values.pool_values import Pool
 
 
 @pool_check("pool.hostname", "The pool has a host name of its own")
-def hostname(survey: Survey, pool: Pool) -> Iterator[Found]:
-    gateway, ingress = survey.values.gateway.enabled, survey.values.ingress.enabled
-    taken = [split.hostname for split in survey.values.gateway.splits] if gateway else []
-    taken += [each.hostname for each in survey.plan.pools if each is not pool]
+def hostname(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    gateway, ingress = snapshot.values.gateway.enabled, snapshot.values.ingress.enabled
+    taken = [split.hostname for split in snapshot.values.gateway.splits] if gateway else []
+    taken += [each.hostname for each in snapshot.plan.pools if each is not pool]
     if not gateway and not ingress and (not pool.hostname or pool.hostname not in taken):
         return
     if not pool.hostname:
@@ -28,28 +29,28 @@ def hostname(survey: Survey, pool: Pool) -> Iterator[Found]:
 
 
 @pool_check("pool.runtime-class", "The runtime class is there")
-def runtime_class(survey: Survey, pool: Pool) -> Iterator[Found]:
+def runtime_class(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     fix = "Set runtimeClassName to one that there is, or to nothing. The NVIDIA GPU operator makes `nvidia`."
-    yield from _named(survey, "RuntimeClass", pool.runtime_class_name, "/apis/node.k8s.io/v1/runtimeclasses", fix)
+    yield from _named(snapshot, "RuntimeClass", pool.runtime_class_name, "/apis/node.k8s.io/v1/runtimeclasses", fix)
 
 
 @pool_check("pool.priority-class", "The priority class is there")
-def priority_class(survey: Survey, pool: Pool) -> Iterator[Found]:
+def priority_class(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     fix = "Set priorityClassName to one that there is, or to nothing, or create it: no pod is made before."
-    yield from _named(survey, "PriorityClass", pool.priority_class_name, "/apis/scheduling.k8s.io/v1/priorityclasses", fix)
+    yield from _named(snapshot, "PriorityClass", pool.priority_class_name, "/apis/scheduling.k8s.io/v1/priorityclasses", fix)
 
 
-def _named(survey: Survey, kind: str, name: str, path: str, fix: str) -> Iterator[Found]:
+def _named(snapshot: Snapshot, kind: str, name: str, path: str, fix: str) -> Iterator[Found]:
     if not name:
         return
-    if survey.cluster.get(f"{path}/{name}") is None:
+    if snapshot.cluster.get(f"{path}/{name}") is None:
         yield wrong(f"there is no {kind} {name}", fix)
     else:
         yield good(name)
 
 
 @pool_check("pool.rollout", "A rollout leaves somebody to answer")
-def rollout(_: Survey, pool: Pool) -> Iterator[Found]:
+def rollout(_: Snapshot, pool: Pool) -> Iterator[Found]:
     if pool.rollout.spare_gpus or least_replicas(pool) > 1:
         yield good("a new pod starts before an old one ends" if pool.rollout.spare_gpus else "one replica at a time is replaced")
         return

@@ -4,9 +4,10 @@ import base64
 from collections.abc import Iterator
 
 from service.errors import StartError
-from service.preflight.cluster.client import Json
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, cluster_check, doubtful, good, number, pool_check, some, wrong
+from service.preflight.checks.definition import cluster_check, pool_check
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, number, some, wrong
+from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import downloads
 from service.preflight.values.pool_values import Pool
 from service.tenants.auth import KeyIndex
@@ -14,8 +15,8 @@ from service.tenants.key_file import KeyFile, parse_key_file
 
 
 @cluster_check("keys.way", "One way is chosen by which there are API keys")
-def way(survey: Survey) -> Iterator[Found]:
-    keys = survey.values.keys
+def way(snapshot: Snapshot) -> Iterator[Found]:
+    keys = snapshot.values.keys
     ways = {
         "keys.existingSecret": bool(keys.existing_secret),
         "keys.generate": keys.generate,
@@ -32,17 +33,17 @@ def way(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("keys.secret", "The Secret has a key file")
-def key_file(survey: Survey) -> Iterator[Found]:
-    keys = survey.values.keys
+def key_file(snapshot: Snapshot) -> Iterator[Found]:
+    keys = snapshot.values.keys
     if not keys.existing_secret:
         return
-    make = f"firstword keys add TENANT --file keys.yaml; {_create(survey, keys.existing_secret)}"
-    found = _missing(survey, keys.existing_secret, [keys.file_key], f"{make} --from-file={keys.file_key}=keys.yaml")
+    make = f"firstword keys add TENANT --file keys.yaml; {_create(snapshot, keys.existing_secret)}"
+    found = _missing(snapshot, keys.existing_secret, [keys.file_key], f"{make} --from-file={keys.file_key}=keys.yaml")
     if found:
         yield found
         return
     try:
-        read = _read(survey, keys.existing_secret, keys.file_key)
+        read = _read(snapshot, keys.existing_secret, keys.file_key)
     except StartError as why:
         yield wrong(str(why), "Correct it there; `firstword keys verify` says the same of a file on your disk.")
         return
@@ -53,11 +54,11 @@ def key_file(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("keys.plain", "The Secret has a plain key for `helm test` and the load test")
-def plain_key(survey: Survey) -> Iterator[Found]:
-    keys, values = survey.values.keys, survey.values
+def plain_key(snapshot: Snapshot) -> Iterator[Found]:
+    keys, values = snapshot.values.keys, snapshot.values
     if not keys.existing_secret or not (values.check.enabled or values.load_test.enabled):
         return
-    if (secret := survey.secret(keys.existing_secret)) is None:
+    if (secret := snapshot.secret(keys.existing_secret)) is None:
         return  # Told already.
     told = wrong if values.load_test.enabled else doubtful
     stop = "or set check.enabled and loadTest.enabled to false"
@@ -66,7 +67,7 @@ def plain_key(survey: Survey) -> Iterator[Found]:
         yield told(seen, f"Put a key that `firstword keys add` printed into it as {keys.plain_key}, {stop}.")
         return
     try:
-        known = KeyIndex(_read(survey, keys.existing_secret, keys.file_key))
+        known = KeyIndex(_read(snapshot, keys.existing_secret, keys.file_key))
     except StartError:
         return  # Told already.
     if known.find(_decoded(secret, keys.plain_key).strip()) is None:
@@ -77,36 +78,36 @@ def plain_key(survey: Survey) -> Iterator[Found]:
 
 
 @cluster_check("secrets.pull", "Secrets for pulling images are there")
-def pull(survey: Survey) -> Iterator[Found]:
-    for name in [str(each.get("name", "")) for each in survey.values.image_pull_secrets]:
-        make = f"kubectl -n {survey.plan.namespace} create secret docker-registry {name} --docker-server=…"
-        yield _missing(survey, name, [".dockerconfigjson"], make) or good(name)
+def pull(snapshot: Snapshot) -> Iterator[Found]:
+    for name in [str(each.get("name", "")) for each in snapshot.values.image_pull_secrets]:
+        make = f"kubectl -n {snapshot.plan.namespace} create secret docker-registry {name} --docker-server=…"
+        yield _missing(snapshot, name, [".dockerconfigjson"], make) or good(name)
 
 
 @cluster_check("secrets.tls", "The ingress's certificate is there")
-def tls(survey: Survey) -> Iterator[Found]:
-    ingress = survey.values.ingress
+def tls(snapshot: Snapshot) -> Iterator[Found]:
+    ingress = snapshot.values.ingress
     if not ingress.enabled or not ingress.tls_secret:
         return
-    make = f"kubectl -n {survey.plan.namespace} create secret tls {ingress.tls_secret} --cert=… --key=…"
-    if found := _missing(survey, ingress.tls_secret, ["tls.crt", "tls.key"], make):
+    make = f"kubectl -n {snapshot.plan.namespace} create secret tls {ingress.tls_secret} --cert=… --key=…"
+    if found := _missing(snapshot, ingress.tls_secret, ["tls.crt", "tls.key"], make):
         yield doubtful(found.seen, f"{found.fix} cert-manager may make it at the first install.")
     else:
         yield good(ingress.tls_secret)
 
 
 @pool_check("pool.hub-token", "The model hub's token is there")
-def hub_token(survey: Survey, pool: Pool) -> Iterator[Found]:
+def hub_token(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     cache = pool.cache
     if cache.token_secret and downloads(pool):
-        make = f"{_create(survey, cache.token_secret)} --from-file={cache.token_key}=…"
-        yield _missing(survey, cache.token_secret, [cache.token_key], make) or good(cache.token_secret)
+        make = f"{_create(snapshot, cache.token_secret)} --from-file={cache.token_key}=…"
+        yield _missing(snapshot, cache.token_secret, [cache.token_key], make) or good(cache.token_secret)
 
 
-def _missing(survey: Survey, name: str, keys: list[str], make: str) -> Found | None:
+def _missing(snapshot: Snapshot, name: str, keys: list[str], make: str) -> Found | None:
     """What lacks, or None."""
-    if (secret := survey.secret(name)) is None:
-        return wrong(f"there is no Secret {survey.plan.namespace}/{name}", f"Make it: {make}.")
+    if (secret := snapshot.secret(name)) is None:
+        return wrong(f"there is no Secret {snapshot.plan.namespace}/{name}", f"Make it: {make}.")
     has = secret.get("data") or {}
     if lacking := [key for key in keys if key not in has]:
         return wrong(
@@ -116,13 +117,13 @@ def _missing(survey: Survey, name: str, keys: list[str], make: str) -> Found | N
     return None
 
 
-def _create(survey: Survey, name: str) -> str:
-    return f"kubectl -n {survey.plan.namespace} create secret generic {name}"
+def _create(snapshot: Snapshot, name: str) -> str:
+    return f"kubectl -n {snapshot.plan.namespace} create secret generic {name}"
 
 
-def _read(survey: Survey, secret: str, key: str) -> KeyFile:
+def _read(snapshot: Snapshot, secret: str, key: str) -> KeyFile:
     """Raises `StartError`, which says where it is wrong and quotes nothing of it."""
-    return parse_key_file(_decoded(survey.secret(secret) or {}, key), f"{key} of the Secret {secret}")
+    return parse_key_file(_decoded(snapshot.secret(secret) or {}, key), f"{key} of the Secret {secret}")
 
 
 def _decoded(secret: Json, key: str) -> bytes:

@@ -12,12 +12,14 @@ from service.preflight.checks.claims import (
     judge_existing,
     usable,
 )
+from service.preflight.checks.definition import pool_check
 from service.preflight.checks.memory import model_size
-from service.preflight.cluster.client import CouldNotLook, Json, quantity
+from service.preflight.cluster.client import CouldNotLook
 from service.preflight.cluster.model_size import GIB
 from service.preflight.cluster.placement import allocatable
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, doubtful, good, pool_check, some, wrong
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, doubtful, good, some, wrong
+from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.demand import downloads, is_from_hub, limits_in, most_pods
 from service.preflight.values.pool_values import Pool
 
@@ -64,43 +66,43 @@ _MANY_NODES = (
 
 
 @pool_check("pool.storage", "The cache volume can be had")
-def storage(survey: Survey, pool: Pool) -> Iterator[Found]:
+def storage(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     match pool.cache.type:
         case "emptyDir":
             yield _node_disk(pool)
         case "existing":
-            yield judge_existing(survey, pool)
-        case "claim" if claim := claim_of_release(survey, pool):
+            yield judge_existing(snapshot, pool)
+        case "claim" if claim := claim_of_release(snapshot, pool):
             # Of a claim that waits for its volume the class may be the reason.
-            judged = usable(claim, most_pods(pool)) if is_bound(claim) else _provisioned(survey, pool)
-            yield changes_of(survey, pool, claim) or judged
+            judged = usable(claim, most_pods(pool)) if is_bound(claim) else _provisioned(snapshot, pool)
+            yield changes_of(snapshot, pool, claim) or judged
         case _:
-            yield _provisioned(survey, pool)
+            yield _provisioned(snapshot, pool)
 
 
 @pool_check("pool.storage-size", "The cache volume holds the weights")
-def storage_size(survey: Survey, pool: Pool) -> Iterator[Found]:
+def storage_size(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     if not downloads(pool) or not is_from_hub(pool):
         return
     try:
-        weights = model_size(survey, pool).weights_bytes
+        weights = model_size(snapshot, pool).weights_bytes
     except CouldNotLook:
         return  # Told where GPU memory is looked at.
-    size = _size(survey, pool)
+    size = _size(snapshot, pool)
     if size is None:
         return
     told = f"the weights take {weights / GIB:.1f} GiB, the volume holds {float(size) / GIB:.1f}"
     yield good(told) if weights < size else wrong(told, "Raise cache.size (or the claim's), with room for compile caches.")
 
 
-def _size(survey: Survey, pool: Pool) -> Decimal | None:
+def _size(snapshot: Snapshot, pool: Pool) -> Decimal | None:
     """What the volume holds: of `emptyDir` no more than what the pod may take, and what the largest node has."""
     size = quantity(pool.cache.size)
     if pool.cache.type == "existing":
-        capacity = (((existing_claim(survey, pool) or {}).get("status") or {}).get("capacity") or {}).get("storage")
+        capacity = (((existing_claim(snapshot, pool) or {}).get("status") or {}).get("capacity") or {}).get("storage")
         return None if capacity is None else quantity(capacity)
     if pool.cache.type == "emptyDir":
-        disks = [allocatable(node)[_DISK] for node in survey.usable(pool) if _DISK in allocatable(node)]
+        disks = [allocatable(node)[_DISK] for node in snapshot.usable(pool) if _DISK in allocatable(node)]
         limit = limits_in(pool.resources).get(_DISK, size)
         return min(size, limit, max(disks, default=size))
     return size
@@ -115,8 +117,8 @@ def _node_disk(pool: Pool) -> Found:
     )
 
 
-def _provisioned(survey: Survey, pool: Pool) -> Found:
-    classes, name = survey.cluster.all(CLASSES), pool.cache.storage_class
+def _provisioned(snapshot: Snapshot, pool: Pool) -> Found:
+    classes, name = snapshot.cluster.all(CLASSES), pool.cache.storage_class
     if name:
         chosen = next((each for each in classes if each["metadata"]["name"] == name), None)
     else:

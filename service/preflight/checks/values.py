@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from service.engine.models.embedded import MODEL_NAME
 from service.preflight.checks import chart_rules
-from service.preflight.cluster.snapshot import Survey
-from service.preflight.finding import Found, cluster_check, pool_check, some, wrong
+from service.preflight.checks.definition import cluster_check, pool_check
+from service.preflight.cluster.snapshot import Snapshot
+from service.preflight.finding import Found, some, wrong
 from service.preflight.values.demand import is_from_hub
 from service.preflight.values.pool_values import Pool
 from service.settings import EMBEDDED_MODEL
@@ -19,8 +20,8 @@ _SHORTER = "Shorten the release's or the pool's name"
 
 
 @cluster_check("chart.values", "The chart takes the values")
-def chart(survey: Survey) -> Iterator[Found]:
-    values, pools = survey.values, [pool.name for pool in survey.plan.pools]
+def chart(snapshot: Snapshot) -> Iterator[Found]:
+    values, pools = snapshot.values, [pool.name for pool in snapshot.plan.pools]
     if values.security_context.run_as_user == 0:
         yield wrong("securityContext.runAsUser: 0 is root", "Take any other, or -1 for whom the cluster chooses.")
     if values.inference_pool.enabled and not values.gateway.enabled:
@@ -28,12 +29,12 @@ def chart(survey: Survey) -> Iterator[Found]:
         yield wrong("inferencePool.enabled: it is the gateway that asks the picker, and gateway.enabled is false", fix)
     if values.load_test.enabled and values.load_test.pool and values.load_test.pool not in pools:
         yield wrong(f"loadTest.pool: there is no pool {values.load_test.pool}", f"Set it to one that there is: {some(pools)}.")
-    yield from chart_rules.of_release(survey)
-    yield from _splits(survey, pools)
+    yield from chart_rules.of_release(snapshot)
+    yield from _splits(snapshot, pools)
 
 
-def _splits(survey: Survey, pools: list[str]) -> Iterator[Found]:
-    gateway = survey.values.gateway
+def _splits(snapshot: Snapshot, pools: list[str]) -> Iterator[Found]:
+    gateway = snapshot.values.gateway
     if gateway.splits and not gateway.enabled:
         yield wrong("gateway.splits are HTTPRoutes, and gateway.enabled is false", "Set it to true, or take the splits out.")
     for name in _twice(split.name for split in gateway.splits):
@@ -43,7 +44,7 @@ def _splits(survey: Survey, pools: list[str]) -> Iterator[Found]:
     for split in gateway.splits:
         if f"split-{split.name}" in pools:
             yield wrong(f"the route of the split {split.name} would have the name of the pool split-{split.name}", "Rename one.")
-        if split.hostname in [pool.hostname for pool in survey.plan.pools]:
+        if split.hostname in [pool.hostname for pool in snapshot.plan.pools]:
             yield wrong(f"gateway.splits, {split.name}: {split.hostname} is a pool's", "Give the split a hostname of its own.")
         if strange := [share.pool for share in split.shares if share.pool not in pools]:
             yield wrong(f"gateway.splits, {split.name}: there is no pool {some(strange)}", f"There is {some(pools)}.")
@@ -52,10 +53,10 @@ def _splits(survey: Survey, pools: list[str]) -> Iterator[Found]:
 
 
 @pool_check("pool.values", "The pool's values go together")
-def values(survey: Survey, pool: Pool) -> Iterator[Found]:
-    if len([each for each in survey.plan.pools if each.name == pool.name]) > 1:
+def values(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    if len([each for each in snapshot.plan.pools if each.name == pool.name]) > 1:
         yield wrong(f"two pools are named {pool.name}", "Give each a name of its own.")
-    yield from _names(survey, pool)
+    yield from _names(snapshot, pool)
     if pool.gpu.enabled and not pool.gpu.count:
         yield wrong("gpu.count is 0", "Set it to 1 or more, or gpu.enabled to false for a pool without GPUs.")
     if pool.nodes > 1 and not pool.gpu.enabled:
@@ -73,14 +74,14 @@ def values(survey: Survey, pool: Pool) -> Iterator[Found]:
     yield from chart_rules.resources(pool)
 
 
-def _names(survey: Survey, pool: Pool) -> Iterator[Found]:
-    if len(name := f"{survey.plan.fullname}-{pool.name}") > _LONGEST_NAME:
+def _names(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
+    if len(name := f"{snapshot.plan.fullname}-{pool.name}") > _LONGEST_NAME:
         yield wrong(f"objects would be named {name}, {len(name)} characters long", f"{_SHORTER} to {_LONGEST_NAME}.")
     if pool.name.startswith(_OF_THE_CHART):
         fix = f"Choose a name that does not begin with {' or '.join(_OF_THE_CHART)}."
         yield wrong(f"objects of the chart's own are named like {pool.name}", fix)
-    picker = f"{pool.name}-picker-{survey.plan.fullname}"
-    if survey.values.inference_pool.enabled and len(picker) > _LONGEST_PICKER:
+    picker = f"{pool.name}-picker-{snapshot.plan.fullname}"
+    if snapshot.values.inference_pool.enabled and len(picker) > _LONGEST_PICKER:
         yield wrong(f"its picker would be named {picker}, {len(picker)} characters long", f"{_SHORTER} to {_LONGEST_PICKER}.")
 
 

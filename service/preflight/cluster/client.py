@@ -1,5 +1,5 @@
-"""The cluster, read only: every request is a GET. `kubernetes`, which has no types, is imported here alone: objects are JSON as
-the API gives it.
+"""The cluster, read only: every request is a GET. Objects are JSON as the API gives it: the package `kubernetes` has no types,
+so only this file and kubernetes_types.py import it.
 """
 
 import contextlib
@@ -8,7 +8,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -17,11 +16,10 @@ import urllib3.exceptions
 from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.utils.quantity import parse_quantity
 
 from service.preflight.finding import CannotLook
+from service.preflight.kubernetes_types import Json
 
-Json = dict[str, Any]
 Taken = TypeVar("Taken")
 
 _TIMEOUTS_S = (5, 20)  # To connect, and for an answer to go on.
@@ -149,13 +147,6 @@ def _kept(answers: dict[str, Taken | CouldNotLook], path: str, ask: Callable[[],
     if isinstance(answer := answers[path], CouldNotLook):
         raise answer
     return answer
-
-
-def quantity(value: object) -> Decimal:
-    """Of `500m`, `24Gi`, 4. Raises `ValueError`."""
-    if isinstance(value, bool) or not (parsed := Decimal(parse_quantity(value))).is_finite():  # type: ignore[no-untyped-call]
-        raise ValueError
-    return parsed
 
 
 def _from_kubeconfig(kubeconfig: Path | None, context: str | None) -> tuple[ApiClient, str, str] | None:

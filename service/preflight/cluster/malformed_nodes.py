@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from service.preflight.cluster.client import Json, quantity
+from service.preflight.kubernetes_types import Json, quantity
 
 
 class _Taint(BaseModel):

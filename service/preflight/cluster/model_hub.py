@@ -5,8 +5,9 @@ import re
 
 import httpx
 
-from service.preflight.cluster.client import CouldNotLook, Json
+from service.preflight.cluster.client import CouldNotLook
 from service.preflight.cluster.model_size import ModelSize, size_of
+from service.preflight.kubernetes_types import Json
 from service.preflight.values.pool_values import Pool
 
 _TIMEOUT_S = 10.0

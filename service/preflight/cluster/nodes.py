@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.preflight.cluster.client import Json
 from service.preflight.cluster.labels import holds
 from service.preflight.finding import Found, good, number, some, wrong
+from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import PRODUCT_LABEL, node_labels
 from service.preflight.values.pool_values import Pool
 
@@ -15,7 +15,7 @@ _TROUBLE = "node.kubernetes.io/"
 
 
 @dataclass(frozen=True)
-class Sieve:
+class NodeFilter:
     """What is left of a cluster's nodes after each question."""
 
     all: list[Json]
@@ -25,17 +25,17 @@ class Sieve:
     usable: list[Json]
 
 
-def sieve(pool: Pool, nodes: list[Json]) -> Sieve:
+def filter_nodes(pool: Pool, nodes: list[Json]) -> NodeFilter:
     labelled = [node for node in nodes if node_labels(pool).items() <= labels_of(node).items()]
     wanted = [node for node in labelled if _suits(pool, node)]
     tolerated = [node for node in wanted if not _strange_taints(pool, node)]
-    return Sieve(nodes, labelled, wanted, tolerated, [node for node in tolerated if not _trouble(pool, node)])
+    return NodeFilter(nodes, labelled, wanted, tolerated, [node for node in tolerated if not _trouble(pool, node)])
 
 
-def judge(pool: Pool, nodes: Sieve) -> Found:
+def judge(pool: Pool, nodes: NodeFilter) -> Found:
     if nodes.usable:
         return good(_funnel(nodes))
-    lost_at: list[tuple[list[Json], Callable[[Pool, Sieve], Found]]] = [
+    lost_at: list[tuple[list[Json], Callable[[Pool, NodeFilter], Found]]] = [
         (nodes.all, _no_nodes),
         (nodes.labelled, _no_label),
         (nodes.wanted, _no_affinity),
@@ -52,7 +52,7 @@ def labels_of(node: Json) -> dict[str, str]:
     return node["metadata"].get("labels") or {}
 
 
-def _funnel(nodes: Sieve) -> str:
+def _funnel(nodes: NodeFilter) -> str:
     steps = (
         ("have the labels", nodes.labelled, nodes.all),
         ("suit the affinity", nodes.wanted, nodes.labelled),
@@ -65,11 +65,11 @@ def _funnel(nodes: Sieve) -> str:
     return f"{', '.join([f'of {whole}', *told])}: {names}" if told else f"{whole}: {names}"
 
 
-def _no_nodes(_: Pool, __: Sieve) -> Found:
+def _no_nodes(_: Pool, __: NodeFilter) -> Found:
     return wrong("the cluster has no nodes", "Add nodes.")
 
 
-def _no_label(pool: Pool, nodes: Sieve) -> Found:
+def _no_label(pool: Pool, nodes: NodeFilter) -> Found:
     """Of the labels the one that no node has; else they are on different nodes."""
     for key, value in node_labels(pool).items():
         there = Counter(labels_of(node)[key] for node in nodes.all if key in labels_of(node))
@@ -87,12 +87,12 @@ def _no_label(pool: Pool, nodes: Sieve) -> Found:
     return wrong(f"each label is on some node, but none has all of {wanted}", "Take one away, or label a node with all.")
 
 
-def _no_affinity(_: Pool, nodes: Sieve) -> Found:
+def _no_affinity(_: Pool, nodes: NodeFilter) -> Found:
     have = f"{number(len(nodes.labelled), 'node')} with the labels, none of which suits affinity.nodeAffinity"
     return wrong(f"{have}: {some([name_of(node) for node in nodes.labelled])}", "Change its required terms, or label nodes.")
 
 
-def _tainted(pool: Pool, nodes: Sieve) -> Found:
+def _tainted(pool: Pool, nodes: NodeFilter) -> Found:
     taints = Counter(taint_text(taint) for node in nodes.wanted for taint in _strange_taints(pool, node))
     seen = "; ".join(f"{taint} on {number(count, 'node')}" for taint, count in taints.most_common(3))
     # What the fewest taints keep away is the nearest.
@@ -103,7 +103,7 @@ def _tainted(pool: Pool, nodes: Sieve) -> Found:
     )
 
 
-def _in_trouble(pool: Pool, nodes: Sieve) -> Found:
+def _in_trouble(pool: Pool, nodes: NodeFilter) -> Found:
     told = [f"{name_of(node)} ({_trouble(pool, node)})" for node in nodes.tolerated]
     return wrong(
         f"no node that matches can take pods: {some(told)}",

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from service.preflight.cluster.client import Json, quantity
 from service.preflight.cluster.nodes import name_of
+from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.demand import (
     Resources,
     add,

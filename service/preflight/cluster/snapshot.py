@@ -2,12 +2,13 @@
 
 from functools import cached_property
 
-from service.preflight.cluster.client import Cluster, CouldNotLook, Json, NotAllowed
+from service.preflight.cluster.client import Cluster, CouldNotLook, NotAllowed
 from service.preflight.cluster.malformed_nodes import fault_of
 from service.preflight.cluster.model_hub import ModelHub
-from service.preflight.cluster.nodes import Sieve, sieve
+from service.preflight.cluster.nodes import NodeFilter, filter_nodes
 from service.preflight.cluster.placement import Free, Placement, Usage, free_of, place_pools
 from service.preflight.finding import CannotLook
+from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import requests_of_pod
 from service.preflight.values.load_values import Plan
 from service.preflight.values.pool_values import Pool
@@ -15,7 +16,7 @@ from service.preflight.values.pool_values import Pool
 _RUNNING = ("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed")
 
 
-class Survey:
+class Snapshot:
     """Each property may raise `CouldNotLook`."""
 
     def __init__(self, plan: Plan, cluster: Cluster, hub: ModelHub | None) -> None:
@@ -42,7 +43,7 @@ class Survey:
         return self._judged_nodes[0]
 
     @property
-    def odd_nodes(self) -> list[str]:
+    def malformed_nodes(self) -> list[str]:
         """By name, with what is odd about them."""
         return self._judged_nodes[1]
 
@@ -67,12 +68,12 @@ class Survey:
             raise CannotLook(f"Nothing can be said of the cluster {self.cluster.name}: {'; '.join(faults)}.")
 
     @cached_property
-    def sieves(self) -> dict[str, Sieve]:
+    def node_filters(self) -> dict[str, NodeFilter]:
         """By pool."""
-        return {pool.name: sieve(pool, self.nodes) for pool in self.plan.pools}
+        return {pool.name: filter_nodes(pool, self.nodes) for pool in self.plan.pools}
 
     def usable(self, pool: Pool) -> list[Json]:
-        return self.sieves[pool.name].usable
+        return self.node_filters[pool.name].usable
 
     @cached_property
     def free(self) -> Free:
@@ -81,7 +82,7 @@ class Survey:
     @cached_property
     def placements(self) -> dict[str, Placement]:
         """By pool."""
-        return place_pools(self.plan.pools, {name: nodes.usable for name, nodes in self.sieves.items()}, self.free)
+        return place_pools(self.plan.pools, {name: nodes.usable for name, nodes in self.node_filters.items()}, self.free)
 
     @cached_property
     def namespace(self) -> Json | None:

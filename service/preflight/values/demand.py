@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from service.preflight.cluster.client import Json, quantity
+from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.pool_values import Pool
 from service.preflight.values.pool_values import Resources as GivenResources
 from service.settings import EMBEDDED_MODEL

@@ -5,19 +5,17 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from service.preflight.cluster.client import quantity
 from service.preflight.finding import CannotLook
+from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.chart_settings import SET_BY_CHART, ChartSettings
 from service.preflight.values.chart_values import Values
 from service.preflight.values.pool_values import Pool
 from service.preflight.values.value_errors import known_keys, lines, refusal, shown, taken_away, without_nulls
-
-Json = dict[str, Any]
 
 _STDIN = Path("-")
 

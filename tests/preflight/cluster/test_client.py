@@ -8,8 +8,9 @@ from typing import Any
 import kmock
 import pytest
 
-from service.preflight.cluster.client import Cluster, quantity
+from service.preflight.cluster.client import Cluster
 from service.preflight.finding import CannotLook
+from service.preflight.kubernetes_types import quantity
 from tests.preflight.looking import Looker, api, finding, forbid, kubeconfig, not_passed, told
 from tests.preflight.right_cluster import NODES, node, right, values
 

@@ -13,7 +13,7 @@ from service.preflight.checks import (
     storage,
     values,
 )
-from service.preflight.finding import ClusterCheck, PoolCheck
+from service.preflight.checks.definition import ClusterCheck, PoolCheck
 
 CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
     values.chart,

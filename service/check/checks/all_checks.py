@@ -1,7 +1,7 @@
 """Every check, in the order in which they run: what may leave the endpoint worse comes last."""
 
 from service.check.checks import access, answer, option, request, stream, time
-from service.check.outcome import Check
+from service.check.checks.definition import Check
 
 CHECKS: tuple[Check, ...] = (
     *access.CHECKS,

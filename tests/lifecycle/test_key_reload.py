@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from service.engine.scripted.engine import Reply
-from service.tenants.auth import KeyRing, follow_key_file
+from service.lifecycle.key_reload import follow_key_file
+from service.tenants.auth import KeyRing
 from service.tenants.key_file import add_key, read_key_file, revoke_key
 from tests.support.factories import CANARY
 from tests.support.process import service_process
@@ -44,7 +45,7 @@ class Served:
 def following(file: Path, *plain: tuple[str, str]) -> Iterator[ScriptedService]:
     """A service that follows its key file."""
     with scripted_service(keys=KeyRing(read_key_file(file), plain)) as running:
-        follow = follow_key_file(file, running.rooms.keys, running.rooms.telemetry, poll_s=POLL_S)
+        follow = follow_key_file(file, running.services.keys, running.services.telemetry, poll_s=POLL_S)
         task = asyncio.run_coroutine_threadsafe(follow, running.loop)
         yield running
         assert not task.done()
