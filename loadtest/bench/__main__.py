@@ -1,6 +1,7 @@
 """`python -m loadtest.bench` (`make bench`): the command."""
 
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,8 @@ from rich.markdown import Markdown
 from loadtest.bench.bench import Bench, Plan
 from loadtest.bench.plot import draw
 from loadtest.bench.report import cell_line, markdown, target_table, write_docs
-from loadtest.bench.results import COST, LARGE, MEMORY, SERVED, START, Cell, Results, read_results
+from loadtest.bench.results import COST, LARGE, MEMORY, RUST, SERVED, START, Cell, Results, read_results
+from loadtest.bench.rust_frontend import VERSION, RustFrontendUnavailableError, find_rust_frontend
 from loadtest.pages import results_file, write_beside
 from loadtest.progress import about, measuring
 from service.engine.models.embedded import ensure_embedded_model
@@ -30,6 +32,9 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     real_streams: Annotated[str, typer.Option(help="At a time, of part b.")] = "1,8,32",
     seconds: Annotated[float, typer.Option(help="Of each measure of part a; of part b, twice that.", min=1)] = 10.0,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: to see that it works.")] = False,
+    rust: Annotated[
+        bool, typer.Option("--rust/--no-rust", help="Measure vLLM's Rust front end, too, where its binary can be had.")
+    ] = True,
     named: Annotated[
         Path | None, typer.Option("--results", help="The JSON to add to; by default reports/bench-DATE.json.")
     ] = None,
@@ -50,6 +55,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
             warm_up_s=1.0 if quick else seconds / 3,
             served_s=4.0 if quick else 2 * seconds,
             repeats=1 if quick else 3,
+            rust_frontend=rust_frontend() if rust else None,
         )
         _measure(plan, results, file)
     write_beside(file, partial(draw, results), markdown(results))
@@ -59,12 +65,23 @@ def main(  # noqa: PLR0917  # typer's way to declare options
     console.print(f"{file}, and beside it .md, .svg, .png")
 
 
+def rust_frontend(find: Callable[[], Path] = find_rust_frontend) -> Path | None:
+    """The third server's binary. None where it cannot be had, with a line that says why: the bench goes on with two servers."""
+    try:
+        return find()
+    except RustFrontendUnavailableError as error:
+        console.print(f"vLLM's Rust front end is not measured: {error}", soft_wrap=True)
+        return None
+
+
 def _measure(plan: Plan, results: Results, file: Path) -> None:
     ensure_embedded_model(console.print)  # Once, ahead: it is no part of a start.
     lasts = {COST: f" of {plan.seconds:g} s", SERVED: f" of about {plan.served_s:g} s"}
     results.about |= about() | {
         f"Part {letter}": f"{plan.rounds} rounds{lasts.get(part, '')}" for letter, part in PARTS.items() if part in plan.parts
     }
+    if plan.rust_frontend:
+        results.about[RUST] = f"`vllm serve` with the Rust front end of vLLM {VERSION}"
     with measuring(console, plan.cells) as (say, done):
 
         def on_cell(cell: Cell) -> None:

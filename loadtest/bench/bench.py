@@ -1,4 +1,4 @@
-"""The order of a run: round by round; in each, engine by engine, both servers one after the other."""
+"""The order of a run: round by round; in each, engine by engine, the servers one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,29 @@ import uvloop
 from loadtest.bench.cost import Meter, measure_cost, peak_bytes
 from loadtest.bench.engines import LONG, REAL, TINY, serving
 from loadtest.bench.large import BESIDE, MONSTER, PROMPT, SCHEMA, large_body, measure_large
-from loadtest.bench.results import ADAPTIVE, COST, LARGE, MEMORY, OURS, PEER, SERVED, START, TOKEN, TOOLS, Cell, Figures, Results
+from loadtest.bench.results import (
+    ADAPTIVE,
+    COST,
+    LARGE,
+    MEMORY,
+    OURS,
+    PEER,
+    RUST,
+    SERVED,
+    START,
+    TOKEN,
+    TOOLS,
+    Cell,
+    Figures,
+    Results,
+)
 from loadtest.bench.served import bench_serve, first_turn_s, prompts_for
 from loadtest.servers import Endpoint
 
 TOKENS_PER_TURN = 128
 ENGINES = {TINY: (COST,), LONG: (LARGE,), REAL: (START, SERVED, MEMORY)}
 """What is measured on which, in this order."""
-MODES = {OURS: (TOKEN, ADAPTIVE, TOOLS), PEER: (TOKEN, TOOLS)}
+MODES = {OURS: (TOKEN, ADAPTIVE, TOOLS), PEER: (TOKEN, TOOLS), RUST: (TOKEN, TOOLS)}
 LARGE_KINDS = (PROMPT, SCHEMA, MONSTER)
 
 _TOOL = {
@@ -49,11 +64,25 @@ class Plan:
     served_s: float
     repeats: int
     """Large requests of a cell."""
+    rust_frontend: Path | None = None
+    """The binary of the third server; without it there are two."""
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return (OURS, PEER, RUST) if self.rust_frontend else (OURS, PEER)
+
+    def order(self, number: int) -> tuple[str, ...]:
+        """The servers in a round; rounds count from 1.
+
+        Each goes first in turn: what a machine does more slowly as the hour goes on hits all alike.
+        """
+        first = (number - 1) % len(self.servers)
+        return self.servers[first:] + self.servers[:first]
 
     @property
     def cells(self) -> int:
         """How many will be measured."""
-        return self.rounds * sum(self._cells(part, server) for part in self.parts for server in (OURS, PEER))
+        return self.rounds * sum(self._cells(part, server) for part in self.parts for server in self.servers)
 
     def places(self, part: str) -> Sequence[int]:
         """The streams that a part is measured with."""
@@ -78,16 +107,14 @@ class Bench:
         for part in self._plan.parts:
             self._results.forget(part, self._plan.places(part))
         for number in range(1, self._plan.rounds + 1):
-            # Each goes first in turn: what a machine does more slowly as the hour goes on hits both alike.
-            order = (OURS, PEER) if number % 2 else (PEER, OURS)
             for engine, measured in ENGINES.items():
                 if parts := [part for part in measured if part in self._plan.parts]:
-                    for server in order:
+                    for server in self._plan.order(number):
                         self._on(server, engine, parts, number)
 
     def _on(self, server: str, engine: str, parts: Sequence[str], number: int) -> None:
         self._say(f"round {number}, {server}: starting on the {engine} engine")
-        with serving(server, engine, self._logs) as endpoint:
+        with serving(server, engine, self._logs, self._plan.rust_frontend) as endpoint:
             for part in parts:
                 for mode, streams, figures in self._measure[part](server, endpoint, number):
                     cell = Cell(part, server, mode, streams, number, figures)
@@ -129,6 +156,6 @@ Measured = Iterator[tuple[str, int, Figures]]
 
 
 def request(server: str, mode: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """A turn's body and headers. The header is ours alone: the other server knows no frames but one a token."""
+    """A turn's body and headers. The header is ours alone: the other servers know no frames but one a token."""
     body = _BODY | ({"tools": [_TOOL], "tool_choice": "auto"} if mode == TOOLS else {})
     return body, _EACH_TOKEN if server == OURS and mode != ADAPTIVE else {}

@@ -1,4 +1,4 @@
-"""The same engine behind both servers."""
+"""The same engine behind every server."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from loadtest.bench.results import PEER
+from loadtest.bench.results import OURS, RUST
 from loadtest.servers import Endpoint, firstword_serve, vllm_serve
 from service.console.progress import say
 from service.engine.models.embedded import MODEL_NAME, ensure_embedded_model
@@ -37,26 +37,26 @@ ENGINE_ARGS: dict[str, dict[str, Any]] = {
     REAL: {},
 }
 _TEMPLATE = "chat_template.jinja"
-# vLLM's own server refuses nothing; nor shall ours, or the two would not do the same work.
+# vLLM's own server refuses nothing; nor shall ours, or they would not do the same work.
 _NO_REFUSALS = {"ttft_budget_s": "60", "tpot_bound_s": "10"}
 
 
 @contextmanager
-def serving(server: str, engine: str, logs: Path) -> Iterator[Endpoint]:
-    """One of the two servers on one of the engines, from when it is ready. Raises `RuntimeError` where it does not get ready."""
+def serving(server: str, engine: str, logs: Path, rust_frontend: Path | None = None) -> Iterator[Endpoint]:
+    """One of the servers on one of the engines, from when it is ready. Raises `RuntimeError` where it does not get ready."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}-{engine}.log"
     args = ENGINE_ARGS[engine]
     model = {"model": str(_showing_tools(logs))} if engine == TINY else {}
-    if server == PEER:
-        with vllm_serve(log, *as_flags(model | args)) as endpoint:
-            yield endpoint
-    else:
+    if server == OURS:
         key = secrets.token_urlsafe(16)
         settings = {"api_keys": f"bench={key}", "tool_parser": "hermes", "engine_args": json.dumps(args), **_NO_REFUSALS}
         settings |= model and model | {"served_model_name": MODEL_NAME}
         with firstword_serve(log, **settings) as endpoint:
             yield replace(endpoint, key=key)
+    else:
+        with vllm_serve(log, *as_flags(model | args), rust_frontend=rust_frontend if server == RUST else None) as endpoint:
+            yield endpoint
 
 
 def as_flags(args: dict[str, Any]) -> Iterator[str]:

@@ -6,15 +6,10 @@ from pathlib import Path
 from loadtest.bench.cost import OVERSLEPT_S
 from loadtest.bench.large import TOLD
 from loadtest.bench.plot import draw
-from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEER, PEERS_MODE, SERVED, START, Cell, Results, Spread
+from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEERS_MODE, SERVED, START, Cell, Results, Spread
 from loadtest.bench.targets import Verdict, told, verdicts
 from loadtest.pages import table, write_measured
 
-COST_HEADS = ("frames", "streams", "µs a token: ours", "vllm", "ratio", "tokens/s: ours", "vllm", "frames a token: ours", "vllm",
-              "gap p50 / p99, ms: ours", "vllm")  # fmt: skip
-SERVED_HEADS = ("streams", "TTFT p50, ms: ours", "vllm", "ratio", "TPOT p50, ms: ours", "vllm", "ratio",
-                "tokens/s: ours", "vllm", "ratio")  # fmt: skip
-PROCESS_HEADS = ("", "ours", "vllm", "ratio")
 LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: quiet", "beside it",
                "beside it / quiet")  # fmt: skip
 _MISSING = "–"
@@ -23,17 +18,14 @@ QUIET = 0.2
 _ON_THE_LINE = ("cpu_us_per_token", "ttft_p50_ms", "tpot_p50_ms", "tokens_per_s", "gap_p99_ms", "others_processors",
                 "tries", "status", "quiet_p99_ms", "busy_p99_ms", "busy_max_ms", "peak_bytes", "first_turn_s")  # fmt: skip
 
-Servers = tuple[tuple[str, str], ...]
-"""Each with its mode."""
-
 
 def markdown(results: Results) -> str:
     """All of it: targets, then a table for each part that was measured, then what they rest on."""
     parts = [target_table(results)]
     for title, heads, rows in (
-        ("Processor time per token", COST_HEADS, _cost_rows),
-        ("The real model, by `vllm bench serve`", SERVED_HEADS, _served_rows),
-        ("Memory and start", PROCESS_HEADS, _process_rows),
+        ("Processor time per token", _cost_heads(results), _cost_rows),
+        ("The real model, by `vllm bench serve`", _served_heads(results), _served_rows),
+        ("Memory and start", ("", *_ratio_heads("ours", results)), _process_rows),
         ("A large request beside streams", LARGE_HEADS, _large_rows),
     ):
         if shown := list(rows(results)):
@@ -73,42 +65,63 @@ def _met(verdict: Verdict) -> str:
     return told if verdict.is_of_enough_rounds else f"{told}, of too few rounds"
 
 
+def _cost_heads(results: Results) -> list[str]:
+    raw = [head for what in ("tokens/s", "frames a token", "gap p50 / p99, ms") for head in (f"{what}: ours", *results.peers)]
+    return ["frames", "streams", *_ratio_heads("µs a token: ours", results), *raw]
+
+
 def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
     for mode, streams in results.places(COST):
-        servers = (OURS, mode), (PEER, PEERS_MODE.get(mode, mode))
 
-        def of(name: str, digits: int, servers: Servers = servers, streams: int = streams) -> list[str]:
-            return _numbers((results.median(COST, *each, streams, name) for each in servers), digits)
+        def of(name: str, digits: int, mode: str = mode, streams: int = streams) -> list[str]:
+            return _numbers(_medians(results, COST, mode, streams, name), digits)
 
-        ratio = _spread(results.ratio(COST, mode, streams, "cpu_us_per_token"))
-        cells = [*of("cpu_us_per_token", 1), ratio, *of("tokens_per_s", 0), *of("frames_per_token", 2)]
+        costs = _ratio_cells(results, COST, mode, streams, "cpu_us_per_token")
         gaps = [" / ".join(both) for both in zip(of("gap_p50_ms", 1), of("gap_p99_ms", 1), strict=True)]
-        yield told(mode), str(streams), *cells, *gaps
+        yield told(mode), str(streams), *costs, *of("tokens_per_s", 0), *of("frames_per_token", 2), *gaps
+
+
+def _served_heads(results: Results) -> list[str]:
+    columns = ("TTFT p50, ms", "TPOT p50, ms", "tokens/s")
+    return ["streams", *(head for what in columns for head in _ratio_heads(f"{what}: ours", results))]
 
 
 def _served_rows(results: Results) -> Iterator[Sequence[str]]:
     for mode, streams in results.places(SERVED):
-        row = [str(streams)]
-        for name in ("ttft_p50_ms", "tpot_p50_ms", "tokens_per_s"):
-            row += [_number(results.median(SERVED, server, mode, streams, name), 1) for server in (OURS, PEER)]
-            row.append(_spread(results.ratio(SERVED, mode, streams, name)))
-        yield row
+        names = ("ttft_p50_ms", "tpot_p50_ms", "tokens_per_s")
+        yield str(streams), *(cell for name in names for cell in _ratio_cells(results, SERVED, mode, streams, name))
 
 
 def _process_rows(results: Results) -> Iterator[Sequence[str]]:
-    for what, part, name, unit in (
-        ("peak memory of the API process, MiB", MEMORY, "peak_bytes", 2**20),
-        ("start to first answered turn, s", START, "first_turn_s", 1),
+    for what, part, name, unit, digits in (
+        ("peak memory of the API process, MiB", MEMORY, "peak_bytes", 2**20, 0),
+        ("start to first answered turn, s", START, "first_turn_s", 1, 1),
     ):
-        medians = [results.median(part, server, "", 0, name) for server in (OURS, PEER)]
-        if any(value is not None for value in medians):
-            raw = _numbers((value and value / unit for value in medians), 1 if unit == 1 else 0)
-            yield what, *raw, _spread(results.ratio(part, "", 0, name))
+        if any(value is not None for value in _medians(results, part, "", 0, name)):
+            yield what, *_ratio_cells(results, part, "", 0, name, unit=unit, digits=digits)
+
+
+def _medians(results: Results, part: str, mode: str, streams: int, name: str) -> list[float | None]:
+    """Of ours, then of each peer in the mode that ours is compared with."""
+    modes = {OURS: mode} | dict.fromkeys(results.peers, PEERS_MODE.get(mode, mode))
+    return [results.median(part, server, its_mode, streams, name) for server, its_mode in modes.items()]
+
+
+def _ratio_heads(ours: str, results: Results) -> list[str]:
+    return [ours, *(head for peer in results.peers for head in (peer, "ratio"))]
+
+
+def _ratio_cells(results: Results, part: str, mode: str, streams: int, name: str, *, unit: int = 1, digits: int = 1) -> list[str]:
+    """As the heads say: ours; then each peer, and ours over it. `unit`: what the figure is divided by."""
+    medians = _medians(results, part, mode, streams, name)
+    ours, *theirs = _numbers((value and value / unit for value in medians), digits)
+    ratios = [_spread(results.ratio(part, mode, streams, name, peer=peer)) for peer in results.peers]
+    return [ours, *(cell for pair in zip(theirs, ratios, strict=True) for cell in pair)]
 
 
 def _large_rows(results: Results) -> Iterator[Sequence[str]]:
     for kind, streams in results.places(LARGE):
-        for server in (OURS, PEER):
+        for server in (OURS, *results.peers):
             quiet, busy = (
                 [results.median(LARGE, server, kind, streams, f"{when}_{which}_ms") for which in ("p50", "p99", "max")]
                 for when in ("quiet", "busy")

@@ -10,12 +10,13 @@ import orjson
 
 from loadtest.overload.measures import percentile
 
-OURS, PEER = "firstword", "vllm"
+OURS, PEER, RUST = "firstword", "vllm", "vllm-rs"
+"""The servers: ours; `vllm serve`; and `vllm serve` with vLLM's front end in Rust."""
 COST, SERVED, MEMORY, START, LARGE = "cost", "served", "memory", "start", "large"
 TOKEN, ADAPTIVE, TOOLS = "token", "adaptive", "tools"
 """How turns are streamed: a frame for each token; adaptive frames, which are ours alone; a frame for each token, with tools."""
 PEERS_MODE = {ADAPTIVE: TOKEN}
-"""What a mode of ours is measured against, where the other server has no such mode."""
+"""What a mode of ours is measured against, where the other servers have no such mode."""
 
 Figures = dict[str, float | None]
 """By name, the unit at its end. None: there was nothing to measure."""
@@ -83,10 +84,15 @@ class Results:
         spread = self.spread(part, server, mode, streams, name)
         return None if spread is None else spread.median
 
-    def ratio(self, part: str, mode: str, streams: int, name: str) -> Spread | None:
-        """Ours over theirs, of each round in which both were measured."""
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The servers that ours is measured against. The Rust front end only where it was measured."""
+        return (PEER, RUST) if any(cell.server == RUST for cell in self.cells) else (PEER,)
+
+    def ratio(self, part: str, mode: str, streams: int, name: str, *, peer: str = PEER) -> Spread | None:
+        """Ours over the peer's, of each round in which both were measured."""
         ours = self.figures(part, OURS, mode, streams, name)
-        theirs = self.figures(part, PEER, PEERS_MODE.get(mode, mode), streams, name)
+        theirs = self.figures(part, peer, PEERS_MODE.get(mode, mode), streams, name)
         return Spread.of([ours[number] / theirs[number] for number in ours if theirs.get(number)])
 
     def places(self, part: str) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,6 @@
 """The paths a voice platform calls: chat/completions and models, with and without /v1."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,7 +14,6 @@ from service.errors import ClientGone, TurnError
 from service.ids import new_id
 from service.schema.request import ChatRequest
 from service.schema.response import ChatCompletion, ChatCompletionChunk, ErrorBody, Model, ModelList
-from service.server.http_protocol import WRITE_PIECE
 from service.streaming.encode import JSON
 from service.streaming.frames import FRAMES, FRAMES_HEADER
 from service.turn import Reply, Services, take_turn
@@ -40,7 +38,7 @@ class TurnResponse(Response):
         async with until_disconnect(receive, self._arrival), turn as reply:
             # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
-            await (_send_whole(send, reply) if is_whole else _send_stream(send, scope.get(WRITE_PIECE), reply))
+            await (_send_whole(send, reply) if is_whole else _send_stream(send, reply))
 
 
 async def _send_whole(send: Send, reply: Reply) -> None:
@@ -49,16 +47,14 @@ async def _send_whole(send: Send, reply: Reply) -> None:
     await _send(send, _body(body))
 
 
-async def _send_stream(send: Send, write: Callable[[bytes], Awaitable[None]] | None, reply: Reply) -> None:
-    """`write`: of our own HTTP protocol; None under another server."""
-    write = write or (lambda piece: _send(send, _body(piece, is_last=False)))
+async def _send_stream(send: Send, reply: Reply) -> None:
     first = await anext(reply.chunks)  # Before the headers: until a first word exists, an error still gets its status.
     # A proxy that collects a stream takes the first word's earliness away.
     await _send(send, _start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
-    await write(first)
+    await _send(send, _body(first, is_last=False))
     try:
         async for chunk in reply.chunks:
-            await write(chunk)
+            await _send(send, _body(chunk, is_last=False))
     except TurnError:
         await _send(send, _body(b""))  # The error event is out; end the stream properly.
         raise

@@ -6,14 +6,13 @@ every plain-text POST) is served as if it had not, and what is no HTTP gets Open
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.errors import ClientGone, InvalidRequest
+from service.errors import InvalidRequest
 from service.server.write_coalescing import CoalescingTransport, WriteCoalescer
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -22,10 +21,6 @@ HEAD_TIMEOUT_S = 10.0
 PAUSE_S = 0.25
 """A timer that rings later than this tells of a pause of the machine or of the event loop."""
 LINGER_S = 1.0
-WRITE_PIECE = "firstword.write_piece"
-"""In a request's scope: a function that writes a piece of a chunked answer that has begun, and raises `ClientGone`. What stands
-between here and a route looks at the start of an answer alone, and would be called in vain for each token.
-"""
 
 
 class Connections:
@@ -110,7 +105,6 @@ class BoundedProtocol(HttpToolsProtocol):
             lengths = [value for name, value in self.headers if name == b"content-length"]
             self._unparsed_body_bytes = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
         super().on_headers_complete()
-        cast("dict[str, Any]", self.scope)[WRITE_PIECE] = _piece_writer(self.cycle)
 
     def on_message_complete(self) -> None:
         if not self._unparsed_body_bytes:  # At an upgrade the parser stops at the headers, and the body is still to come.
@@ -188,22 +182,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
-
-
-def _piece_writer(cycle: RequestResponseCycle) -> Callable[[bytes], Awaitable[None]]:
-    """What `cycle.send` does for such a piece, without all that it looks at for others."""
-    flow = cycle.flow
-
-    async def write(piece: bytes) -> None:
-        if flow.write_paused and not cycle.disconnected:
-            await flow.drain()
-        if not cycle.disconnected:
-            try:
-                cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            except (RuntimeError, OSError) as error:  # The transport is closed, and only writing shows it.
-                raise ClientGone from error
-
-    return write
 
 
 def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:

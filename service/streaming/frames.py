@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from service.domain import EngineStep, Generated
+from service.domain import EngineStep
 from service.errors import InvalidRequest
 
 FRAMES_HEADER = "x-firstword-frames"
@@ -43,32 +43,20 @@ class Frames:
         self._cpu_s = cpu_s
         self._last: tuple[float, float] | None = None
         self._window_ends: asyncio.Event | None = None
-        """Where one is open: what those wait for who have sent a frame in it."""
-        self._held: list[Callable[[bool], None]] = []
-        """Of those that have sent a frame in it: the engines that gather themselves."""
+        """Of the open window; None between windows."""
 
-    async def gather(self, generated: Generated) -> None:
-        """After a frame of a stream: its next step shall come when the next frame may leave. Its engine holds it back until then;
-        where it can't, come back then.
-        """
+    async def gather(self) -> None:
+        """After a frame of a stream: wait for the moment of the next. Meanwhile the engine merges the stream's tokens."""
         if not self.window_s:
             return
         if self._window_ends is None:
             self._window_ends = asyncio.Event()
-            asyncio.get_running_loop().call_later(self.window_s, self._end_window)
-        if generated.hold is None:
-            await self._window_ends.wait()
-        else:
-            generated.hold(True)
-            self._held.append(generated.hold)
+            asyncio.get_running_loop().call_later(self.window_s, self._end_window, self._window_ends)
+        await self._window_ends.wait()
 
-    def _end_window(self) -> None:
-        ends, self._window_ends = self._window_ends, None
-        held, self._held = self._held, []
-        for hold in held:
-            hold(False)
-        if ends is not None:
-            ends.set()
+    def _end_window(self, ends: asyncio.Event) -> None:
+        self._window_ends = None
+        ends.set()
 
     def on_step(self, step: EngineStep) -> None:
         """Listens to the engine, on the loop: an engine at rest leaves the window as it was, which costs nobody anything."""

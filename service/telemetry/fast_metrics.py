@@ -5,9 +5,9 @@ import functools
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -91,40 +91,3 @@ def with_quick_labels(metric: M) -> M:
     """
     metric.labels = functools.cache(metric.labels)  # type: ignore[method-assign]
     return metric
-
-
-class OnChange:
-    """A gauge or counter that is mostly told what changes nothing: that much costs a comparison, and not a lock.
-
-    Nobody else may set the gauge.
-    """
-
-    __slots__ = ("_last", "_metric")
-
-    def __init__(self, metric: Gauge | Counter) -> None:
-        self._metric: Any = metric
-        self._last: float | None = None
-
-    def set(self, value: float) -> None:
-        if value != self._last:
-            self._last = value
-            self._metric.set(value)
-
-    def inc(self, amount: float = 1) -> None:
-        if amount:
-            self._last = None
-            self._metric.inc(amount)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._metric, name)
-
-
-def on_change(metrics: Any) -> Any:
-    """Each gauge and counter in these dictionaries of dictionaries `OnChange`, and those still without their labels with quick
-    ones; anything else is what comes back.
-    """
-    if isinstance(metrics, dict):
-        return {key: on_change(each) for key, each in metrics.items()}
-    if not isinstance(metrics, Gauge | Counter):
-        return metrics
-    return with_quick_labels(metrics) if metrics._labelnames and not metrics._labelvalues else OnChange(metrics)

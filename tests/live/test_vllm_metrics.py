@@ -15,12 +15,12 @@ with warnings.catch_warnings(action="ignore"):
     from vllm.v1.metrics.loggers import PrometheusStatLogger
     from vllm.v1.metrics.stats import FinishedRequestStats, IterationStats, PrefixCacheStats, SchedulerStats
 
-    from service.engine.vllm.engine import _Metrics
+    from service.engine.vllm.stat_loggers import StepMetrics
 
 
 def test_series_are_what_vllm_would_tell_after_the_same_steps() -> None:
     config = AsyncEngineArgs(model=str(ensure_embedded_model(print)), enforce_eager=True).create_engine_config()
-    of_vllm, ours = [_exposed_by(logger_class(config)) for logger_class in (PrometheusStatLogger, _Metrics)]
+    of_vllm, ours = [_exposed_by(logger_class(config)) for logger_class in (PrometheusStatLogger, StepMetrics)]
     assert ours == pytest.approx(of_vllm)
     for name in ("inter_token_latency_seconds_count", "num_requests_running", "prompt_tokens_total"):
         assert any(value for series, value in ours.items() if series.startswith(f"vllm:{name}"))

@@ -24,6 +24,7 @@ from loadtest.bench.results import (
     MEMORY,
     OURS,
     PEER,
+    RUST,
     SERVED,
     START,
     TOKEN,
@@ -174,8 +175,8 @@ def test_only_ours_is_asked_for_a_frame_a_token() -> None:
     asked = {(server, mode): request(server, mode) for server in MODES for mode in MODES[server]}
     with_header = {place for place, (_, headers) in asked.items() if headers == {"x-firstword-frames": "token"}}
     assert with_header == {(OURS, TOKEN), (OURS, TOOLS)}
-    assert {place for place, (body, _) in asked.items() if "tools" in body} == {(OURS, TOOLS), (PEER, TOOLS)}
-    assert asked[OURS, TOKEN][0] == asked[PEER, TOKEN][0]
+    assert {place for place, (body, _) in asked.items() if "tools" in body} == {(server, TOOLS) for server in MODES}
+    assert asked[OURS, TOKEN][0] == asked[PEER, TOKEN][0] == asked[RUST, TOKEN][0]
 
 
 def test_engine_arguments_as_flags() -> None:

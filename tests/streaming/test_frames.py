@@ -4,12 +4,11 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import httpx
 import pytest
 
-from service.domain import EngineStep, Generated
+from service.domain import EngineStep
 from service.engine.scripted.engine import Reply
 from service.streaming.frames import FRAMES_HEADER, Frames, wants_each_token
 from tests.support.service_under_test import ScriptedService, scripted_service
@@ -79,7 +78,7 @@ def test_all_streams_wait_for_the_end_of_one_window_and_one_that_hangs_up_takes_
 
     async def stream(begins_after_s: float) -> None:
         await asyncio.sleep(begins_after_s)
-        await frames.gather(Generated())
+        await frames.gather()
         back_s.append(time.monotonic())
 
     async def run() -> None:
@@ -88,35 +87,13 @@ def test_all_streams_wait_for_the_end_of_one_window_and_one_that_hangs_up_takes_
         gone.cancel()
         await asyncio.gather(early, late, gone, return_exceptions=True)
         frames.window_s = 0
-        await frames.gather(Generated())
+        await frames.gather()
 
     began_s = time.monotonic()
     asyncio.run(run())
     assert len(back_s) == 2
     assert min(back_s) - began_s >= 0.19
     assert max(back_s) - min(back_s) < 0.1  # The later one opened no window of its own.
-
-
-def test_an_engine_that_gathers_itself_is_told_when_and_its_reader_does_not_wait() -> None:
-    frames = Frames(longest_s=LONGEST_S)
-    frames.window_s = 0.05
-    told: list[tuple[str, bool]] = []
-
-    async def run() -> None:
-        for name in ("one", "other"):
-            await frames.gather(Generated(hold=partial(_note, told, name)))
-        assert told == [("one", True), ("other", True)]
-        await asyncio.sleep(0.2)
-        assert told[2:] == [("one", False), ("other", False)]
-        frames.window_s = 0
-        await frames.gather(Generated(hold=partial(_note, told, "one")))
-
-    asyncio.run(run())
-    assert len(told) == 4
-
-
-def _note(told: list[tuple[str, bool]], name: str, is_held: bool) -> None:
-    told.append((name, is_held))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from vllm.renderers.online_renderer import OnlineRenderer
+
 from service.domain import ChatJob
+from service.engine.vllm.configuration import Configuration
 
 _AT_ONCE_CHARS, _CHARS_A_MESSAGE, _CHARS_A_VALUE = 2000, 50, 4
 """Of what is rendered on the event loop; and what a message, or a value in a tool's JSON, counts for beside its text."""
@@ -49,3 +52,20 @@ class OneVisit:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._renderer, name)
+
+
+def make_renderer(configured: Configuration, renderer: Any) -> OnlineRenderer:
+    """vLLM's front end of a renderer: a chat request in, the engine's input out."""
+    config = configured.vllm.model_config
+    # For a model of text alone vLLM finds no template but the tokenizer's, after loading the tokenizer once more.
+    template = getattr(configured.tokenizer, "chat_template", None)
+    return OnlineRenderer(
+        config,
+        renderer,
+        request_logger=None,
+        chat_template=template if not config.is_multimodal_model and isinstance(template, str) else None,
+        chat_template_content_format="auto",
+        enable_auto_tools=True,
+        tool_parser=configured.parsers.tool,
+        reasoning_parser=configured.parsers.reasoning,
+    )
