@@ -1,13 +1,12 @@
 """Metrics for what happens with every token, step or turn: without what the library does for those who come seldom."""
 
-import collections
 import functools
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -60,28 +59,6 @@ class MergingHistogram(Collector):
         yield HistogramMetricFamily(
             self._name, self._help_text, buckets=list(zip(bounds, accumulate(counts), strict=True)), sum_value=sum_s
         )
-
-
-class QuickHistogram(Histogram):
-    """The library's, which looks through the buckets one by one."""
-
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        """An exemplar is not kept. Raises `AttributeError` where labels are missing."""
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-
-    def observe_many(self, amounts: Sequence[float]) -> None:
-        """What `observe` for each of them would do, without a search and two locks for each."""
-        if not amounts:
-            return
-        self._sum.inc(sum(amounts))
-        bounds = self._upper_bounds
-        least, most = bisect_left(bounds, min(amounts)), bisect_left(bounds, max(amounts))
-        if least == most:  # As most often, where they are of one step.
-            self._buckets[least].inc(len(amounts))
-            return
-        for bucket, count in collections.Counter(bisect_left(bounds, amount) for amount in amounts).items():
-            self._buckets[bucket].inc(count)
 
 
 def with_quick_labels(metric: M) -> M:

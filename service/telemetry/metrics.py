@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.domain import Outcome
-from service.telemetry.fast_metrics import MergingHistogram, QuickHistogram, with_quick_labels
+from service.telemetry.fast_metrics import MergingHistogram, with_quick_labels
 
 PREFIX = "firstword_"
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -180,7 +180,7 @@ class Metrics:
 
 
 def _in(bounds: Sequence[float]) -> Callable[..., Histogram]:
-    return partial(QuickHistogram, buckets=bounds)
+    return partial(Histogram, buckets=bounds)
 
 
 def _rows(rest: Mapping[str, Iterable[str]]) -> Rows:

@@ -26,7 +26,7 @@ from service.engine.vllm.arguments import AUTO, Node
 from service.engine.vllm.configuration import USAGE_CONTEXT, Parsers, configure
 from service.engine.vllm.rendering import OneVisit, is_small, make_renderer
 from service.engine.vllm.request_mapping import request_fields
-from service.engine.vllm.stat_loggers import StepListener, StepMetrics
+from service.engine.vllm.step_listener import StepListener
 from service.engine.vllm.tracing import UNTRACED, closing_engine_spans
 from service.engine.vllm.turn_reading import Payload, as_invalid, turn_reader
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
@@ -198,7 +198,7 @@ class VllmEngine:
             return AsyncLLM.from_vllm_config(
                 self._config,
                 usage_context=USAGE_CONTEXT,
-                stat_loggers=[partial(StepListener, self._step_listeners), StepMetrics],
+                stat_loggers=[partial(StepListener, self._step_listeners)],
             )
         finally:
             self._is_loading.clear()

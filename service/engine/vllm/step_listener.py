@@ -1,40 +1,13 @@
-"""What vLLM reports of each step: its own metrics, and `EngineStep` for our listeners.
-
-Private parts in use: `PrometheusStatLogger._histogram_cls`, and that the logger's class keeps its histogram of inter-token
-latencies as `histogram_inter_token_latency`. vLLM is pinned at 0.32.0.
-"""
+"""What vLLM reports of each step, as `EngineStep` for our listeners. Its own `vllm:*` metrics are its own affair."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vllm.v1.metrics.loggers import PrometheusStatLogger, StatLoggerBase
+from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
 from service.domain import EngineStep
-from service.telemetry.fast_metrics import QuickHistogram
-
-
-class StepMetrics(PrometheusStatLogger):
-    """vLLM's `vllm:*` metrics. The latencies of a step's tokens are counted together.
-
-    One by one, vLLM's way, they took a sixth of the event loop's time at 64 streams (docs/performance.md).
-    """
-
-    _histogram_cls = QuickHistogram
-
-    def record(
-        self,
-        scheduler_stats: SchedulerStats | None,
-        iteration_stats: IterationStats | None,
-        mm_cache_stats: Any = None,
-        engine_idx: int = 0,
-    ) -> None:
-        if iteration_stats is not None:
-            latencies_s = iteration_stats.inter_token_latencies_iter
-            iteration_stats.inter_token_latencies_iter = []  # This logger is the last that sees them.
-            self.histogram_inter_token_latency[engine_idx].observe_many(latencies_s)
-        super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
 
 
 class StepListener(StatLoggerBase):
