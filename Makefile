@@ -12,10 +12,15 @@ PIP := $(BIN)/pip --disable-pip-version-check
 INSTALL := $(PIP) install --no-deps
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
-UNITS := $(BIN)/pytest tests --ignore=tests/live --ignore=tests/slow --ignore=tests/image/test_images.py
+UNIT := .venv-unit/.installed
+TOOLS := .venv-tools/.installed
+UNITS := tests --ignore=tests/live --ignore=tests/slow --ignore=tests/image/test_images.py
+# More processes than processors: most unit tests wait more than they compute. Tests marked `alone` measure time.
+WORKERS ?= 3
+PARALLEL := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast test-slow faketime haproxy prometheus chromium dashboards pictures chart loadtest bench bench-overload bench-warmup lint format lock engine-next bubblewrap buildah image-test install clean
+.PHONY: help serve test test-unit test-slow tools faketime haproxy prometheus chromium dashboards pictures chart loadtest bench bench-overload bench-warmup lint format lock engine-next bubblewrap buildah image-test install clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,12 +30,14 @@ serve: $(RUNTIME) ## Set up and serve the embedded model (PORT=8000; settings ar
 	@FIRSTWORD_PORT=$(PORT) VLLM_LOGGING_LEVEL=$${VLLM_LOGGING_LEVEL:-ERROR} PYTHONWARNINGS=$${PYTHONWARNINGS:-ignore} \
 	  exec $(BIN)/firstword serve
 
-test: $(DEV) faketime bubblewrap prometheus chromium ## Set up and run every test: units on the scripted engine, then the real service on the real engine
-	$(UNITS)
+test: $(DEV) faketime bubblewrap prometheus chromium ## Set up and run what CI runs: unit tests, then the real service on the real engine
+	$(BIN)/pytest $(UNITS) $(PARALLEL) -m "not alone"
+	$(BIN)/pytest $(UNITS) -m alone
 	$(BIN)/pytest tests/live
 
-test-fast: $(DEV) prometheus chromium ## The unit tests alone, without fuzzing (some minutes)
-	$(UNITS) --ignore=tests/api/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py
+test-unit: $(UNIT) ## Set up .venv-unit and run the unit tests, without vLLM, torch or Debian packages
+	.venv-unit/bin/pytest $(UNITS) $(PARALLEL) -m "not alone and not needs_vllm and not needs_debian"
+	.venv-unit/bin/pytest $(UNITS) -m "alone and not needs_vllm and not needs_debian"
 
 test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/api/test_fuzz.py
@@ -72,6 +79,8 @@ buildah: ## Install what building images takes (as root, on Debian and Ubuntu), 
 image-test: $(DEV) buildah ## Build the images `gpu` and `tools` on a stand-in base, and run them (minutes; no GPU, no registry)
 	$(BIN)/pytest --timeout=1800 tests/image
 
+tools: $(TOOLS) ## Set up .venv-tools: Locust, `firstword check` and `firstword preflight` alone
+
 loadtest: $(DEV) ## A five-minute ramp of simulated calls against the embedded model, then the launch report in reports/
 	@$(BIN)/python -m loadtest.launch $(ARGS)
 
@@ -108,13 +117,16 @@ format: $(DEV) ## Let ruff rewrite what it can
 install: $(RUNTIME) ## Only set up .venv
 
 clean: ## Remove .venv and what the tools left
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-unit .venv-tools .pytest_cache .mypy_cache .ruff_cache *.egg-info
+
+PYTHON_FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON_WANTED = Firstword needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name one with: make PYTHON=python3.11 …
+VENV_FAILED := python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
-	  || { echo "Firstword needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name one with: make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c "$(PYTHON_FITS)" || { echo "$(PYTHON_WANTED)" >&2; exit 1; }
 	@echo "[1/4] Creating .venv"
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(VENV_FAILED)" >&2; exit 1; }
 
 $(RUNTIME): requirements/cpu.lock pyproject.toml | $(BIN)/python
 	@echo "[2/4] Installing the locked packages (about 1 GB to download, 3 GB on disk; a few minutes the first time)"
@@ -129,6 +141,21 @@ $(DEV): requirements/dev.lock $(RUNTIME)
 	@echo "Installing the tools for development"
 	@$(INSTALL) --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
+
+$(UNIT): requirements/tools.lock requirements/dev.lock pyproject.toml
+	@$(call small-venv,.venv-unit,-r requirements/tools.lock -r requirements/dev.lock,the unit tests)
+
+$(TOOLS): requirements/tools.lock pyproject.toml
+	@$(call small-venv,.venv-tools,-r requirements/tools.lock,load tests and firstword check and preflight)
+
+# Folder, locks, what for.
+define small-venv
+$(PYTHON) -c "$(PYTHON_FITS)" || { echo "$(PYTHON_WANTED)" >&2; exit 1; }; \
+echo "Setting up $(1) for $(3), without vLLM and torch (about a minute)"; \
+test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { rm -rf $(1); echo "$(VENV_FAILED)" >&2; exit 1; }; \
+$(1)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes $(2) && \
+$(1)/bin/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable . && touch $(1)/.installed
+endef
 
 # Pin anew, from pyproject.toml and requirements/*.in. torch and what goes with it is left out: see overrides.txt.
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \

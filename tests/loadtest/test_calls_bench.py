@@ -79,6 +79,7 @@ def middle(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+@pytest.mark.needs_vllm
 def test_both_clients_find_the_same_and_it_is_what_was_scripted(tmp_path: Path) -> None:
     early_role = (0.0, chunk({"role": "assistant", "content": ""})), (0.4, chunk({"content": "Yes."})), (0.0, DONE)
     with scripted_service(engine_args={"prefill_s": PREFILL_S, "step_s": STEP_S}) as service, raw_endpoint(*early_role) as raw:

@@ -8,6 +8,8 @@ import pytest
 
 from loadtest.calls.honesty import MEND, Watch, doubts
 
+pytestmark = pytest.mark.alone
+
 
 def watched(work: Any, *, for_s: float) -> dict[str, Any]:
     watch = Watch()

@@ -15,6 +15,7 @@ from service.engine.scripted.engine import Reply
 from tests.loadtest.calls import TEXTS, endpoint_of
 from tests.support.service_under_test import ScriptedService, scripted_service, until
 
+pytestmark = pytest.mark.alone
 UNIFORM = Uniform(TEXTS, seed=1)
 BOUNDS = Bounds()
 WORDS = 64 - TEXTS.overhead

@@ -26,6 +26,8 @@ document.body.dataset.seen = JSON.stringify({
 });
 </script></body>"""
 
+pytestmark = pytest.mark.needs_debian
+
 
 def written(made: Maker, folder: Path, *, measuring: bool = False) -> Path:
     html = page.render(find(Reading(made.record()), Thresholds(), Plan(calls=100)))

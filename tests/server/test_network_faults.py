@@ -102,7 +102,8 @@ def test_a_pause_of_the_machine_costs_no_caller_its_connection(monkeypatch: pyte
         assert sock.recv(1024).startswith(b"HTTP/1.1 200")
 
 
-def test_nothing_keeps_a_connection_open_between_requests() -> None:
+def test_nothing_keeps_a_connection_open_between_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 1.0)
     with scripted_service(keep_alive_s=1) as running, ExitStack() as held:
         silent, sender_of_empty_lines = connect(running, 2, held)
         for sock in (silent, sender_of_empty_lines):

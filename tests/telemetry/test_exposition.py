@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metri
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import StartError
+from service.telemetry import exposition as exposition_module
 from service.telemetry.exposition import Exposition
 from tests.support.process import service_process
 from tests.support.service_under_test import scripted_service, until
@@ -94,7 +95,8 @@ def test_a_port_that_is_taken_is_said_with_its_setting() -> None:
         exposition.serve("127.0.0.1", port)
 
 
-def test_scrapers_that_say_nothing_cost_the_service_a_few_threads_at_most() -> None:
+def test_scrapers_that_say_nothing_cost_the_service_a_few_threads_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition_module._Handler, "timeout", 0.5)
     exposition = make_exposition("acme")
     port, before = exposition.serve("127.0.0.1", 0), threading.active_count()
     with ExitStack() as held:

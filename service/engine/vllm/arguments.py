@@ -1,4 +1,4 @@
-"""What vLLM is told beyond what the user says: our defaults, the parsers of a model family, and a name for the whole."""
+"""vLLM arguments beyond the user's: our defaults and the parsers of a model family. Also a fingerprint of all of them."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from service import __version__
 from service.errors import StartError
 
 AUTO, NONE = "auto", "none"
-# Which node is which must not be said in two places.
+# These settings describe the nodes, so engine arguments must not describe them again.
 _OF_NODES = {
     "nnodes": "FIRSTWORD_NODES",
     "node_rank": "FIRSTWORD_NODE_RANK",
@@ -23,7 +23,7 @@ _OF_NODES = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This process among the nodes of a replica that spans several; rank 0 is the leader."""
+    """This process's node in a replica that spans several nodes. Rank 0 is the leader."""
 
     count: int
     rank: int
@@ -32,19 +32,19 @@ class Node:
 
 
 def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
-    """Our engine arguments, where vLLM's own defaults do not suit an endpoint. Sets environment variables that go with them."""
+    """Return our engine arguments, where vLLM's defaults do not suit an endpoint. Also sets the environment variables they need."""
     defaults: dict[str, Any] = {
-        # A file beside the weights must not change what temperature a caller gets who asked for none.
+        # A file beside the weights must not change the temperature of a request that sets none.
         "generation_config": "vllm",
-        # A weak model, asked for JSON, can fill its tokens with white space; no JSON needs any.
+        # A weak model that is asked for JSON can fill its tokens with white space. JSON needs none.
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
     if Path(model).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # Nothing to look up.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # A local folder needs no look-up at the hub.
     if is_cpu:
-        # Without a size, vLLM wants 92 % of the machine's memory free; eager skips two minutes of compilation. Only whole blocks
-        # are found in the prefix cache: of vLLM's 128 tokens, a turn computes half of one again on average, which is a quarter of
-        # a second here. 32 is the least that its attention takes on a CPU.
+        # Without a size, vLLM wants 92 % of the machine's memory free. Eager mode skips two minutes of compilation.
+        # The prefix cache keeps only whole blocks. With vLLM's blocks of 128 tokens, a turn computes half a block again on average,
+        # which takes a quarter of a second here. 32 is the smallest size that vLLM's attention supports on a CPU.
         defaults |= {"kv_cache_memory_bytes": 2**30, "enforce_eager": True, "block_size": 32}
         openmp = Path(sys.prefix, "lib", "libiomp5.so")
         if openmp.exists() and "LD_PRELOAD" not in os.environ:
@@ -53,43 +53,46 @@ def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
 
 
 def adapter_args(max_adapters: int) -> dict[str, Any]:
-    """Our engine arguments for so many LoRA adapters; none for 0."""
+    """Return the engine arguments for this number of LoRA adapters. Empty for 0."""
     if not max_adapters:
         return {}
-    # With vLLM's 1 of each, a turn with another adapter would wait for the first's, and load from disk inside a step.
-    # Rank 64 holds nearly every adapter there is; each place costs memory by this rank, whatever the adapter's own.
+    # vLLM's default is 1 for both. A turn would wait for turns with another adapter, and its own would load inside a step.
+    # Rank 64 is enough for nearly every adapter. Each place costs memory for this rank, whatever the adapter's own rank is.
     return {"enable_lora": True, "max_loras": max_adapters, "max_cpu_loras": max_adapters, "max_lora_rank": 64}
 
 
 def node_args(node: Node | None, engine_args: Mapping[str, Any]) -> dict[str, Any]:
-    """Our engine arguments for this node of several; none for one alone. Raises `StartError` for the user's that say it too."""
+    """Return the engine arguments for this node of a replica on several nodes. Empty for a single node.
+
+    Raises `StartError` if the user's engine arguments set the same.
+    """
     for name in engine_args.keys() & _OF_NODES:
-        raise StartError(f"FIRSTWORD_ENGINE_ARGS: {name} is set by {_OF_NODES[name]}.")
+        raise StartError(f"FIRSTWORD_ENGINE_ARGS must not have {name}: it is set by {_OF_NODES[name]}.")
     if node is None:
         return {}
     for name in engine_args:
         if name.startswith("data_parallel"):
-            raise StartError(f"FIRSTWORD_ENGINE_ARGS: {name} and FIRSTWORD_NODES do not go together: use replicas.")
+            raise StartError(f"FIRSTWORD_ENGINE_ARGS: {name} cannot be combined with FIRSTWORD_NODES; use replicas instead.")
     return {
         "nnodes": node.count,
         "node_rank": node.rank,
         "master_addr": node.master_address,
         "master_port": node.master_port,
-        # Where Ray is installed too, vLLM would have to be told which of the two is meant.
+        # Without this, vLLM could not choose between multiprocessing and an installed Ray.
         "distributed_executor_backend": "mp",
     }
 
 
 def pick_parser(variable: str, setting: str, of_family: str | None, known: Iterable[str]) -> str | None:
-    """The parser to use: the setting's, or the family's for `auto`. Raises `StartError` naming the known ones."""
+    """Return the parser to use: the setting's, or the model family's for `auto`. Raises `StartError` for an unknown name."""
     if setting in (AUTO, NONE):
         return of_family if setting == AUTO else None
     if setting not in known:
-        raise StartError(f"{variable}: there is no {setting!r}; it takes auto, none, {', '.join(sorted(known))}.")
+        raise StartError(f"{variable} must be one of auto, none, {', '.join(sorted(known))}; given: {setting!r}.")
     return setting
 
 
 def fingerprint(vllm_version: str, model: str, revision: str | None, engine_args: Mapping[str, Any]) -> str:
-    """OpenAI's `system_fingerprint`: changes with whatever could change an answer."""
-    told = repr((__version__, vllm_version, model, revision, sorted(engine_args.items(), key=str)))
-    return f"fp_{hashlib.sha256(told.encode()).hexdigest()[:10]}"
+    """Return OpenAI's `system_fingerprint`. It changes with everything that could change an answer."""
+    identity = repr((__version__, vllm_version, model, revision, sorted(engine_args.items(), key=str)))
+    return f"fp_{hashlib.sha256(identity.encode()).hexdigest()[:10]}"

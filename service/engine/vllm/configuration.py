@@ -1,4 +1,4 @@
-"""From settings to a configured vLLM: engine arguments checked, tokenizer and parsers chosen, no weights loaded yet."""
+"""Makes a configured vLLM: checks engine arguments, and chooses the tokenizer and the parsers. No weights are loaded yet."""
 
 import os
 import time
@@ -10,6 +10,7 @@ from vllm import __version__ as vllm_version
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.reasoning import ReasoningParserManager
+from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
@@ -24,12 +25,12 @@ from service.errors import StartError
 from service.telemetry.traces import OtlpProtocol
 
 USAGE_CONTEXT = UsageContext.OPENAI_API_SERVER
-"""Without it vLLM takes 2048 tokens and 128 sequences as the bounds of a batch."""
+"""vLLM derives its batch limits from this. Without it they are 2048 tokens and 128 sequences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsers:
-    """vLLM's parsers by name; None: the model has none."""
+    """Names of vLLM's parsers. None means that the model has no such parser."""
 
     tool: str | None
     reasoning: str | None
@@ -37,7 +38,7 @@ class Parsers:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A vLLM that can be loaded, and what is known of its model before that."""
+    """A vLLM that is ready to load, and what is known about its model before loading."""
 
     vllm: Any
     """vLLM's own `VllmConfig`."""
@@ -47,7 +48,7 @@ class Configuration:
     default_sampling: dict[str, Any]
     """The model's own sampling parameters, where they differ from vLLM's defaults."""
     is_traced: bool
-    """The engine sends spans of its own."""
+    """Whether the engine sends its own spans."""
 
 
 def configure(
@@ -64,7 +65,8 @@ def configure(
 ) -> Configuration:
     """Check the arguments and read the model's configuration and tokenizer. Raises `StartError`.
 
-    `parsers` holds names of vLLM's, `auto` for the model family's, or `none`. `revision` is the one of a folder that names none.
+    `parsers` holds names of vLLM's parsers, `auto` for the model family's parsers, or `none`. `revision` is reported for a model
+    folder that has no revision of its own.
     """
     is_cpu = current_platform.is_cpu()
     defaults = {
@@ -77,7 +79,7 @@ def configure(
     }
     args = build_args(AsyncEngineArgs, defaults, engine_args)
     if is_cpu and args.enforce_eager:
-        # Samplers would still be compiled at first use: a stall of seconds, and a C++ compiler that may not be there.
+        # Samplers would still be compiled at first use. That stalls for seconds and needs a C++ compiler, which may be missing.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     try:
         config = args.create_engine_config(USAGE_CONTEXT)
@@ -88,7 +90,7 @@ def configure(
         _check_share(config.parallel_config)
     traits = _probe(tokenizer)
     chosen = _choose_parsers(parsers, config.model_config.hf_config.model_type, f"{model} {served_model_name}", traits)
-    if chosen.reasoning is not None:  # The engine must know it too: constraints begin where thinking ends.
+    if chosen.reasoning is not None:  # The engine needs the parser too: output constraints begin where reasoning ends.
         config.structured_outputs_config.reasoning_parser = chosen.reasoning
     card = ModelCard(
         name=served_model_name,
@@ -104,8 +106,25 @@ def configure(
     return Configuration(config, tokenizer, chosen, card, default_sampling, is_traced=otlp_endpoint is not None)
 
 
+def make_renderer(configured: Configuration, renderer: Any) -> OnlineRenderer:
+    """Return vLLM's front end for a renderer. It turns a chat request into the engine's input."""
+    config = configured.vllm.model_config
+    # For a text-only model vLLM can only find the tokenizer's template, and it would load the tokenizer again to find it.
+    template = getattr(configured.tokenizer, "chat_template", None)
+    return OnlineRenderer(
+        config,
+        renderer,
+        request_logger=None,
+        chat_template=template if not config.is_multimodal_model and isinstance(template, str) else None,
+        chat_template_content_format="auto",
+        enable_auto_tools=True,
+        tool_parser=configured.parsers.tool,
+        reasoning_parser=configured.parsers.reasoning,
+    )
+
+
 def _probe(tokenizer: Any) -> TemplateTraits:
-    """What the chat template can take, found out by rendering."""
+    """Find out by rendering what the chat template supports."""
 
     def render(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
         return str(tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True))
@@ -114,7 +133,7 @@ def _probe(tokenizer: Any) -> TemplateTraits:
 
 
 def _choose_parsers(asked: Parsers, model_type: str, name: str, traits: TemplateTraits) -> Parsers:
-    # What normalization writes for a template that can't show tools is Hermes' form, so that is what to read.
+    # For a template that cannot show tools, normalization describes them in Hermes' form. So that form must be parsed.
     tool_of_family = tool_parser_for(model_type, name) if traits.takes_tools else HERMES
     return Parsers(
         tool=pick_parser("FIRSTWORD_TOOL_PARSER", asked.tool or AUTO, tool_of_family, ToolParserManager.list_registered()),
@@ -128,15 +147,18 @@ def _choose_parsers(asked: Parsers, model_type: str, name: str, traits: Template
 
 
 def _check_share(parallel: Any) -> None:
-    """vLLM tells whether two ranks share a node by the devices that it sees: with another number of ranks they never meet."""
+    """Check that this node has one device for each of its ranks. Raises `StartError`.
+
+    vLLM uses the number of visible devices to decide whether two ranks share a node. With a wrong number the ranks never connect.
+    """
     ranks, devices = parallel.local_world_size, current_platform.device_count()
     if ranks != devices:
         raise StartError(
-            f"FIRSTWORD_NODES: {parallel.world_size} ranks on {parallel.nnodes} nodes need {ranks} devices on each, and this one "
-            f"has {devices}; tensor_parallel_size x pipeline_parallel_size must be nodes x devices."
+            f"FIRSTWORD_NODES: {parallel.world_size} ranks on {parallel.nnodes} nodes need {ranks} devices on each node; this node "
+            f"has {devices}. tensor_parallel_size x pipeline_parallel_size must be nodes x devices."
         )
 
 
 def _revision(model_config: Any) -> str:
-    """As it was asked for, or as the model hub says of what it gave."""
+    """Return the revision that was requested, or else the commit that the model hub reported."""
     return model_config.revision or getattr(model_config.hf_config, "_commit_hash", None) or "local"

@@ -1,4 +1,4 @@
-"""One model on vLLM's AsyncLLM, driven in this process. Importing this module takes seconds (torch)."""
+"""One model on vLLM's AsyncLLM, which runs in this process. Importing this module takes seconds (torch)."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ from service.engine.lora.base_weights import read_base
 from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
 from service.engine.vllm.arguments import AUTO, Node
-from service.engine.vllm.configuration import USAGE_CONTEXT, Parsers, configure
-from service.engine.vllm.rendering import OneVisit, is_small, make_renderer
+from service.engine.vllm.configuration import USAGE_CONTEXT, Parsers, configure, make_renderer
+from service.engine.vllm.rendering import OneVisit, is_small
 from service.engine.vllm.request_mapping import request_fields
 from service.engine.vllm.step_listener import StepListener
 from service.engine.vllm.tracing import UNTRACED, closing_engine_spans
@@ -32,7 +32,7 @@ from service.engine.vllm.turn_reading import Payload, as_invalid, turn_reader
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
 from service.telemetry.traces import OtlpProtocol
 
-# They log what a template or a parser tripped over, in its own words: a piece of the conversation. The caller is told.
+# These loggers quote the text on which a template or a parser failed, which can be part of the conversation. The caller gets the error.
 for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.reasoning"):
     logging.getLogger(_quoting).setLevel(logging.CRITICAL)
 
@@ -54,11 +54,11 @@ class VllmEngine:
         otlp_protocol: OtlpProtocol = "grpc",
         node: Node | None = None,
     ) -> None:
-        """Check the arguments and read the model's configuration; no weights yet. Raises `StartError`.
+        """Check the arguments and read the model's configuration. No weights are loaded yet. Raises `StartError`.
 
-        The parsers are names of vLLM's, `auto` for the model family's, or `none`. `revision` is the one of a folder that names
-        none. The engine's spans go to `otlp_endpoint`, where one is given. `node` says which node this is, where a replica spans
-        several: the leader calls `start`, the others `work`.
+        The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a model
+        folder that has no revision of its own. The engine sends its spans to `otlp_endpoint`; None means no spans. `node` is this
+        node of a replica on several nodes: the leader calls `start`, and the others call `work`.
         """
         self._configured = configure(
             model,
@@ -97,14 +97,14 @@ class VllmEngine:
 
     async def start(self) -> None:
         try:
-            # The constructor blocks until weights are loaded; the probes must be answered meanwhile.
+            # The constructor blocks until weights are loaded, and probes must be answered meanwhile.
             self._llm = llm = await asyncio.to_thread(self._load)
             await llm.get_supported_tasks()  # On the loop: starts the task that reads the engine's outputs.
             workers = ThreadPoolExecutor(llm.model_config.renderer_num_workers, thread_name_prefix="rendering")
             self._renderer = make_renderer(self._configured, OneVisit(llm.renderer, workers))
             self._renderer_at_once = make_renderer(self._configured, OneVisit(llm.renderer, None))
             await asyncio.to_thread(self._renderer.warmup)
-            enable_envs_cache()  # Or vLLM looks into the environment with each token.
+            enable_envs_cache()  # Otherwise vLLM reads the environment for each token.
             if lora := self._config.lora_config:
                 revision, download_dir = llm.model_config.revision, self._config.load_config.download_dir
                 base = partial(read_base, llm.model_config.model, revision=revision, download_dir=download_dir)
@@ -113,9 +113,10 @@ class VllmEngine:
             raise StartError(f"The vLLM engine did not start: {type(error).__name__}: {error}") from error
 
     def work(self) -> None:
-        """Instead of `start`, on a further node: run its part of the model. Returns when that has ended, never of itself.
+        """Run this node's part of the model. A node that is not the leader calls this instead of `start`.
 
-        It is what `vllm serve --headless` does. Raises what vLLM raises where the part can't be loaded.
+        Blocks until that part has ended; this method does not end it. `vllm serve --headless` does the same. Raises vLLM's own
+        errors if the part cannot be loaded.
         """
         MultiprocExecutor(self._config, monitor_workers=False).start_worker_monitor(inline=True)
 
@@ -155,14 +156,14 @@ class VllmEngine:
         payload = turn.payload
         assert self._llm is not None and isinstance(payload, Payload), "start() first"
         reader, reasoning = turn_reader(self._configured, self._renderer, turn.job, payload)
-        # Template and tokenizer stay the base model's: an adapter brings weights alone.
+        # An adapter has only weights, so the template and the tokenizer are the base model's.
         lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
         trace_headers = trace_headers or (UNTRACED if self._configured.is_traced else None)
         outputs, is_finished = await self._add(turn, lora_request=lora, trace_headers=trace_headers, **reasoning), False
         try:
             while not is_finished:
                 try:
-                    # Merged by vLLM since the last time, where its reader has let them wait.
+                    # If the caller waited before this read, vLLM has merged the outputs since the last one.
                     output = outputs.get_nowait() or await outputs.get()
                 except Exception as error:
                     raise EngineFailed from error
@@ -170,15 +171,15 @@ class VllmEngine:
                 step = reader.read(output)
                 turn.generated.tokens = reader.completion_tokens
                 yield step
-        except (VLLMClientError, ValueError) as error:  # A parser's, of what it can't make out.
+        except (VLLMClientError, ValueError) as error:  # A parser could not read the output.
             raise as_invalid(error) from None
         finally:
-            if not is_finished:  # Or it would keep its KV blocks, and go on.
+            if not is_finished:  # Otherwise the engine would go on generating and keep the turn's KV blocks.
                 turn.generated.tokens += tokens_waiting(outputs)
                 await self._llm.abort(outputs.request_id, internal=True)
 
     async def _add(self, turn: PreparedTurn, **more: Any) -> Any:
-        """Give a turn to the engine; vLLM's collector of its outputs comes back, which `AsyncLLM.generate` reads in a loop.
+        """Give a turn to the engine. Returns vLLM's collector of the turn's outputs, as `AsyncLLM.generate` reads it in a loop.
 
         Raises `InvalidRequest`, `Overloaded` or `EngineFailed`.
         """
@@ -187,7 +188,7 @@ class VllmEngine:
             return await self._llm.add_request(turn.job.turn_id, turn.payload.engine_input, turn.payload.params, **more)
         except VLLMClientError as error:
             raise as_invalid(error) from None
-        except GracefulHTTPError:  # The engine's own bounds, off unless set by an engine argument.
+        except GracefulHTTPError:  # vLLM's own limits. They are off unless an engine argument sets them.
             raise Overloaded("the engine's own queue is full") from None
         except Exception as error:
             raise EngineFailed from error
@@ -208,10 +209,10 @@ class VllmEngine:
             return
         self._is_stopped = True
         deadline = time.monotonic() + timeout_s
-        sending = closing_engine_spans()  # Beside the rest: a collector that is down must not make the end any later.
+        sending = closing_engine_spans()  # In parallel, so that a collector that is down does not delay the stop.
         if self._llm is not None:
             self._llm.shutdown(timeout=timeout_s)
-        # A thread that loads can't be interrupted, but fails as soon as the processes it waits for are gone.
+        # A loading thread cannot be interrupted. It fails as soon as the processes that it waits for are gone.
         while self._is_loading.is_set() and time.monotonic() < deadline:
             kill_children(wait_s=0.1)
             time.sleep(0.05)
@@ -220,9 +221,9 @@ class VllmEngine:
 
 
 def tokens_waiting(outputs: Any) -> int:
-    """Completion tokens that were made and not read, of all choices."""
+    """Return the number of completion tokens that were generated but not read, over all choices."""
     try:
         waiting = outputs.get_nowait()
-    except Exception:  # The collector raises what ended the engine.
+    except Exception:  # The collector raises the error that ended the engine.
         return 0
     return sum(len(choice.token_ids) for choice in waiting.outputs) if waiting is not None else 0

@@ -1,5 +1,7 @@
-"""Template and tokenizer. vLLM goes to a thread for each of them, with tasks of its own around both, and each way costs two
-wake-ups: the thread's and the event loop's. Here it is one visit; and none for a small prompt.
+"""Runs the chat template and the tokenizer: both in one visit to a thread, or on the event loop for a small prompt.
+
+vLLM itself visits a thread for each of the two, with additional tasks. Each visit costs two wake-ups: the thread's and the
+event loop's.
 """
 
 import asyncio
@@ -9,20 +11,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vllm.renderers.online_renderer import OnlineRenderer
-
 from service.domain import ChatJob
-from service.engine.vllm.configuration import Configuration
 
 _AT_ONCE_CHARS, _CHARS_A_MESSAGE, _CHARS_A_VALUE = 2000, 50, 4
-"""Of what is rendered on the event loop; and what a message, or a value in a tool's JSON, counts for beside its text."""
+"""Sizes in characters: the largest prompt to render on the event loop, and what each message and each JSON value of a tool adds."""
 
 
 def is_small(job: ChatJob, tools: list[dict[str, Any]] | None) -> bool:
-    """Whether rendering takes less time than the way to a thread and back. `tools`: as templates show them."""
+    """Return whether rendering takes less time than a visit to a thread. `tools` have the form that templates show."""
     chars = job.prompt_chars + _CHARS_A_MESSAGE * len(job.messages)
     left: list[Any] = [tools] if tools else []
-    while left and chars <= _AT_ONCE_CHARS:  # A schema can be monstrous: no further than needed.
+    while left and chars <= _AT_ONCE_CHARS:  # A schema can be very large, so stop as early as possible.
         value = left.pop()
         if isinstance(value, dict):
             left += value.keys()
@@ -34,12 +33,14 @@ def is_small(job: ChatJob, tools: list[dict[str, Any]] | None) -> bool:
 
 
 class OneVisit:
-    """vLLM's renderer, for which a chat is one call; and which counts a prompt to its end: vLLM's own check stops one token past
-    the limit and can't say how long it is.
+    """vLLM's renderer with two changes.
+
+    A chat needs one visit to a thread. A prompt is counted to its end: vLLM's own check stops one token above the limit, so it
+    cannot report the prompt's length.
     """
 
     def __init__(self, renderer: Any, executor: Executor | None) -> None:
-        """`executor` may have as many threads as the renderer has tokenizers: `renderer_num_workers`. None: on the event loop."""
+        """`executor` may have at most one thread per tokenizer (`renderer_num_workers`). None renders on the event loop."""
         self._renderer = renderer
         self._executor = executor
 
@@ -52,20 +53,3 @@ class OneVisit:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._renderer, name)
-
-
-def make_renderer(configured: Configuration, renderer: Any) -> OnlineRenderer:
-    """vLLM's front end of a renderer: a chat request in, the engine's input out."""
-    config = configured.vllm.model_config
-    # For a model of text alone vLLM finds no template but the tokenizer's, after loading the tokenizer once more.
-    template = getattr(configured.tokenizer, "chat_template", None)
-    return OnlineRenderer(
-        config,
-        renderer,
-        request_logger=None,
-        chat_template=template if not config.is_multimodal_model and isinstance(template, str) else None,
-        chat_template_content_format="auto",
-        enable_auto_tools=True,
-        tool_parser=configured.parsers.tool,
-        reasoning_parser=configured.parsers.reasoning,
-    )

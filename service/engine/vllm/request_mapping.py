@@ -1,24 +1,24 @@
-"""`ChatJob` -> the fields of vLLM's own chat request. Plain data, so that `vllm.py` stays the only import of vllm."""
+"""Maps a `ChatJob` to the fields of vLLM's own chat request. The result is plain data, so this module does not import vLLM."""
 
 from typing import Any
 
 from service.domain import ChatJob, Message, Sampling, ToolUse
 
-# Sampling fields that vLLM's request has under the same name.
+# Sampling fields with the same name in vLLM's request.
 _SAME_NAME = (
     "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias",
     "min_tokens", "ignore_eos", "n",
 )  # fmt: skip
-# What vLLM raises a smaller one to (`_MAX_TEMP` in its sampling_params.py), with a line on the console for each request.
+# vLLM raises a smaller temperature to this (`_MAX_TEMP` in its sampling_params.py), and prints a line for each such request.
 _LEAST_TEMPERATURE = 0.01
 
 
 def request_fields(job: ChatJob) -> dict[str, Any]:
-    """What is asked, and nothing that a client could promote itself with: `priority` and its kin are never set."""
+    """Return the fields of vLLM's request. `priority`, and other fields that could favour a client, are never set."""
     fields = {
         "model": job.model,
         "messages": [message_fields(message) for message in job.messages],
-        "stream": True,  # Deltas, also for an answer that is sent whole.
+        "stream": True,  # vLLM must return deltas, also for an answer that is not streamed.
         **_sampling_fields(job.sampling),
     }
     if job.tool_use is not None:
@@ -39,7 +39,7 @@ def request_fields(job: ChatJob) -> dict[str, Any]:
 
 
 def message_fields(message: Message) -> dict[str, Any]:
-    """One message as templates know it."""
+    """Return one message in the form that templates expect."""
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.name is not None:
         fields["name"] = message.name
@@ -54,10 +54,10 @@ def message_fields(message: Message) -> dict[str, Any]:
 
 
 def tool_list(tool_use: ToolUse) -> list[dict[str, Any]]:
-    """The tools as OpenAI writes them, which is what templates show.
+    """Return the tools in OpenAI's form, which is what templates show.
 
-    A call that must be made must be usable: where the choice is `required` or named, arguments are held to their schema
-    unless a tool says `strict: false`. (vLLM alone would let a weak model answer a bare string.)
+    A required call must be usable. So if the choice is `required` or named, arguments are constrained to their schema, unless a
+    tool has `strict: false`. (vLLM alone would accept a bare string from a weak model.)
     """
     is_forced = tool_use.choice in ("required", "named")
     tools = []
@@ -79,7 +79,7 @@ def _tool_fields(tool_use: ToolUse) -> dict[str, Any]:
 
 def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
     fields = {name: value for name in _SAME_NAME if (value := getattr(sampling, name)) is not None}
-    if sampling.n > 1 and sampling.temperature == 0:  # vLLM refuses several greedy choices; OpenAI gives the same one n times.
+    if sampling.n > 1 and sampling.temperature == 0:  # vLLM refuses several greedy choices. OpenAI returns the same one n times.
         fields |= {"temperature": 1.0, "top_k": 1}
     if 0 < fields.get("temperature", 1) < _LEAST_TEMPERATURE:
         fields["temperature"] = _LEAST_TEMPERATURE

@@ -1,4 +1,4 @@
-"""What vLLM reports of each step, as `EngineStep` for our listeners. Its own `vllm:*` metrics are its own affair."""
+"""Passes vLLM's statistics of each step to our listeners as `EngineStep`. vLLM's own `vllm:*` metrics are separate."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from service.domain import EngineStep
 
 
 class StepListener(StatLoggerBase):
-    """vLLM's statistics of each step, which it gives on the event loop, as `EngineStep`."""
+    """Receives vLLM's statistics of each step, on the event loop, and calls the listeners with an `EngineStep`."""
 
     def __init__(self, listeners: Sequence[Callable[[EngineStep], None]], vllm_config: Any, engine_index: int = 0) -> None:
         self._listeners = listeners
@@ -26,7 +26,7 @@ class StepListener(StatLoggerBase):
             prefilled_tokens=iteration_stats.prompt_token_stats.computed if iteration_stats else 0,
             generated_tokens=iteration_stats.num_generation_tokens if iteration_stats else 0,
             running=scheduler_stats.num_running_reqs,
-            # Not those whose grammar is being compiled: they do not wait for a place in the batch.
+            # Without turns whose grammar is being compiled: they do not wait for a place in the batch.
             waiting=scheduler_stats.num_waiting_reqs,
             kv_usage=scheduler_stats.kv_cache_usage,
         )

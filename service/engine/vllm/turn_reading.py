@@ -1,4 +1,4 @@
-"""What reads a turn's outputs: vLLM's parser where the turn has tools or the model thinks, else plain text."""
+"""Chooses the reader of a turn's outputs: vLLM's parser if the turn has tools or the model reasons, otherwise plain text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from service.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What `prepare` made of a turn, for `generate`."""
+    """The result of `prepare`, which `generate` needs."""
 
     engine_input: Any
     params: SamplingParams
@@ -25,7 +25,7 @@ class Payload:
 def turn_reader(
     configured: Configuration, renderer: OnlineRenderer, job: ChatJob, payload: Payload
 ) -> tuple[TurnReader, dict[str, Any]]:
-    """The turn's reader, and the arguments by which vLLM is told where the model's thoughts end."""
+    """Return the turn's reader, and the arguments with which vLLM finds the end of the model's reasoning."""
     decode, prompt_token_ids = configured.tokenizer.decode, payload.engine_input["prompt_token_ids"]
     constraint = "response_format" if job.response_format is not None else "tools" if job.tool_use is not None else None
     uses_tools = job.tool_use is not None and job.tool_use.choice != "none"
@@ -47,10 +47,10 @@ def turn_reader(
 
 
 def as_invalid(error: Exception) -> InvalidRequest:
-    """vLLM's own words about the parameter, without the value it appends: that can be a piece of the conversation."""
+    """Convert vLLM's error to `InvalidRequest`. The value that vLLM appends is left out: it can be part of the conversation."""
     words = str(error.args[0]) if error.args else "The request is not valid."
     if words.startswith(("Failed to transform json schema", "The provided JSON schema")):
-        # A grammar compiler's words, with a place in its source.
+        # The message of the grammar compiler begins with a position in its own source code.
         reason = words.rpartition(": ")[2].strip()
-        return InvalidRequest(f"The JSON schema can't be held to: {reason}.", param="response_format", code="invalid_value")
+        return InvalidRequest(f"The JSON schema cannot be enforced: {reason}.", param="response_format", code="invalid_value")
     return InvalidRequest(words, param=getattr(error, "parameter", None), code="invalid_value")
