@@ -1,4 +1,4 @@
-"""`create_app(settings, engine, keys)`: the only wiring. No globals, nothing read from the environment."""
+"""`create_app(settings, engine, keys)` builds every object and connects them. It uses no globals and reads no environment."""
 
 from functools import partial
 from typing import Any
@@ -32,7 +32,10 @@ from service.turn import Services
 
 
 def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces | None = None) -> FastAPI:
-    """The ASGI application around a cold engine; `app.state.rooms` is what it was wired from. Starting it is `serve`'s."""
+    """Build the ASGI application around an engine that has not started yet.
+
+    `app.state.services` holds the objects that it is made of. `serve` starts the engine.
+    """
     model_registry = ModelRegistry(engine.model, settings.model_aliases)
     telemetry = Telemetry(
         model=engine.model.name,
@@ -75,7 +78,7 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
     )
     _connect_gauges(services)
 
-    # No /docs pages: they load scripts from elsewhere. The OpenAPI document is open.
+    # The /docs pages are off: they load scripts from other sites. The OpenAPI document needs no key.
     app = FastAPI(title="Firstword", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = services
     turns = chat_router(services)
@@ -85,12 +88,12 @@ def create_app(settings: Settings, engine: Engine, keys: KeyRing, traces: Traces
     app.add_middleware(ErrorMiddleware, is_ready=lambda: lifecycle.is_ready, clients_may_retry=settings.clients_may_retry)
     app.add_middleware(AccessLog, telemetry=telemetry)
     app.add_exception_handler(HTTPException, _as_turn_error)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app
 
 
 def _connect_gauges(services: Services) -> None:
-    """What is read when somebody scrapes, on the scraper's thread."""
+    """Connect the gauges to the values that they show. A scrape reads the values, on the scraper's thread."""
     metrics, admission, lifecycle, card = (
         services.telemetry.metrics,
         services.admission,
@@ -117,14 +120,14 @@ def _is_state(lifecycle: Lifecycle, state: State) -> bool:
 
 
 async def _as_turn_error(request: Request, error: Exception) -> Any:
-    """The router's own 404 and 405 in our shape; `ErrorMiddleware` answers."""
+    """Raise the router's own 404 and 405 as a `TurnError`, which `ErrorMiddleware` answers in OpenAI's error shape."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 404:
         raise UnknownPath(request.method, path)
     if error.status_code == 405:
         raise MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", ""))
-    raise InvalidRequest("The request cannot be read.")
+    raise InvalidRequest("The request cannot be read. Send a valid HTTP request.")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

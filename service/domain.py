@@ -1,8 +1,12 @@
-"""The words of the project, as frozen types. Imports nothing of ours.
+"""The project's terms, as types. This module imports no other module of the project.
 
-A type proves how far a turn has come: `Caller` (authenticated), `ChatJob` (validated and normalized; made only by
-`normalize`), `PreparedTurn` (rendered and tokenized; made only by an engine's `prepare`). What comes back is a
-sequence of steps, each the events of one engine output.
+A type proves which steps a turn has passed:
+
+- `Caller`: authenticated.
+- `ChatJob`: validated and normalized; only `normalize` makes it.
+- `PreparedTurn`: rendered and tokenized; only an engine's `prepare` makes it.
+
+The engine then returns a sequence of steps. A `Step` holds the events of one engine output.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,39 +16,40 @@ from typing import Any, Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant", "tool"]
 TOKENS_PER_BYTE = 0.25
-"""Of English prose in most vocabularies: what a prompt's tokens are estimated by before anything is learned of its tenant."""
+"""Tokens per byte of English prose in most vocabularies: the estimate for a tenant whose own ratio is not measured yet."""
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
 class TenantPolicy:
-    """What one tenant may ask of the service, and how it stands beside the others. None: no limit of its own."""
+    """The limits, weight and priority of one tenant. None means that the tenant has no limit of this kind."""
 
     weight: float = 1.0
-    """Share of the room under load, in proportion to the weights of the other tenants of its priority."""
+    """The tenant's share of the engine under load, relative to the weights of the other tenants with the same priority."""
     priority: int = 0
-    """Class of precedence: a waiting turn of a higher one always goes first."""
+    """Priority class. A waiting turn of a higher priority always goes first."""
     max_turns: int | None = None
-    """Turns in progress at once."""
+    """Maximum number of turns in progress at once."""
     requests_per_min: int | None = None
+    """Maximum number of turns begun per minute."""
     tokens_per_min: int | None = None
-    """Prompt and completion tokens together."""
+    """Maximum number of prompt and completion tokens per minute, together."""
     ttft_budget_s: float | None = None
-    """Seconds; None: the service's."""
+    """TTFT budget in seconds. None means the service's own budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. Made by `auth`, from a valid key."""
+    """The authenticated sender of a request. `tenants.auth` makes it from a valid key."""
 
     tenant: str
     cache_salt: str | None = None
-    """Keeps this tenant's prefix cache apart from the others'; None: shared."""
+    """Separates this tenant's prefix cache from those of other tenants. None means a shared prefix cache."""
     policy: TenantPolicy = TenantPolicy()
 
 
 class Stage(NamedTuple):
-    """A part of a turn's way, in monotonic seconds."""
+    """One stage of a turn, from `begin_s` to `end_s` in monotonic seconds."""
 
     name: str
     begin_s: float
@@ -53,26 +58,26 @@ class Stage(NamedTuple):
 
 @dataclass(slots=True)
 class Arrival:
-    """A request as it came in. Times are monotonic seconds."""
+    """A request as it was received. Times are monotonic seconds."""
 
     body: bytes
     at_s: float
-    """When its headers were here."""
+    """When the headers had been received."""
     stages: tuple[Stage, ...] = ()
-    """What it has passed until its body was whole."""
+    """The stages until the whole body had been received."""
     trace_headers: Mapping[str, str] = field(default_factory=dict)
-    """The caller's trace context (W3C), as far as it sent one."""
+    """The caller's W3C trace context headers; empty if it sent none."""
     asked_budget: str | None = None
-    """Its own time-to-first-token budget, as its header says it."""
+    """Value of the TTFT budget header, not parsed yet. None means that the header is absent."""
     asked_frames: str | None = None
-    """How it wants a stream cut into frames, as its header says it."""
+    """Value of the header that says how to split a stream into frames, not parsed yet. None means that it is absent."""
     gone_s: float | None = None
-    """When its caller hung up; None while there is one. Written by who watches the connection."""
+    """When the caller hung up. None while it is connected. `api.request_body.until_disconnect` sets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model made, as the history tells it. `arguments` is JSON, as text."""
+    """A tool call that the model made earlier in the conversation. `arguments` is JSON text."""
 
     id: str
     name: str
@@ -81,9 +86,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the conversation, content already plain text.
+    """One message of the conversation. Its content is plain text.
 
-    `tool_calls` are an assistant's; `tool_call_id` is of a `tool` message: the call it answers.
+    Only an assistant message has `tool_calls`. Only a `tool` message has `tool_call_id`: the call that it answers.
     """
 
     role: Role
@@ -94,42 +99,44 @@ class Message:
 
     @property
     def size_bytes(self) -> int:
-        """UTF-8 bytes of what it says: nearer to tokens, over all scripts, than characters are."""
+        """UTF-8 bytes of the content and the tool call arguments. Bytes predict tokens better than characters do."""
         texts = (self.content, *(call.arguments for call in self.tool_calls))
         return sum(len(text.encode(errors="replace")) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateTraits:
-    """What the model's chat template can take, found out by trying (`normalize` bends the messages to it)."""
+    """What the model's chat template supports, found by rendering test conversations. `normalize` changes messages to fit it."""
 
     takes_system: bool = True
-    """Shows a first system message, wherever the conversation ends."""
+    """The template renders a system message at the start, whatever message the conversation ends with."""
     takes_late_system: bool = True
-    """A system message after the first message, or a second one."""
+    """The template accepts a system message after the first message, or a second system message."""
     takes_names: bool = True
-    """Shows a message's `name`."""
+    """The template renders the `name` of a message."""
     takes_repeated_roles: bool = True
-    """Two messages of one role in a row."""
+    """The template accepts two messages of the same role in a row."""
     takes_assistant_first: bool = True
-    """A conversation that the assistant opens, without tools."""
+    """The template accepts a conversation that begins with an assistant message, without tools."""
     takes_no_user: bool = True
-    """A conversation without any user message, without tools."""
+    """The template accepts a conversation without a user message, without tools."""
     takes_tools: bool = True
-    """The template shows `tools` to the model, an assistant's `tool_calls`, and messages of role `tool`."""
+    """The template renders `tools`, an assistant's `tool_calls`, and messages of role `tool`."""
     takes_any_opening_with_tools: bool = True
-    """With tools, a conversation not opened by the user. Llama 3 takes the first message for the user's, whoever said it."""
+    """With tools, the template accepts a conversation that does not begin with a user message. Llama 3 treats the first message
+    as the user's, whatever its role.
+    """
     takes_parallel_calls: bool = True
-    """Several calls in one message. Llama 3 refuses."""
+    """The template accepts several tool calls in one message. Llama 3 refuses them."""
     takes_text_beside_calls: bool = True
-    """Shows the content of a message that has calls. Llama 3 and Mistral drop it."""
+    """The template renders the content of a message that has tool calls. Llama 3 and Mistral drop it."""
     takes_any_call_id: bool = True
-    """Ids of any form. Mistral wants nine letters or digits."""
+    """The template accepts tool call IDs of any form. Mistral requires nine letters or digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call; `parameters` is a JSON schema."""
+    """A function that the model may call. `parameters` is a JSON schema."""
 
     name: str
     description: str | None
@@ -139,7 +146,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """The tools of a turn, and which may or must be called."""
+    """The tools of a turn, and which of them the model may or must call."""
 
     tools: tuple[Tool, ...]
     choice: Literal["auto", "none", "required", "named"]
@@ -149,15 +156,15 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """JSON, constrained while it is generated: any object, or what a schema allows."""
+    """The answer is JSON. The engine constrains it while it generates."""
 
     json_schema: Mapping[str, Any] | None
-    """None: any JSON object."""
+    """The schema that the answer must match. None means any JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What the caller asked of the sampler. `None` means the model's default."""
+    """The sampling parameters that the caller asked for. None means the model's default."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -174,12 +181,12 @@ class Sampling:
     ignore_eos: bool = False
     n: int = 1
     top_logprobs: int | None = None
-    """Alternatives to show beside each token's own log probability; None: no log probabilities."""
+    """Number of alternatives to return with each token's log probability. None means no log probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter that the engine has loaded; `id` is the engine's own number for it, from 1."""
+    """A LoRA adapter that the engine has loaded. `id` is the engine's own number for it, from 1."""
 
     name: str
     path: str
@@ -188,109 +195,112 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class ChatJob:
-    """A turn that may run: the request after validation and normalization."""
+    """A request after validation and normalization."""
 
     turn_id: str
     tenant: str
     model: str
-    """The name the caller used: the model's, an alias, or an adapter's."""
+    """The name that the caller used: the model's, an alias, or an adapter's."""
     messages: tuple[Message, ...]
     sampling: Sampling
     max_tokens: int | None
-    """Completion tokens at most, per choice; None: as many as the context holds."""
+    """Maximum completion tokens per choice. None means as many as the context length leaves."""
     is_stream: bool
     include_usage: bool
     created: int
-    """Unix time, seconds: the `created` of the answer."""
+    """Unix time in seconds: the `created` field of the answer."""
     adapter: Adapter | None = None
     tool_use: ToolUse | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     template_kwargs: Mapping[str, Any] | None = None
-    """The request's `chat_template_kwargs`: variables of the model's own template."""
+    """The request's `chat_template_kwargs`: variables for the model's own template."""
     cache_salt: str | None = None
-    """Turns share a prefix cache only where this is the same: set from the tenant, never by the caller."""
+    """Turns share a prefix cache only if this is equal. It comes from the tenant, never from the request."""
     is_legacy_functions: bool = False
-    """Asked with `functions`: a call is answered as `function_call`."""
+    """The request used `functions`, so the answer returns a call as `function_call`."""
     wants_service_tier: bool = False
     rules: tuple[str, ...] = ()
-    """Names of the normalization rules that changed something."""
+    """Names of the normalization rules that changed the conversation."""
 
     @property
     def prompt_chars(self) -> int:
-        """Characters of all messages: what can be known of the prompt before any template or tokenizer work."""
+        """Characters of all messages and tool call arguments. It is known before any template or tokenizer work."""
         calls = (call.arguments for message in self.messages for call in message.tool_calls)
         return sum(len(message.content) for message in self.messages) + sum(map(len, calls))
 
     @property
     def prompt_bytes(self) -> int:
+        """UTF-8 bytes of all messages and tool call arguments."""
         return sum(message.size_bytes for message in self.messages)
 
     @property
     def likely_prompt_tokens(self) -> int:
-        """Prompt tokens by the bytes of the messages alone. Tools and the template's own words are not in it."""
+        """Prompt tokens, estimated from the bytes of the messages. Tools and the template's own text are not included."""
         return max(1, int(self.prompt_bytes * TOKENS_PER_BYTE))
 
     @property
     def continues_call(self) -> bool:
-        """Not the first turn of a call: the caller has spoken before, or a tool has answered."""
+        """True if this is not the first turn of a call: it has several user messages, or a tool result."""
         users = sum(message.role == "user" for message in self.messages)
         return users > 1 or any(message.role == "tool" for message in self.messages)
 
 
 @dataclass(slots=True)
 class Generated:
-    """What a turn's engine has made of it so far. Written by the engine with each step; steps may hold several tokens."""
+    """What the engine has generated for a turn so far. The engine updates it with each step. A step may hold several tokens."""
 
     tokens: int = 0
-    """Completion tokens, of all choices."""
+    """Completion tokens of all choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedTurn:
-    """A turn the engine can start at once."""
+    """A turn that the engine can start at once."""
 
     job: ChatJob
     prompt_tokens: int
     max_tokens: int
-    """Completion tokens at most, per choice: what was asked, or less where the context ends first."""
+    """Maximum completion tokens per choice: the requested number, or less if the context length ends first."""
     payload: object
-    """What the engine that made it needs to run it. Opaque to everyone else."""
+    """Data for the engine that prepared the turn. No other code reads it."""
     generated: Generated = field(default_factory=Generated)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStep:
-    """What an engine says of one step: every running turn moved on by a token, or by a piece of its prompt."""
+    """Measurements of one engine step, in which each running turn moves on by a token or by a piece of its prompt."""
 
     at_s: float
-    """When it ended, monotonic seconds."""
+    """When the step ended, in monotonic seconds."""
     prefilled_tokens: int
-    """Prompt tokens computed (not found in the cache), of the turns whose prefill ended with this step."""
+    """Prompt tokens that were computed, not found in the prefix cache, for the turns whose prefill ended with this step."""
     generated_tokens: int
+    """Completion tokens that the step produced, of all turns."""
     running: int
-    """Turns in the batch."""
+    """Number of turns in the batch."""
     waiting: int
-    """Turns in the engine's own queue."""
+    """Number of turns in the engine's own queue."""
     kv_usage: float
-    """The used part of the KV cache, 0 to 1."""
+    """Used share of the KV cache, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one turn; `completion_tokens` over all choices, `cached_tokens` the part of the prompt not recomputed,
-    `reasoning_tokens` the part of the completion that is thought, not said.
-    """
+    """Token counts of one turn."""
 
     prompt_tokens: int
     completion_tokens: int
+    """Completion tokens of all choices."""
     cached_tokens: int
+    """Prompt tokens that the engine found in its prefix cache."""
     reasoning_tokens: int = 0
+    """Completion tokens that are reasoning, not content."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token with its log probability (natural), and the likeliest tokens at its place."""
+    """One token with its natural log probability, and the most likely tokens at its position."""
 
     token: str
     logprob: float
@@ -300,7 +310,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """New text of one choice; may hold several tokens. Empty only where it carries log probabilities."""
+    """New text of one choice. It may hold several tokens. It is empty only if it carries log probabilities."""
 
     index: int
     text: str
@@ -309,7 +319,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """New thoughts of one choice: shown, never spoken."""
+    """New reasoning text of one choice. It is not part of the content, so an agent does not speak it."""
 
     index: int
     text: str
@@ -317,11 +327,11 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call; `id` and `name` come once, with a call's first piece."""
+    """A piece of a tool call. Only the first piece of a call has `id` and `name`."""
 
     index: int
     call: int
-    """Which call of the choice, from 0."""
+    """Index of the call within the choice, from 0."""
     arguments: str
     id: str | None = None
     name: str | None = None
@@ -337,37 +347,40 @@ class ChoiceFinished:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The turn has ended: its last event."""
+    """The turn has ended. This is its last event."""
 
     usage: Usage
 
 
 Event = TextDelta | ReasoningDelta | ToolCallDelta | ChoiceFinished | Finished
 Step = Sequence[Event]
-"""The events of one engine output, in order. May be empty: a token can be half a character."""
+"""The events of one turn from one engine output, in order. It may be empty: a token can be half a character."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is served, and its bounds."""
+    """The served model and its bounds."""
 
     name: str
     created: int
     max_model_len: int
-    """Tokens of prompt and completion together."""
+    """Maximum tokens of prompt and completion together."""
     max_chars_per_token: int
-    """The longest text one token can stand for: more characters than this times max_model_len cannot fit."""
+    """Length of the longest token, in characters. A longer prompt than this times `max_model_len` cannot fit."""
     fingerprint: str
-    """Changes with whatever could change an answer: model, revision, engine, arguments."""
+    """A hash of everything that can change an answer: model, revision, engine, engine arguments."""
     engine: str = ""
-    """Whose steps these are, with its version."""
+    """Name and version of the engine."""
     revision: str = "local"
-    """Of the model, where it has one."""
+    """Revision of the model's weights; `local` if it has none."""
     traits: TemplateTraits = TemplateTraits()
 
 
 class Outcome(StrEnum):
-    """How a turn ended. `late`: its first word came after the TTFT budget."""
+    """How a turn ended.
+
+    `late` means that the caller got its first word after the TTFT budget, or hung up after the budget without one.
+    """
 
     ON_TIME = "on_time"
     LATE = "late"

@@ -1,10 +1,10 @@
-"""Every error a caller can see, and the one place that knows its HTTP status and OpenAI error code.
+"""Every error that a caller can see. Only this module knows their HTTP statuses and OpenAI error codes.
 
     FirstwordError
-    ├── ClientGone                    nobody to answer any more
-    ├── StartError                    the service cannot start: wrong setting, model or engine argument
-    ├── AdapterRefused                a LoRA adapter that is not served; the service goes on without it
-    └── TurnError                     an answer in OpenAI's error shape
+    ├── ClientGone                    the client closed the connection, so no answer is sent
+    ├── StartError                    a command cannot run: wrong setting, model, file or engine argument
+    ├── AdapterRefused                a LoRA adapter cannot be served; the service runs without it
+    └── TurnError                     a turn fails with an answer in OpenAI's error shape
         ├── InvalidRequest            400
         │   └── PromptTooLong         400 context_length_exceeded
         ├── NotAuthenticated          401 invalid_api_key
@@ -20,7 +20,7 @@
         ├── NotReady                  503 not_ready
         └── CutOff                    503 cut_off
 
-A message names the field, the limit and the value given. It never holds a key or what a message says.
+A message names the field, the limit and the value given. It never contains an API key or the content of a conversation.
 """
 
 import difflib
@@ -29,26 +29,26 @@ from typing import ClassVar, Literal
 
 
 class FirstwordError(Exception):
-    """The root of ours."""
+    """The base class of the project's errors."""
 
 
 class StartError(FirstwordError):
-    """The service cannot start; the message says what to change."""
+    """A command cannot run. The message says what to change."""
 
 
 class AdapterRefused(FirstwordError):
-    """This adapter is not served; the reason names the tensor or file, what was expected and what was found."""
+    """A LoRA adapter cannot be served. The reason names the tensor or file, the expected value and the value found."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The adapter {name!r} is refused: {reason}.")
 
 
 class ClientGone(FirstwordError):
-    """The client closed the connection: there is nobody to answer."""
+    """The client closed the connection, so no answer is sent."""
 
 
 class TurnError(FirstwordError):
-    """A turn that cannot be answered: an HTTP status and the fields of OpenAI's error object."""
+    """A turn failed. Holds an HTTP status and the fields of OpenAI's error object."""
 
     status: ClassVar[int] = 500
     type: str = "invalid_request_error"
@@ -61,7 +61,7 @@ class TurnError(FirstwordError):
         self.headers: dict[str, str] = {}
 
     def as_openai(self) -> dict[str, dict[str, str | None]]:
-        """The body: `{"error": {message, type, param, code}}`, as in OpenAI's API reference."""
+        """Return the response body `{"error": {message, type, param, code}}`, as in OpenAI's API reference."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
@@ -74,12 +74,12 @@ class InvalidRequest(TurnError):
 
 
 class PromptTooLong(InvalidRequest):
-    """`given` and `limit` in tokens; `is_lower_bound` where only the least possible length is known."""
+    """The prompt has `given` tokens; the context length is `limit` tokens. `is_lower_bound` means that `given` is a minimum."""
 
     def __init__(self, *, limit: int, given: int, is_lower_bound: bool = False) -> None:
         given_text = f"at least {given}" if is_lower_bound else str(given)
         super().__init__(
-            f"This model's context holds {limit} tokens, prompt and answer together; your messages come to "
+            f"The context length of this model is {limit} tokens, for prompt and answer together; your messages have "
             f"{given_text} tokens. Shorten the messages.",
             param="messages",
             code="context_length_exceeded",
@@ -100,7 +100,7 @@ class ModelNotFound(TurnError):
     code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"The model {_short(model)!r} does not exist here; GET /v1/models lists what does.", param="model")
+        super().__init__(f"The model {_short(model)!r} does not exist. GET /v1/models lists the models.", param="model")
 
 
 class UnknownPath(TurnError):
@@ -116,7 +116,7 @@ class MethodNotAllowed(TurnError):
     code = "method_not_allowed"
 
     def __init__(self, method: str, path: str, allowed: str) -> None:
-        super().__init__(f"{_short(path)} does not take {method}; it takes {allowed}.")
+        super().__init__(f"{_short(path)} does not accept the method {method}. Use {allowed}.")
         self.headers["Allow"] = allowed
 
 
@@ -125,19 +125,19 @@ class BodyTooSlow(TurnError):
     code = "request_timeout"
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(f"The request body did not arrive within {limit_s:g} s.")
+        super().__init__(f"The request body did not arrive within {limit_s:g} s. Send the request again.")
         self.headers["Connection"] = "close"
 
 
 class BodyTooLarge(TurnError):
-    """`given` in bytes; None where the body was cut off while it still came."""
+    """The body has more than `limit` bytes. `given` is its size, or None if reading stopped at the limit."""
 
     status = 413
     code = "request_too_large"
 
     def __init__(self, *, limit: int, given: int | None) -> None:
         given_text = f"{given} bytes" if given is not None else "more"
-        super().__init__(f"The request body may have {limit} bytes; this one has {given_text}.")
+        super().__init__(f"The request body may have at most {limit} bytes; this one has {given_text}. Shorten the messages.")
 
 
 class UnsupportedMediaType(TurnError):
@@ -150,7 +150,10 @@ class UnsupportedMediaType(TurnError):
 
 
 class RateLimited(TurnError):
-    """One of the tenant's own limits; `reason` is which. `retry_after_s` None: never as it is."""
+    """The turn is over one of the tenant's own limits, which `reason` names.
+
+    `retry_after_s` is when the turn will fit, in seconds. None means that it can never fit.
+    """
 
     status = 429
     code = "rate_limit_exceeded"
@@ -158,37 +161,40 @@ class RateLimited(TurnError):
     def __init__(self, message: str, *, reason: Literal["turns", "requests", "tokens"], retry_after_s: int | None) -> None:
         super().__init__(message)
         self.reason = reason
-        self.type = "tokens" if reason == "tokens" else "requests"  # What it counts, in OpenAI's words.
-        # Without advice to the contrary an SDK would send what can never fit again and again.
+        self.type = "tokens" if reason == "tokens" else "requests"  # OpenAI names the unit that the limit counts.
+        # Without this header an SDK would retry a turn that can never fit.
         self.headers |= {"x-should-retry": "false"} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
 
 class EngineFailed(TurnError):
-    """The engine broke. The caller learns no more than that; the log has the class of the cause."""
+    """The engine failed. The caller gets no details; the log has the class of the cause."""
 
     status = 500
     type = "server_error"
     code = "engine_error"
 
     def __init__(self) -> None:
-        super().__init__("The model engine failed while answering this turn.")
+        super().__init__("The model engine failed while it answered this turn. Send the request again.")
 
 
 class Overloaded(TurnError):
-    """No room for one more turn. Cheap to say, safe to try elsewhere: nothing was generated. `reason`: a word of the metrics'."""
+    """The service has no capacity for this turn. Nothing was generated, so the caller can safely try another replica.
+
+    `reason` is a value of the label `reason` of `firstword_refusals_total`.
+    """
 
     status = 503
     type = "server_error"
     code = "overloaded"
 
     def __init__(self, words: str, *, reason: str = "engine", retry_after_s: int = 1) -> None:
-        super().__init__(f"No room: {words}. Try another replica, or again later.")
+        super().__init__(f"The service is at capacity: {words}. Try another replica, or try again later.")
         self.reason = reason
         self.headers |= {"Retry-After": str(retry_after_s), "x-should-retry": "false", "x-firstword-refused": "capacity"}
 
 
 class NotReady(TurnError):
-    """The engine is still starting, or the service is draining."""
+    """The service is starting or draining, or its engine has failed."""
 
     status = 503
     type = "server_error"
@@ -196,29 +202,29 @@ class NotReady(TurnError):
     reason = "not_ready"
 
     def __init__(self, state: str) -> None:
-        super().__init__(f"The service is {state}; try another replica, or again later.")
+        super().__init__(f"The service is {state}. Try another replica, or try again later.")
         self.headers |= {"Retry-After": "5", "x-should-retry": "false"}
 
 
 class CutOff(TurnError):
-    """The service stops, and this turn did not finish in the time that running turns are given for it."""
+    """The service is stopping, and this turn did not finish before the drain timeout."""
 
     status = 503
     type = "server_error"
     code = "cut_off"
 
     def __init__(self, *, limit_s: float) -> None:
-        super().__init__(f"The service is stopping, and this turn was not finished within {limit_s:g} s. Try another replica.")
+        super().__init__(f"The service is stopping, and this turn did not finish within {limit_s:g} s. Try another replica.")
         self.headers |= {"Retry-After": "5", "x-should-retry": "false"}
 
 
 def _short(text: str) -> str:
-    """A caller's own words inside an error, kept to one short printable piece."""
+    """Return a caller's own text in a form that is safe in an error message: printable, at most 80 characters."""
     printable = "".join(char if char.isprintable() else "?" for char in text[:80])
     return printable + ("…" if len(text) > 80 else "")
 
 
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """`; did you mean X?` with the nearest known name, or a full stop where none is near."""
+    """Return `; did you mean X?` with the most similar known name, or a full stop if no name is similar."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {prefix}{nearest[0]}?" if nearest else "."

@@ -1,10 +1,11 @@
-"""Names for turns and requests."""
+"""Identifiers for turns and requests."""
 
 import random
 
 
 def new_id() -> str:
-    """24 hex digits that nobody has had before. For telling apart, not for keeping secret: no system call for each, as `secrets`
-    makes.
+    """Return a random identifier of 24 hex digits.
+
+    It is not a secret, so it does not come from `secrets`, which would make a system call each time.
     """
     return f"{random.getrandbits(96):024x}"

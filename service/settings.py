@@ -1,5 +1,7 @@
-"""Every setting, typed: environment variables `FIRSTWORD_*`, over the same keys in the YAML file named by
-`FIRSTWORD_CONFIG`, over the defaults here. `docs/settings.md` lists them; a test keeps the two equal.
+"""All settings, with their types and defaults.
+
+A setting comes from the environment variable `FIRSTWORD_<NAME>`, else from the YAML file that `FIRSTWORD_CONFIG` names, else
+from the default here. `docs/settings.md` lists the settings; a test keeps the two equal.
 """
 
 import os
@@ -25,43 +27,43 @@ from service.errors import StartError, did_you_mean
 ENV_PREFIX = "FIRSTWORD_"
 EMBEDDED_MODEL = "embedded"
 
-_DEFAULT_ADAPTER_PLACES = 8
+_DEFAULT_MAX_ADAPTERS = 8
 
-# Read by others of the project's programs, not by the service.
+# Variables of the project's other programs. The service does not read them as settings.
 _NOT_SETTINGS = frozenset({"FIRSTWORD_CONFIG", "FIRSTWORD_API_KEY"})
 
 
 class AdapterSetting(BaseModel):
-    """A LoRA adapter to serve beside the model."""
+    """A LoRA adapter to serve together with the model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
-    """A local folder: adapter_config.json and adapter_model.safetensors."""
+    """A local folder with adapter_config.json and adapter_model.safetensors."""
 
 
 class SystemPrompt(BaseModel):
-    """The beginning of an agent's calls, to be in the prefix cache before they come."""
+    """The beginning of an agent's prompts. It is computed into the prefix cache before the calls come."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     system: str = Field(min_length=1)
-    """The system message, or the beginning of it that all calls share."""
+    """The system message, or the part at its beginning that all calls share."""
     tools: list[dict[str, Any]] = []
-    """As in the agent's requests: templates put them beside the system message."""
+    """The tools of the agent's requests. Chat templates render them next to the system message."""
     tenants: list[str] | None = None
-    """Whose it is, where each tenant has a prefix cache of its own; None: everybody's."""
+    """The tenants that use the prompt, if each tenant has its own prefix cache. None means all tenants."""
     model: str | None = None
-    """An adapter's name; None: the model's."""
+    """Name of the adapter that computes the prompt. None means the model itself."""
 
     @model_validator(mode="after")
     def _is_json(self) -> "SystemPrompt":
-        """YAML can say what no request could."""
+        """Refuse values that YAML allows but a JSON request cannot contain."""
         try:
             orjson.dumps(self.model_dump())
         except TypeError:
-            raise PydanticCustomError("not_json", "this could not stand in a request: it is no JSON") from None
+            raise PydanticCustomError("not_json", "it must be JSON-serializable") from None
         return self
 
 
@@ -77,151 +79,217 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
-    host: str = Field(default="127.0.0.1", description="The address to bind; 0.0.0.0 to be reached from outside.")
-    port: int = Field(default=8000, ge=0, le=65535, description="The port to bind; 0 takes a free one.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="The address that the service binds. Use 0.0.0.0 to accept connections from other machines.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="The port that the service binds. 0 takes a free port.")
     model: str = Field(
         default=EMBEDDED_MODEL,
         min_length=1,
-        description="`embedded` (SmolLM2-135M-Instruct, installed with us), a Hugging Face model ID, or a local folder.",
+        description=(
+            "`embedded` (SmolLM2-135M-Instruct, which is installed with Firstword), a Hugging Face model ID, or a local folder."
+        ),
     )
     served_model_name: str | None = Field(
-        default=None, min_length=1, description="The model ID that callers use; by default the model's own name."
+        default=None, min_length=1, description="The model ID that callers use. By default, the model's own name."
     )
     api_keys: SecretStr | None = Field(
-        default=None, description="Keys as `tenant=key,tenant=key`; a tenant may repeat. Any non-empty key is valid."
+        default=None,
+        description="API keys as `tenant=key,tenant=key`. A tenant may have several keys. A key is any text without a comma.",
     )
     api_keys_file: Path | None = Field(
         default=None,
-        description="A YAML file of hashed keys and tenants' limits, followed while we serve; may be used beside `api_keys`.",
+        description=(
+            "A YAML file with hashed keys and tenants' limits, "
+            "read again when it changes. It may be used together with `api_keys`."
+        ),
     )
     engine: Literal["vllm", "scripted"] = Field(
-        default="vllm", description="`scripted` answers from a script, without a model: for tests and dry runs only."
+        default="vllm",
+        description=(
+            "`vllm`, or `scripted`, which answers from a script without a model. Use `scripted` for tests and dry runs only."
+        ),
     )
     engine_args: dict[str, Any] = Field(
         default_factory=dict,
-        description="A JSON object of vLLM `AsyncEngineArgs` fields (for `scripted`: `ScriptedArgs`), over our defaults.",
+        description=(
+            "A JSON object of vLLM `AsyncEngineArgs` fields (with `scripted`: "
+            "`ScriptedArgs` fields), which override our defaults."
+        ),
     )
     nodes: int = Field(
-        default=1, ge=1, description="Nodes that one replica spans: the leader, and others that run `firstword worker`."
+        default=1, ge=1, description="Number of nodes in one replica: the leader, and nodes that run `firstword worker`."
     )
     node_rank: int = Field(
-        default=0, ge=0, description="This node's number among them; 0 is the leader, and runs `firstword serve`."
+        default=0, ge=0, description="Rank of this node in its replica. 0 is the leader, which runs `firstword serve`."
     )
     master_address: str | None = Field(
-        default=None, min_length=1, description="The leader's name or address, as every node of the replica reaches it."
+        default=None, min_length=1, description="Host name or IP address at which every node of the replica reaches the leader."
     )
     master_port: int = Field(
-        default=29501, ge=1, le=65534, description="Where the leader gathers the replica's nodes; the port after it is used too."
+        default=29501,
+        ge=1,
+        le=65534,
+        description="The leader's port at which the nodes of the replica meet. The next port is used too.",
     )
     model_aliases: list[str] = Field(
-        default_factory=list, description="A JSON list of further names that callers may use for the model."
+        default_factory=list, description="A JSON list of additional names that callers may use for the model."
     )
     adapters: list[AdapterSetting] = Field(
         default_factory=list,
-        description="A JSON list of LoRA adapters, `{name, path}` each; in the file, read again when it changes.",
+        description=(
+            "A JSON list of LoRA adapters, each `{name, path}`. In the settings file, the list is read again when it changes."
+        ),
     )
     max_adapters: int | None = Field(
         default=None,
         ge=0,
-        description="Adapters loaded at once; by default 0 without `adapters` at the start, else 8, or their number if greater.",
+        description=(
+            "Adapters loaded at once. By default 0 if `adapters` is empty at the start, "
+            "else 8, or their number if that is greater."
+        ),
     )
     tool_parser: str = Field(
-        default="auto", description="vLLM's tool parser by name; `auto`: the model family's; `none`: tools are not parsed."
+        default="auto",
+        description="Name of vLLM's tool parser. `auto` takes the model family's parser. `none` turns tool parsing off.",
     )
     reasoning_parser: str = Field(
         default="auto",
-        description="vLLM's reasoning parser by name; `auto`: the model family's; `none`: thoughts stay in the text.",
+        description=(
+            "Name of vLLM's reasoning parser. `auto` takes the model family's parser. `none` leaves reasoning in the text."
+        ),
     )
     cache_isolation: Literal["auto", "on", "off"] = Field(
         default="auto",
-        description="Whether tenants keep their prefix caches apart; `auto`: with several tenants, or with a key file.",
+        description=(
+            "Whether each tenant has its own prefix cache. `auto` means `on` with several tenants or with a key file, else `off`."
+        ),
     )
     max_turns: int = Field(
-        default=256, ge=1, description="Turns in the service at once, waiting ones included, whatever the engine takes."
+        default=256,
+        ge=1,
+        description="Maximum number of turns in the service at once, including waiting turns, whatever the engine's capacity is.",
     )
     max_connections: int = Field(
         default=4096,
         ge=16,
-        description="Open connections, as far as the open-files limit allows; one more closes the longest idle one.",
+        description=(
+            "Maximum number of open connections, within the open-files limit. One more closes the one that was idle longest."
+        ),
     )
-    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Bytes of a request body; more is refused with 413.")
-    max_messages: int = Field(default=2048, ge=1, description="Messages of one request; more are refused with 400.")
-    max_choices: int = Field(default=8, ge=1, description="The largest `n`; more is refused with 400.")
+    max_body_bytes: int = Field(
+        default=4 * 2**20, ge=1024, description="Maximum size of a request body in bytes. A larger body gets 413."
+    )
+    max_messages: int = Field(
+        default=2048, ge=1, description="Maximum number of messages in a request. A request with more gets 400."
+    )
+    max_choices: int = Field(default=8, ge=1, description="Maximum value of `n`. A larger value gets 400.")
     body_timeout_s: float = Field(
-        default=10.0, gt=0, description="A request body that takes longer to arrive is refused with 408."
+        default=10.0, gt=0, description="Seconds within which a request body must arrive. A slower one gets 408."
     )
     send_timeout_s: float = Field(
-        default=30.0, gt=0, description="A client that reads nothing for so long is dropped, and its turn ended."
+        default=30.0, gt=0, description="Seconds after which a client that does not read is disconnected and its turn ends."
     )
     ttft_budget_s: float = Field(
         default=5.0,
         gt=0,
-        description="Time to first token that a turn may take: refused where it would take longer, `late` where it did.",
+        description=(
+            "Seconds to the first token that a turn may take. It is refused if it would take longer, and `late` if it did."
+        ),
     )
     ttft_budget_max_s: float = Field(
-        default=30.0, gt=0, description="The longest budget that a tenant or a request (`x-firstword-ttft-budget`) may have."
+        default=30.0,
+        gt=0,
+        description="Maximum TTFT budget in seconds that a tenant or a request (`x-firstword-ttft-budget`) can set.",
     )
     tpot_bound_s: float = Field(
-        default=0.25, gt=0, description="Time per output token that running turns keep to: it bounds how many run at once."
+        default=0.25, gt=0, description="Maximum seconds per output token of running turns. It limits how many turns run at once."
     )
     frame_window_s: float = Field(
         default=0.04,
         ge=0,
         le=1,
-        description="Under load, a stream's text that comes within so long leaves as one frame; 0: each token has its own.",
+        description=(
+            "Maximum seconds for which, under load, "
+            "a stream's text is collected into one frame. 0 sends each token in its own frame."
+        ),
     )
     clients_may_retry: bool = Field(
         default=False,
-        description="The `x-should-retry` of a 503: false keeps the `openai` client from retrying into the overload.",
+        description="Whether clients may retry a 503. `false` sends `x-should-retry: false`, which the `openai` client obeys.",
     )
     engine_stall_s: float = Field(
         default=60.0,
         gt=0,
-        description="Unfinished turns, and no engine output for so long beyond its longest step: it is killed, and we exit.",
+        description=(
+            "Kill the engine and exit if turns are pending and the engine has "
+            "produced nothing for this many seconds beyond its longest expected step."
+        ),
     )
     keep_alive_s: int = Field(
-        default=75, ge=1, description="A connection idle for so long is closed; more than the proxy in front keeps idle ones."
+        default=75,
+        ge=1,
+        description="Seconds after which an idle connection is closed. Set it above the idle timeout of the proxy in front.",
     )
     lameduck_s: float = Field(
-        default=20.0, ge=0, description="After SIGTERM, not ready, new turns are still served for so long: proxies take time."
+        default=20.0,
+        ge=0,
+        description=(
+            "Seconds after SIGTERM in which the service is not ready but still serves new turns, so that proxies can notice."
+        ),
     )
     drain_timeout_s: float = Field(
-        default=30.0, ge=0, description="After the lameduck, running turns may take this long to finish."
+        default=30.0, ge=0, description="Seconds after the lameduck in which running turns may finish. Then they are cut off."
     )
     warmup_prompts: list[str] = Field(
         default=["Hello! Who are you?"],
         min_length=1,
-        description="A JSON list of user messages answered before the service is ready.",
+        description="A JSON list of user messages that the service answers before it is ready.",
     )
     system_prompts: list[SystemPrompt] = Field(
         default_factory=list,
-        description="A JSON list of `{system, tools, tenants, model}`: kept in the prefix cache, so that calls begin early.",
+        description=(
+            "A JSON list of `{system, tools, tenants, model}`. "
+            "These prompts are kept in the prefix cache to shorten the TTFT of new calls."
+        ),
     )
     metrics_port: int | None = Field(
-        default=None, ge=0, le=65535, description="A port of its own for `/metrics`, on threads of its own; 0 takes a free one."
+        default=None,
+        ge=0,
+        le=65535,
+        description="A separate port for `/metrics`, served by its own threads. 0 takes a free port.",
     )
-    metrics_on_main_port: bool = Field(default=True, description="Whether the main port answers `/metrics` too, without a key.")
+    metrics_on_main_port: bool = Field(default=True, description="Whether the main port also answers `/metrics`, without a key.")
     metrics_max_tenants: int = Field(
-        default=50, ge=1, description="Tenants with a metrics label of their own; those beyond are counted as `other`."
+        default=50,
+        ge=1,
+        description="Maximum number of tenants with their own label in the metrics. Further tenants are counted as `other`.",
     )
     otlp_endpoint: str | None = Field(
-        default=None, min_length=1, description="The OpenTelemetry collector that traces go to; without it there are none."
+        default=None,
+        min_length=1,
+        description="Address of the OpenTelemetry collector that receives traces. Without it, no traces are sent.",
     )
     otlp_protocol: Literal["grpc", "http/protobuf"] = Field(
         default="grpc",
-        description="How to speak to it; for `http/protobuf`, `/v1/traces` is added where the endpoint has no path.",
+        description="Protocol of the collector. With `http/protobuf`, `/v1/traces` is added to an endpoint that has no path.",
     )
     trace_sample_ratio: float = Field(
-        default=1.0, ge=0, le=1, description="The part of turns that is traced, of those whose caller sends no trace context."
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of turns that are traced, from 0 to 1, among those whose caller sends no trace context.",
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="`json` for machines, `console` for people; `auto`: console on a terminal."
+        default="auto",
+        description="`json` for machines, `console` for people. `auto` means `console` on a terminal, else `json`.",
     )
 
     @field_validator("otlp_endpoint", mode="before")
     @classmethod
     def _empty_is_unset(cls, endpoint: Any) -> Any:
-        """Templates of manifests write an empty value for one that is not given."""
+        """Treat an empty value as unset: templates of manifests write an empty value if none is given."""
         return endpoint or None
 
     @field_validator("metrics_port")
@@ -229,7 +297,7 @@ class Settings(BaseSettings):
     def _metrics_port_is_free(cls, port: int | None, info: ValidationInfo) -> int | None:
         if port and port == info.data.get("port"):
             raise PydanticCustomError(
-                "port_taken", "it must differ from FIRSTWORD_PORT, which answers /metrics without it, too", {}
+                "port_taken", "it must differ from FIRSTWORD_PORT; leave it unset to serve /metrics on that port", {}
             )
         return port
 
@@ -237,15 +305,17 @@ class Settings(BaseSettings):
     @classmethod
     def _metrics_are_somewhere(cls, is_on: bool, info: ValidationInfo) -> bool:
         if not is_on and info.data.get("metrics_port") is None:
-            raise PydanticCustomError("no_metrics", "nobody could read the metrics: FIRSTWORD_METRICS_PORT is not set", {})
+            raise PydanticCustomError(
+                "no_metrics", "no port serves the metrics; set FIRSTWORD_METRICS_PORT or set this to true", {}
+            )
         return is_on
 
     @property
-    def adapter_places(self) -> int:
-        """How many adapters the engine is made for."""
+    def effective_max_adapters(self) -> int:
+        """Number of adapters that the engine can load at once: `max_adapters`, or its default."""
         if self.max_adapters is not None:
             return self.max_adapters
-        return max(_DEFAULT_ADAPTER_PLACES, len(self.adapters)) if self.adapters else 0
+        return max(_DEFAULT_MAX_ADAPTERS, len(self.adapters)) if self.adapters else 0
 
     @field_validator("adapters")
     @classmethod
@@ -256,9 +326,9 @@ class Settings(BaseSettings):
 
     @field_validator("max_adapters")
     @classmethod
-    def _adapters_have_room(cls, limit: int | None, info: ValidationInfo) -> int | None:
+    def _adapters_fit(cls, limit: int | None, info: ValidationInfo) -> int | None:
         if limit is not None and limit < (given := len(info.data.get("adapters", ()))):
-            raise PydanticCustomError("too_few", "{given} adapters are configured; it must be as many", {"given": given})
+            raise PydanticCustomError("too_few", "{given} adapters are configured; set it to at least {given}", {"given": given})
         return limit
 
     @classmethod
@@ -279,16 +349,19 @@ class Settings(BaseSettings):
 
 
 def _check_adapter_names(adapters: Iterable[AdapterSetting], taken: Iterable[str | None]) -> None:
-    """Raises pydantic's error, with the position, where a name is taken already."""
+    """Raises `PydanticCustomError`, with the adapter's position, if a name is used twice."""
     seen = set(taken)
     for position, adapter in enumerate(adapters, start=1):
         if adapter.name in seen:
-            raise PydanticCustomError("name_taken", "the name of adapter {position} is taken", {"position": position})
+            raise PydanticCustomError("name_taken", "the name of adapter {position} is already in use", {"position": position})
         seen.add(adapter.name)
 
 
 def load_settings() -> Settings:
-    """Read environment and file. Raises `StartError` naming each wrong setting, never its value: it may be a key."""
+    """Read the environment and the settings file.
+
+    Raises `StartError`, which names each wrong setting but never its value, as the value may be an API key.
+    """
     try:
         return Settings()
     except StartError:
@@ -298,20 +371,24 @@ def load_settings() -> Settings:
 
 
 def adapters_file(environ: Mapping[str, str]) -> Path | None:
-    """The file whose `adapters` are followed while we serve; None without one, or where the environment's list wins."""
+    """Return the settings file whose `adapters` are reloaded at run time.
+
+    None means that there is no settings file, or that the environment variable overrides its list.
+    """
     given = {name.upper(): value for name, value in environ.items()}
     config = given.get(f"{ENV_PREFIX}CONFIG")
     return Path(config) if config and f"{ENV_PREFIX}ADAPTERS" not in given else None
 
 
 def read_adapters(file: Path) -> list[AdapterSetting]:
-    """The `adapters` of a settings file, and nothing else of it. Raises `StartError`, never quoting what stands there.
+    """Read the `adapters` of a settings file, and no other setting.
 
-    A file without any content is none, perhaps half written: who wants no adapters says `adapters: []`.
+    Raises `StartError`, which never quotes the file. An empty file is an error too, as it may be half written; use
+    `adapters: []` for no adapters.
     """
     try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
-        adapters = _AdapterList(adapters=told.get("adapters", [])).adapters
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        adapters = _AdapterList(adapters=content.get("adapters", [])).adapters
         _check_adapter_names(adapters, ())
     except Exception as error:
         raise StartError(_explain(error)) from None
@@ -319,10 +396,10 @@ def read_adapters(file: Path) -> list[AdapterSetting]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Sentences about `FIRSTWORD_*` variables that name no setting: most often a typing error."""
+    """Return a sentence for each `FIRSTWORD_*` variable that is not a setting, which is most often a typing error."""
     known = {name.upper() for name in Settings.model_fields}
     given = {name.removeprefix(ENV_PREFIX) for name in environ if name.startswith(ENV_PREFIX) and name not in _NOT_SETTINGS}
-    # Compared without the prefix: with it, any two names are near.
+    # The prefix is left out: with it, any two names would be similar.
     return [
         f"{ENV_PREFIX}{name} is not a setting and has no effect{did_you_mean(name, known, prefix=ENV_PREFIX)}"
         for name in sorted(given - known)
@@ -334,7 +411,7 @@ class _AdapterList(BaseModel):
 
 
 def _explain(error: Exception) -> str:
-    """Never a value, nor a parser's own words: they can quote what stands there."""
+    """Explain the error without a value and without a parser's own message, which can quote the file."""
     if isinstance(error, ValidationError):
         return "\n".join(
             f"{ENV_PREFIX}{_name(item['loc'])}: {_reason(item['type'], item['loc'], item['msg'])}" for item in error.errors()

@@ -1,4 +1,19 @@
-"""The spine: one turn, one way. Each call is a room; the type that leaves it proves that it was passed."""
+"""The path of one turn, from an authenticated request to its answer. Streamed and other answers take the same path.
+
+`take_turn` runs these steps in this order:
+
+1. `Lifecycle.turn` checks that the service accepts turns.
+2. `parse_request` checks the body against the API's schema and returns a `ChatRequest`.
+3. `normalize` finds the model or adapter, adapts the messages to the chat template, and returns a `ChatJob`.
+4. `RateLimits.hold` checks the tenant's own limits, charges an estimate and yields a `Charge`.
+5. `AdmissionController.enter` refuses a turn that would miss its TTFT budget. It yields the `Slot` of an admitted turn.
+6. `Engine.prepare` renders and tokenizes the job, and returns a `PreparedTurn`.
+7. `Slot.start` waits until the engine can take the turn.
+8. `Engine.generate` yields steps, and an `Encoder` turns them into the bytes of the answer.
+
+Each step returns a type that proves the step succeeded. A step that fails raises a `TurnError`. Each resource is a scope, so an
+error, or a caller who hangs up, frees everything that the turn holds.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -27,7 +42,7 @@ from service.tenants.rate_limits import Charge, RateLimits, estimate_tokens
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a turn passes through: made once, by `app`."""
+    """The objects that a turn uses. `app.create_app` makes them once for each process."""
 
     settings: Settings
     keys: KeyRing
@@ -45,18 +60,18 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The beginning of an answer: its first word exists."""
+    """An answer that has begun: the engine has produced the first step with content."""
 
     media_type: str
     headers: Mapping[str, str]
-    """Beyond the media type's."""
+    """Response headers, without the content type."""
     chunks: AsyncGenerator[bytes, None]
-    """Body bytes as they come to be; for a non-streaming answer exactly one piece."""
+    """Body bytes, as the engine produces them. An answer that is not streamed is exactly one chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class _TurnObservers:
-    """Where it is written down what a turn has used."""
+    """The objects that record what a turn has used."""
 
     record: TurnRecord
     slot: Slot
@@ -65,10 +80,12 @@ class _TurnObservers:
     job: ChatJob
 
     def begun(self) -> None:
+        """Record the engine's first step for this turn."""
         self.slot.begun()
         self.record.begun(self.slot.forecast_error_s)
 
     def finished(self, usage: Usage) -> None:
+        """Record the tokens of a turn that the engine has finished."""
         self.record.finished(usage)
         self.slot.finished(usage)
         self.charge.settle(usage)
@@ -77,13 +94,15 @@ class _TurnObservers:
 
 @asynccontextmanager
 async def take_turn(services: Services, caller: Caller, turn_id: str, arrival: Arrival) -> AsyncIterator[Reply]:
-    """From an authenticated caller's request to its answer. Everything the turn holds is held within this scope.
+    """Run one turn: yield its answer as soon as the answer has begun.
 
-    Raises `TurnError` before it yields, while an HTTP status can still be sent; leaving the scope early (a caller who
-    hangs up) stops the generation.
+    The turn holds its slot, its charge and its adapter until this scope ends. Leaving the scope early, as when the caller
+    hangs up, stops the generation in the engine.
+
+    Raises `TurnError` before it yields, while an HTTP status can still be sent. Later errors are raised by `Reply.chunks`.
     """
     with services.telemetry.turn(turn_id, caller, arrival) as record, services.lifecycle.turn():
-        each_token = wants_each_token(arrival.asked_frames)
+        has_frame_per_token = wants_each_token(arrival.asked_frames)
         budget_s = ttft_budget_s(arrival.asked_budget, caller.policy, services.settings)
         record.budgeted(budget_s)
         request = parse_request(arrival.body, max_messages=services.settings.max_messages)
@@ -110,14 +129,17 @@ async def take_turn(services: Services, caller: Caller, turn_id: str, arrival: A
                 opening = await _opening(steps, observers)
                 charge.has_begun = True
                 encoder = encoder_for(job, services.engine.model.fingerprint)
-                gather = None if each_token else services.frames.gather
+                gather = None if has_frame_per_token else services.frames.gather
                 answering = _chunks(encoder, opening, steps, observers, lifecycle=services.lifecycle, gather=gather)
                 async with aclosing(answering) as chunks:
                     yield Reply(encoder.media_type, charge.headers, chunks)
 
 
 async def _opening(steps: AsyncGenerator[Step, None], observers: _TurnObservers) -> Step:
-    """Up to the first step with anything in it: a token can be half a character, or a tool call not yet whole."""
+    """Return the first step that has events, or an empty step if the turn ends without one.
+
+    A step can be empty: its token may be half a character, or part of a tool call that is not complete yet.
+    """
     async for step in steps:
         if not observers.slot.has_begun:
             observers.begun()
@@ -135,6 +157,11 @@ async def _chunks(
     lifecycle: Lifecycle,
     gather: Callable[[], Awaitable[None]] | None,
 ) -> AsyncGenerator[bytes, None]:
+    """Encode the steps into body bytes, beginning with `opening`, until the turn has finished.
+
+    `gather` waits for the next moment at which frames are sent; None sends a frame for each step.
+    Raises `TurnError`, after an error event if a streamed answer has begun.
+    """
     step = opening
     try:
         with lifecycle.until_cut_off():
@@ -152,7 +179,8 @@ async def _chunks(
                         await gather()
                 step = await anext(steps)
     except TurnError as error:
-        # The status has been sent; an SDK raises on this event. A non-streaming answer has sent nothing: raise alone.
+        # A stream has already sent its status, so the error goes out as an event, which SDKs raise. Otherwise nothing has been
+        # sent yet, and the middleware answers with the error's own status.
         if encoder.has_begun:
             yield error_event(error.as_openai())
         raise

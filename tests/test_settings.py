@@ -1,7 +1,8 @@
-"""Settings: where they come from, which wins, and what is said of a wrong one."""
+"""Settings: their sources, which one overrides which, and the message for a wrong one."""
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def use_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | byt
 
 
 def refusal() -> str:
-    """What load_settings says of a wrong setting; whatever it says, never a value."""
+    """Return the message of load_settings for a wrong setting. It never shows a value."""
     with pytest.raises(StartError) as caught:
         load_settings()
     assert CANARY not in str(caught.value)
@@ -129,22 +130,22 @@ def test_a_wrong_variable_is_named_and_no_value_shown(monkeypatch: pytest.Monkey
 def test_an_adapter_cannot_have_a_name_of_the_model(monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
     monkeypatch.setenv(f"FIRSTWORD_{taken}", "agent" if taken == "SERVED_MODEL_NAME" else '["agent"]')
     monkeypatch.setenv("FIRSTWORD_ADAPTERS", '[{"name": "a", "path": "/a"}, {"name": "agent", "path": "/b"}]')
-    assert refusal() == "FIRSTWORD_ADAPTERS: the name of adapter 2 is taken"
+    assert refusal().startswith("FIRSTWORD_ADAPTERS: the name of adapter 2 ")
 
 
-@pytest.mark.parametrize(("adapters", "given", "places"), [(0, None, 0), (2, None, 8), (9, None, 9), (0, "3", 3), (2, "2", 2)])
-def test_places_for_adapters(monkeypatch: pytest.MonkeyPatch, adapters: int, given: str | None, places: int) -> None:
+@pytest.mark.parametrize(("adapters", "given", "most"), [(0, None, 0), (2, None, 8), (9, None, 9), (0, "3", 3), (2, "2", 2)])
+def test_places_for_adapters(monkeypatch: pytest.MonkeyPatch, adapters: int, given: str | None, most: int) -> None:
     listed = [{"name": f"a{number}", "path": "/a"} for number in range(adapters)]
     monkeypatch.setenv("FIRSTWORD_ADAPTERS", json.dumps(listed))
     if given is not None:
         monkeypatch.setenv("FIRSTWORD_MAX_ADAPTERS", given)
-    assert load_settings().adapter_places == places
+    assert load_settings().effective_max_adapters == most
 
 
 def test_fewer_places_than_adapters_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRSTWORD_ADAPTERS", '[{"name": "a", "path": "/a"}, {"name": "b", "path": "/b"}]')
     monkeypatch.setenv("FIRSTWORD_MAX_ADAPTERS", "1")
-    assert refusal() == "FIRSTWORD_MAX_ADAPTERS: 2 adapters are configured; it must be as many"
+    assert refusal().startswith("FIRSTWORD_MAX_ADAPTERS: 2 adapters ")
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +217,8 @@ def test_the_document_lists_every_setting_as_the_code_has_it() -> None:
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
-        ({"PORT": "9000", "METRICS_PORT": "9000"}, "FIRSTWORD_METRICS_PORT: it must differ from FIRSTWORD_PORT, which answers"),
-        ({"METRICS_ON_MAIN_PORT": "false"}, "FIRSTWORD_METRICS_ON_MAIN_PORT: nobody could read the metrics"),
+        ({"PORT": "9000", "METRICS_PORT": "9000"}, r"FIRSTWORD_METRICS_PORT: .*FIRSTWORD_PORT\b"),
+        ({"METRICS_ON_MAIN_PORT": "false"}, r"FIRSTWORD_METRICS_ON_MAIN_PORT: .*FIRSTWORD_METRICS_PORT\b"),
     ],
 )
 def test_metrics_that_nobody_could_read_stop_the_start(
@@ -225,7 +226,7 @@ def test_metrics_that_nobody_could_read_stop_the_start(
 ) -> None:
     for name, value in given.items():
         monkeypatch.setenv(f"FIRSTWORD_{name}", value)
-    assert refusal().startswith(advice)
+    assert re.match(advice, refusal())
 
 
 def test_an_empty_collector_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The life of a turn, through a real socket, on an engine whose every step is scripted."""
+"""The life of a turn, over a real socket, with an engine that follows a script."""
 
 import socket
 import time
@@ -91,7 +91,7 @@ def test_openai_client_raises_on_a_broken_stream(fresh: ScriptedService) -> None
 
 
 def test_no_byte_leaves_before_the_first_text(fresh: ScriptedService) -> None:
-    """Also not the headers, and not for a token that is half a character."""
+    """The headers wait too, and a token that is half a character is not text."""
     fresh.engine.enqueue(Reply(steps=("", "", "é"), step_s=0.2))
     started = time.monotonic()
     with socket.create_connection((fresh.host, fresh.port), timeout=10) as sock:

@@ -1,4 +1,4 @@
-"""`python -m deploy.dashboards`: write the dashboards' JSON; with `--check` only say whether it is current."""
+"""`python -m deploy.dashboards` writes the dashboards' JSON. With `--check` it only says whether the JSON is current."""
 
 from deploy.dashboards.files import FOLDER, stale, write
 from deploy.generated import main

@@ -1,4 +1,4 @@
-"""Capacity: how close each pool is to its limit, what the autoscaler does about it, and what the machines have left."""
+"""The dashboard Capacity: the load of each pool, its replicas and autoscaler, and the use of GPUs and processes."""
 
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
@@ -10,7 +10,7 @@ from deploy.dashboards.panels import BAD, WARN, Query, chart
 
 
 def build() -> Dashboard:
-    why = "How close each pool is to its limit, what the autoscaler does about it, and what the machines have left."
+    why = "The load of each pool against its limit, its replicas and autoscaler, and the use of GPUs and processes."
     rows = [("Load", _load()), ("Replicas", _replicas()), ("GPUs", _gpus()), ("Processes", _processes())]
     return page(names.CAPACITY, "Firstword: Capacity", why, rows)
 
@@ -24,10 +24,10 @@ def _load() -> list[Builder[Panel]]:
     target = promql.of_autoscaler("kube_horizontalpodautoscaler_spec_target_metric", 'metric_target_type="average"')
     return [
         chart(
-            "Load against the limit",
+            "Load relative to the limit",
             "percentunit",
-            "Turns running, of those that may run at once. Above 80 % for minutes: more replicas, before turns are refused. All "
-            "at 100 % with the autoscaler at its maximum: raise the maximum.",
+            "Running turns, divided by the turns that may run at once. Above 80 % for minutes: add replicas before turns are "
+            "refused. If all pools are at 100 % and the autoscaler is at its maximum, raise the maximum.",
             Query(f"{running} / {most}", "{{pool}}"),
             lines={0.8: WARN, 1: BAD},
             width=12,
@@ -35,7 +35,8 @@ def _load() -> list[Builder[Panel]]:
         chart(
             "Turns in each pool",
             "suffix: turns",
-            "Running and waiting, beside what may run (dashed). A limit of 0 or a gap: no replica is up.",
+            "Running and waiting turns. The dashed line is the limit of running turns. A limit of 0 or a gap means that no "
+            "replica is up.",
             Query(running, "running {{pool}}"),
             Query(waiting, "waiting {{pool}}"),
             Query(most, "limit {{pool}}"),
@@ -45,15 +46,16 @@ def _load() -> list[Builder[Panel]]:
         chart(
             "Turns offered to each pool",
             "suffix: turns/s",
-            "Refused ones included: the demand, not what was served. Uneven between pools of one model: see the proxy's weights.",
+            "The demand: turns that arrive, including those that are then refused. If pools of one model get uneven shares, "
+            "check the proxy's weights.",
             Query(offered, "{{pool}}"),
             width=12,
         ),
         chart(
             "Turns offered to each ready replica",
             "suffix: turns/s",
-            "What the autoscaler goes by; dashed is its target. Above the target with no new replica: see the panels below. "
-            "Below it with turns refused: the target is too high for what one replica can do.",
+            "The measure that the autoscaler uses. The dashed line is its target. Above the target without new replicas: see the "
+            "panels below. Below the target with turns refused: the target is too high for one replica.",
             Query(f"{offered} / ({ready} > 0)", "{{pool}}"),
             Query(target, "target {{pool}}"),
             limit="^target",
@@ -71,7 +73,8 @@ def _replicas() -> list[Builder[Panel]]:
         chart(
             "Replicas wanted and ready",
             "suffix: replicas",
-            "Dashed is wanted. Ready below it for longer than a model takes to load: a pod is pending, or starts and fails.",
+            "The dashed line is the wanted number. If fewer are ready for longer than a model takes to load, a pod is pending, "
+            "or it starts and fails.",
             Query(promql.of_deployment("kube_deployment_status_replicas_ready"), "ready {{pool}}"),
             Query(promql.of_deployment("kube_deployment_spec_replicas"), "wanted {{pool}}"),
             limit="^wanted",
@@ -80,8 +83,8 @@ def _replicas() -> list[Builder[Panel]]:
         chart(
             "Autoscaler",
             "suffix: replicas",
-            "Wanted at the maximum (dashed) for long: raise the maximum or buy GPUs. Wanted above what there is: no node has "
-            "room.",
+            "The dashed line is the maximum. If the wanted number stays at the maximum, raise it or add GPUs. If more are wanted "
+            "than exist, no node has free resources.",
             Query(promql.of_autoscaler("kube_horizontalpodautoscaler_status_current_replicas"), "current {{pool}}"),
             Query(promql.of_autoscaler("kube_horizontalpodautoscaler_status_desired_replicas"), "wanted {{pool}}"),
             Query(promql.of_autoscaler("kube_horizontalpodautoscaler_spec_max_replicas"), "maximum {{pool}}"),
@@ -91,15 +94,16 @@ def _replicas() -> list[Builder[Panel]]:
         chart(
             "Pods pending",
             "suffix: pods",
-            "Pods without a place, or still pulling the image. Longer than a node takes to come: `kubectl describe pod` says "
-            "what is missing, most often nvidia.com/gpu.",
+            "Pods without a node, or still pulling the image. If this lasts longer than a node takes to start, `kubectl describe "
+            "pod` shows what is missing. Most often it is nvidia.com/gpu.",
             Query(f"sum by (pool) ({pending})", "{{pool}}"),
             width=12,
         ),
         chart(
-            "How long the oldest pod has been pending",
+            "Age of the oldest pending pod",
             "s",
-            "0 where none is. Minutes are a node that starts; more is a cluster without GPUs left, a quota, or a taint.",
+            "0 means that no pod is pending. A few minutes mean that a node is starting. A longer time means no free GPU, a "
+            "quota or a taint.",
             Query(f"max by (pool) ({age})", "{{pool}}"),
             width=12,
         ),
@@ -110,32 +114,33 @@ def _gpus() -> list[Builder[Panel]]:
     legend = "{{pod}} gpu {{gpu}}"
     return [
         chart(
-            "GPU busy",
+            "GPU utilization",
             "percent",
-            "Share of time in which any kernel ran; 100 % is not yet full. Low while turns wait: the CPU or the event loop holds "
-            "them up.",
+            "Share of the time in which any kernel ran. 100 % does not mean that the GPU is full. If it is low while turns wait, "
+            "the CPU or the event loop delays them.",
             Query(promql.of_gpus("DCGM_FI_DEV_GPU_UTIL"), legend),
             width=6,
         ).max(100),
         chart(
             "GPU memory used",
             "mbytes",
-            "vLLM takes its share at the start, so it should be flat. Growing: something else is on this GPU.",
+            "vLLM allocates its share at the start, so this should be flat. If it grows, another process uses this GPU.",
             Query(promql.of_gpus("DCGM_FI_DEV_FB_USED"), legend),
             width=6,
         ),
         chart(
             "GPU power",
             "watt",
-            "At the card's limit, clocks fall and steps slow down. Far below others under the same load: a throttled card.",
+            "At the card's power limit, clocks fall and steps become slower. If one card is far below the others under the same "
+            "load, it is throttled.",
             Query(promql.of_gpus("DCGM_FI_DEV_POWER_USAGE"), legend),
             width=6,
         ),
         chart(
             "GPU errors (last XID)",
             "none",
-            "The number of the last XID error, 0 for none. 13, 31, 43: most often a program's fault, a restart heals it. "
-            "48, 63, 64, 74, 79, 94, 95: hardware; drain the node.",
+            "The number of the last XID error, or 0. 13, 31 and 43 are most often faults of a program: restart it. 48, 63, 64, "
+            "74, 79, 94 and 95 are hardware faults: drain the node.",
             Query(promql.of_gpus("DCGM_FI_DEV_XID_ERRORS"), legend),
             width=6,
         ),
@@ -143,25 +148,25 @@ def _gpus() -> list[Builder[Panel]]:
 
 
 def _processes() -> list[Builder[Panel]]:
-    scope = "Of the process that answers HTTP; the engine's processes are not in it."
+    scope = "The process that answers HTTP, without the engine's processes."
     return [
         chart(
             "CPU of the process",
             "suffix: cores",
-            f"{scope} Near 1: the event loop is full, and each step's answers wait for it; add replicas.",
+            f"{scope} Near 1 core the event loop is full and delays the answers of each step: add replicas.",
             Query(promql.per_second("process_cpu_seconds_total", PROCESS, "pool", "pod"), "{{pod}}"),
         ),
         chart(
             "Memory of the process",
             "bytes",
-            f"{scope} Growing for days is a leak: report it with the version.",
+            f"{scope} If it grows for days, it is a leak: report it with the version.",
             Query(promql.gauge("process_resident_memory_bytes", PROCESS, "pool", "pod"), "{{pod}}"),
         ),
         chart(
             "Open files",
             "suffix: files",
-            "Each connection is one; dashed is what the process may have. Near it, the longest idle connections are closed: see "
-            "who keeps so many open.",
+            "Each connection is one open file. The dashed line is the limit of the process. Near the limit, the longest idle "
+            "connections are closed: find out which clients keep so many open.",
             Query(promql.gauge("process_open_fds", PROCESS, "pool", "pod"), "open {{pod}}"),
             Query(promql.gauge("process_max_fds", PROCESS, "pool", "pod", of="min"), "limit {{pod}}"),
             limit="^limit",

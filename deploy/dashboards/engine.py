@@ -1,4 +1,4 @@
-"""Engine: what one pod's engine does with the turns that it was given."""
+"""The dashboard Engine: turns, cache, steps and state of each pod."""
 
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
@@ -10,12 +10,12 @@ from deploy.dashboards.panels import BAD, Query, chart, percentiles
 
 
 def build() -> Dashboard:
-    why = "What the engine of each pod does: turns, cache, steps, and the state that the service is in."
+    why = "The engine of each pod: its turns, its cache and its steps, and the state of the service."
     rows = [
         ("Turns in the engine", _turns()),
-        ("Memory and cache", _cache()),
-        ("Pace", _pace()),
-        ("When it must stop or go on", _trouble()),
+        ("KV cache", _cache()),
+        ("Throughput and steps", _pace()),
+        ("Hang-ups, drains and restarts", _trouble()),
         *engine_state.rows(),
     ]
     return page(names.ENGINE, "Firstword: Engine", why, rows)
@@ -24,10 +24,10 @@ def build() -> Dashboard:
 def _turns() -> list[Builder[Panel]]:
     return [
         chart(
-            "Turns running, and their limit",
+            "Turns running and their limit",
             "suffix: turns",
-            "The limit is learned from measured steps. Running near it for long: see Capacity. A limit that falls with the load "
-            "unchanged: steps have become slower.",
+            "The limit comes from measured step times. If the running turns stay near it, see Capacity. If the limit falls under "
+            "an unchanged load, steps have become slower.",
             Query(promql.by_pod("firstword_turns_running"), "running {{pod}}"),
             Query(promql.by_pod("firstword_turns_limit"), "limit {{pod}}"),
             limit="^limit",
@@ -35,15 +35,15 @@ def _turns() -> list[Builder[Panel]]:
         chart(
             "Turns waiting",
             "suffix: turns",
-            "Being tokenized, or waiting for the engine. A few for moments is normal; more than the engine takes in one budget "
-            "are refused before long.",
+            "Turns that are being tokenized or that wait for the engine. A few for a moment are normal. Turns that cannot start "
+            "within their TTFT budget are refused.",
             Query(promql.by_pod("firstword_turns_waiting"), "{{pod}}"),
         ),
         chart(
-            "The engine's own queue",
+            "vLLM requests running and waiting",
             "suffix: requests",
-            "What vLLM itself runs and has waiting. Waiting should stay near 0, since turns wait in front of it; above: its "
-            "max_num_seqs or its KV cache is smaller than what we let in.",
+            "Requests inside vLLM. Waiting should stay near 0, because turns wait before they enter the engine. If it is higher, "
+            "vLLM's max_num_seqs or its KV cache is too small for the turns that are admitted.",
             Query(promql.by_pod("vllm:num_requests_running", ENGINE), "running {{pod}}"),
             Query(promql.by_pod("vllm:num_requests_waiting", ENGINE), "waiting {{pod}}"),
         ),
@@ -57,22 +57,23 @@ def _cache() -> list[Builder[Panel]]:
         chart(
             "KV cache used",
             "percentunit",
-            "Above the dashed 90 % no further turn goes in. Often there: shorter prompts, or a GPU with more memory.",
+            "Above the dashed line at 90 % no further turn enters the engine. If it is often there, shorten prompts or use a GPU "
+            "with more memory.",
             Query(promql.by_pod("vllm:kv_cache_usage_perc", ENGINE, of="max"), "{{pod}}"),
             lines={0.9: BAD},
         ).max(1),
         chart(
-            "Prefix cache hits",
+            "Prefix cache hit rate",
             "percentunit",
-            "Share of prompt tokens found in the cache. A fall makes first words later: a new system prompt, more tenants than "
-            "fit, or calls that hop between replicas.",
+            "Share of prompt tokens found in the prefix cache. A fall makes first words later. Causes: a new system prompt, too "
+            "many tenants for the cache, or calls that move between replicas.",
             Query(f"{hits} / {queries}", "{{pod}}"),
         ).max(1),
         chart(
             "Preemptions",
             "suffix: turns/s",
-            "Turns that vLLM threw out to make room, and computes anew: callers hear a pause. Should be 0; else the KV cache is "
-            "too small for what runs.",
+            "Turns that vLLM removed from the KV cache to free space, and computes again. Callers hear a pause. If this is not "
+            "0, the KV cache is too small for the running turns.",
             Query(promql.per_second("vllm:num_preemptions_total", ENGINE, "pool", "pod"), "{{pod}}"),
         ),
     ]
@@ -82,37 +83,37 @@ def _pace() -> list[Builder[Panel]]:
     error = "firstword_ttft_forecast_error_seconds"
     return [
         chart(
-            "Tokens",
+            "Tokens per second",
             "suffix: tokens/s",
-            "Prompt tokens are what callers wait for, generated ones what they hear. Prompts that crowd out generation show as "
-            "gaps between frames (Voice SLO).",
+            "Callers wait for prompt tokens and hear generated ones. If prompts take time from generation, gaps between frames "
+            "grow (Voice SLO).",
             Query(promql.per_second("vllm:prompt_tokens_total", ENGINE, "pool"), "prompt {{pool}}"),
             Query(promql.per_second("vllm:generation_tokens_total", ENGINE, "pool"), "generated {{pool}}"),
             width=12,
         ),
         chart(
-            "Time of one step",
+            "Engine step time",
             "s",
-            "One step gives each running turn a token. Slower at the same number of turns: a hot or shared GPU (Capacity), or "
-            "longer prompts within steps.",
+            "One step gives each running turn a token. If steps are slower at the same number of turns, the GPU is hot or shared "
+            "(Capacity), or the steps hold longer prompts.",
             *percentiles("firstword_engine_step_seconds", POD, "pool", shares=(0.5, 0.99)),
             width=12,
         ),
         chart(
             "Time per output token",
             "s",
-            "The dashed line is the bound that admission keeps to. Above it: the limit of turns has not yet followed a slower "
-            "engine.",
+            "The dashed line is the bound that admission keeps. Above it, the engine has become slower and the limit of turns "
+            "has not yet followed.",
             *percentiles("firstword_tpot_seconds", POD, "pool", shares=(0.5, 0.99)),
             Query(promql.gauge("firstword_tpot_bound_seconds", POD, "pool", of="max"), "bound {{pool}}"),
             limit="^bound",
             width=12,
         ),
         chart(
-            "How far forecasts were off (p95)",
+            "TTFT forecast error (p95)",
             "s",
-            "Forecasts decide who is let in. First tokens late by much of the budget make turns late; early by much, turns are "
-            "refused that would have come in time.",
+            "Admission decides by TTFT forecasts. Tokens much later than forecast make turns late. Tokens much earlier than "
+            "forecast mean that turns are refused although they would be in time.",
             Query(promql.quantile(0.95, error, POD, "pool", "token"), "token {{token}} {{pool}}"),
             width=12,
         ),
@@ -124,36 +125,36 @@ def _trouble() -> list[Builder[Panel]]:
     restarts = f"kube_pod_container_status_restarts_total{{{filters.named_pods()}}}"
     return [
         chart(
-            "Engine silent",
+            "Time without an engine step",
             "s",
-            "How long the engine has had work and given no step. Seconds are a long prefill; growing without end is a hang: the "
-            "watchdog ends it (docs/operations.md, What the watchdog tells).",
+            "Time since the last step, while the engine has turns. Seconds mean a long prefill. A value that keeps growing is a "
+            "hang: the watchdog kills the engine (docs/operations.md, What the watchdog reports).",
             Query(promql.by_pod("firstword_engine_silent_seconds", of="max"), "{{pod}}"),
         ),
         chart(
-            "Hang-ups told to the engine",
+            "Turns aborted after a hang-up",
             "suffix: turns/s",
-            "Turns aborted since their caller hung up. How fast that goes is beside it.",
+            "Turns that the engine aborted because the caller hung up. The next panel shows how long that takes.",
             Query(promql.per_second("firstword_abort_seconds_count", POD, "pool"), "{{pool}}"),
         ),
         chart(
-            "From hang-up to abort",
+            "Time from hang-up to abort",
             "s",
-            "More than two steps: the event loop is busy, see the CPU on Capacity.",
+            "If this is longer than two engine steps, the event loop is busy: see CPU of the process on Capacity.",
             *percentiles("firstword_abort_seconds", POD, "pool", shares=(0.5, 0.99)),
         ),
         chart(
-            "Time left to drain",
+            "Drain time left",
             "s",
-            "Of a pod that is to stop: at 0 what still runs is cut off. Turns cut off count as failed: give it a longer drain.",
+            "Time until a draining pod cuts off its running turns. Turns that are cut off count as failed: allow a longer drain.",
             Query(f"clamp_min({drain} - time(), 0)", "{{pod}}"),
             width=12,
         ),
         chart(
-            "Restarts within an hour",
+            "Container restarts in one hour",
             "suffix: restarts",
-            "Should be 0. Else the log of the container before (kubectl logs --previous) says `engine died` or `engine hung`, or "
-            "Kubernetes says OOMKilled. From kube-state-metrics.",
+            "This should be 0. If not, the log of the previous container (kubectl logs --previous) holds `engine died` or "
+            "`engine hung`, or Kubernetes shows OOMKilled. From kube-state-metrics.",
             Query(f"sum by (pod) (increase({restarts}[1h]))", "{{pod}}"),
             width=12,
         ),

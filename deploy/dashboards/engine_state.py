@@ -1,4 +1,4 @@
-"""The lower half of Engine: what is loaded, and the state of each pod."""
+"""The lower half of the dashboard Engine: system prompts, adapters, keys, and the state of each pod."""
 
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -13,7 +13,7 @@ STATE_COLORS = {"starting": CALM, "ready": GOOD, "draining": WARN, "failed": BAD
 
 
 def rows() -> list[Row]:
-    return [("What is loaded", _loaded()), ("Pods", _pods())]
+    return [("System prompts, adapters and keys", _loaded()), ("Pods", _pods())]
 
 
 def _loaded() -> list[Builder[Panel]]:
@@ -22,25 +22,25 @@ def _loaded() -> list[Builder[Panel]]:
     keys = promql.added("firstword_key_file_reloads_total", POD, "pool", "result")
     return [
         chart(
-            "System prompts kept warm",
+            "System prompt warm-ups and evictions",
             "suffix: prompts",
-            "Warm-ups and evictions in each interval. Evictions again and again: the KV cache is too small for the prompts "
-            "configured (docs/warmup.md).",
+            "Prefix warm-ups of the configured system prompts, and their evictions from the prefix cache, in each interval. If "
+            "evictions go on, the KV cache is too small for them (docs/warmup.md).",
             Query(warm, "{{result}} {{pool}}"),
             Query(evicted, "evicted {{pool}}"),
         ),
         chart(
             "Adapters",
             "suffix: adapters",
-            "LoRA adapters that can be called, and loads in each interval. Fewer than configured: one was refused, the log says "
-            "which and why (docs/adapters.md).",
+            "LoRA adapters that callers can use, and loads in each interval by result. Fewer than configured means that one was "
+            "refused: the log says which and why (docs/adapters.md).",
             Query(promql.by_pod("firstword_adapters"), "usable {{pod}}"),
             Query(promql.added("firstword_adapter_loads_total", POD, "pool", "result"), "{{result}} {{pool}}"),
         ),
         chart(
             "Key file",
             "none",
-            "`usable` is 1 while the key file can be read. 0: the last good keys stay in use, and new keys do not work; correct "
+            "`usable` is 1 while the key file is valid. At 0, the last valid keys stay in use and new keys do not work: correct "
             "the file (docs/tenants.md).",
             Query(promql.by_pod("firstword_key_file_ok", of="min"), "usable {{pod}}"),
             Query(keys, "{{result}} {{pool}}"),
@@ -57,23 +57,24 @@ def _pods() -> list[Builder[Panel]]:
     return [
         states(
             "State of each pod",
-            "Failed or starting for long: the pod's log. Draining without a rollout: `kubectl get events` says who deletes it.",
+            "If a pod has failed, or starts for long, read its log. If it drains without a roll-out, `kubectl get events` shows "
+            "what deletes it.",
             Query(" + ".join(numbers), "{{pod}}"),
             texts,
         ),
         chart(
-            "Ready for turns",
+            "Pod readiness",
             "none",
-            "1 while /readyz says ready. Going up and down: the engine dies again and again, or the machine is too busy.",
+            "1 while /readyz answers 200. If it goes up and down, the engine dies again and again, or the machine is too busy.",
             Query(promql.by_pod("firstword_ready", of="min"), "{{pod}}"),
             width=12,
         ),
         listing(
-            "What runs, and for how long",
+            "Versions and uptime",
             "s",
-            "Two versions or revisions for long: a rollout is stuck. A short time without a rollout: a restart.",
+            "If two versions or revisions stay, a roll-out is stuck. A short uptime without a roll-out means a restart.",
             Query(f"sum by (pool, pod, {', '.join(build)}) ({runs})", "{{pod}}", is_instant=True),
             columns=("pool", "pod", *build),
-            value="up for",
+            value="uptime",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The JSON that the chart ships, and whether what is committed is what the code makes."""
+"""Write the dashboards' JSON that the chart ships, and find files that are out of date."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _PAGES: dict[str, Callable[[], Dashboard]] = {
 
 
 def render() -> dict[str, str]:
-    """What each file holds, by its name. The order of keys is fixed, so that a diff shows what has changed and nothing else."""
+    """The text of each file, by file name. Keys are sorted, so that a diff shows only real changes."""
     encoder = JSONEncoder(indent=2, sort_keys=True)
     return {f"{uid}.json": encoder.encode(build()) + "\n" for uid, build in _PAGES.items()}
 
@@ -30,14 +30,14 @@ def documents() -> list[dict[str, Any]]:
 
 
 def stale(folder: Path = FOLDER) -> list[Path]:
-    """Files that are not what the code makes, and such that it does not make at all."""
+    """Files that differ from what the code writes, and files that the code does not write at all."""
     wanted = {folder / name: text for name, text in render().items()}
     there = {file: file.read_text() for file in folder.glob("*.json")}
     return sorted(file for file in wanted.keys() | there.keys() if wanted.get(file) != there.get(file))
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Bring the folder up to date; returns what has changed."""
+    """Bring the folder up to date. Returns the files that have changed."""
     changed = stale(folder)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = render()

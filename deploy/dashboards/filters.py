@@ -1,21 +1,21 @@
-"""What each query is narrowed by: the dashboard's variables, in the labels that its metrics have.
+"""Label matchers that narrow each query to the dashboard's variables.
 
-`namespace`, `release` and `pool` come from the scraper, not from the process. What kube-state-metrics and the DCGM exporter tell
-has none of our labels, so it is found by name: the chart names a Deployment `<fullname>-<pool>`, where fullname is `firstword` or
-`<release>-firstword`, and its pods after it.
+The scraper adds `namespace`, `release` and `pool`; the process does not. Metrics of kube-state-metrics and the DCGM exporter have
+none of our labels, so their matchers use names. The chart names a Deployment `<fullname>-<pool>`, and its pods after it. The
+fullname is `firstword` or `<release>-firstword`.
 """
 
 POD = 'namespace=~"$namespace", release=~"$release", pool=~"$pool"'
-"""Of every series of a pod of ours."""
+"""Matches every series of our pods."""
 
 MODEL = f'{POD}, model=~"$model"'
 TENANT = f'{MODEL}, tenant=~"$tenant"'
 
-# The job narrows what others have too: another vLLM server, any process.
+# Other servers have these metrics too (another vLLM server, any process), so the job is matched as well.
 ENGINE = f'job="firstword", {POD}, model_name=~"$model"'
 PROCESS = f'job="firstword", {POD}'
 
-# The first matcher says that it is ours and of which pool, the second of which release.
+# The first matcher selects our names and the pool, the second selects the release.
 _OF_US = "(.+-)?firstword-($pool)"
 _OF_RELEASE = "($release)(-firstword)?-($pool)"
 _POD_SUFFIX = "-[a-z0-9]+-[a-z0-9]+"
@@ -28,11 +28,14 @@ AUTOSCALER = (
 
 
 def named_pods(prefix: str = "") -> str:
-    """Our pods in what others tell of them. `prefix` is `exported_` where the scraper keeps `pod` for the exporter's own."""
+    """Matches our pods in the metrics of other exporters.
+
+    `prefix` is `exported_` if the scraper keeps the label `pod` for the exporter's own pod.
+    """
     namespace, pod = f"{prefix}namespace", f"{prefix}pod"
     return f'{namespace}=~"$namespace", {pod}=~"{_OF_US}{_POD_SUFFIX}", {pod}=~"{_OF_RELEASE}{_POD_SUFFIX}"'
 
 
 POOL = "(.+-)?firstword-(.+)"
 POD_POOL = f"{POOL}{_POD_SUFFIX}"
-"""Where in a name the pool stands: the second group."""
+"""Pattern of a pod's name. The second group is the pool, as in `POOL`."""

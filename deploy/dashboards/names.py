@@ -1,18 +1,18 @@
-"""Names that others hold on to: uids in bookmarks, the engine's metrics in its exposition."""
+"""Names that must not change: uids, which bookmarks use, and the names of the engine's metrics."""
 
 VOICE_SLO = "firstword-voice-slo"
 ENGINE = "firstword-engine"
 CAPACITY = "firstword-capacity"
 
 TAG = "firstword"
-"""The dashboards link to each other by it."""
+"""Tag by which the dashboards link to each other."""
 
 OBJECTIVE = 0.95
-"""Share of turns that must be on time. This and the next two are what the alerts go by; a test holds the two together."""
+"""Share of turns that must be on time. The alerts use this and the next two values; a test compares them."""
 AVAILABILITY_OBJECTIVE = 0.995
 """Share of turns that must be answered, late or not."""
 BURNS = {2: "orange", 4: "red"}
-"""How fast the error budget of goodput may be spent before an alert fires, the slower one only after hours."""
+"""Burn rates of the goodput error budget at which alerts fire, with their colors. The lower one fires only after hours."""
 
 VLLM_METRICS = (
     "vllm:generation_tokens_total",
@@ -24,4 +24,4 @@ VLLM_METRICS = (
     "vllm:prefix_cache_queries_total",
     "vllm:prompt_tokens_total",
 )
-"""The engine's metrics on our dashboards, as they are called in its exposition. No other of `vllm:*` is used."""
+"""All of the engine's metrics that the dashboards use, by their names in its exposition."""

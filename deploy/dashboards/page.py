@@ -1,4 +1,4 @@
-"""What the dashboards have in common: variables, links to each other, how they begin."""
+"""The parts that all dashboards share: variables, links to each other, and default settings."""
 
 from collections.abc import Iterable
 
@@ -20,14 +20,14 @@ from deploy.dashboards.names import TAG
 from deploy.dashboards.panels import SOURCE
 
 Row = tuple[str, list[Builder[Panel]]]
-"""A heading, and what stands under it."""
+"""A heading and the panels below it."""
 
 _POD_CHAIN = {"namespace": "", "release": '{namespace=~"$namespace"}', "pool": '{namespace=~"$namespace", release=~"$release"}'}
 _IN_POOL = 'namespace=~"$namespace", release=~"$release", pool=~"$pool"'
 
 
 def page(uid: str, title: str, why: str, rows: Iterable[Row], *, with_tenant: bool = False) -> Document:
-    """A whole dashboard. The ids of its panels are their places, so that a link to one panel holds as long as nothing moves."""
+    """Build a dashboard. Panel ids are positions, so a link to a panel stays valid as long as no panel moves."""
     board = Dashboard(title).uid(uid).description(why).tags([TAG]).time("now-3h", "now").refresh("30s").timezone("browser")
     board.tooltip(DashboardCursorSync.CROSSHAIR).readonly()
     link = DashboardLink(title="Firstword").type(DashboardLinkType.DASHBOARDS).tags([TAG])
@@ -45,7 +45,10 @@ def page(uid: str, title: str, why: str, rows: Iterable[Row], *, with_tenant: bo
 
 
 def _variables(with_tenant: bool) -> list[Builder[VariableModel]]:
-    """Each offers only what is there under those before it. What the scraper adds is looked up where every pod has it."""
+    """The variables at the top. Each offers only values that exist under the choices before it.
+
+    Labels that the scraper adds are read from `firstword_build_info`, because every pod has it.
+    """
     source = DatasourceVariable("datasource").label("Prometheus").type("prometheus")
     variables: list[Builder[VariableModel]] = [source]
     for name, within in _POD_CHAIN.items():
@@ -57,7 +60,7 @@ def _variables(with_tenant: bool) -> list[Builder[VariableModel]]:
 
 
 def _choice(name: str, query: str) -> QueryVariable:
-    """Any number of values; all at first, which also fits series that have no such label."""
+    """A variable with any number of values. The default, all, also matches series without the label."""
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
     choice = QueryVariable(name).label(name.capitalize()).query(query).datasource(SOURCE)
     choice.multi(True).include_all(True).all_value(".*").current(every)

@@ -1,4 +1,4 @@
-"""The kinds of panel that the dashboards have, on the SDK's builders. Each has a unit, and says what to do when it is bad."""
+"""The kinds of panel, on the SDK's builders. Each has a unit, and a description that says what to do if the value is bad."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ class Query:
     expr: str
     legend: str
     is_instant: bool = False
-    """Only the newest value is wanted: a table, or a long window."""
+    """Query only the newest value, for a table or a long window."""
 
 
 def percentiles(histogram: str, labels: str, *by: str, shares: tuple[float, ...] = (0.5, 0.95, 0.99)) -> list[Query]:
-    """A query for each share of the observations, for each combination of labels."""
+    """One query for each percentile, grouped by the labels."""
     of = "".join(f" {{{{{label}}}}}" for label in by)
     return [Query(promql.quantile(share, histogram, labels, *by), f"p{share * 100:g}{of}") for share in shares]
 
@@ -57,7 +57,10 @@ def chart(
     lines: Mapping[float | None, str] | None = None,
     stacked: bool = False,
 ) -> timeseries.Panel:
-    """Values over time. `limit`: a pattern of legends that are drawn dashed and red. `lines`: dashed ones at fixed values."""
+    """Values over time.
+
+    `limit` is a pattern of legends that are drawn dashed and red. `lines` adds dashed lines at fixed values, with their colors.
+    """
     panel = _common(timeseries.Panel(), title, unit, why, *queries, width=width)
     legend = common.VizLegendOptions().display_mode(common_models.LegendDisplayMode.LIST)
     panel.legend(legend.placement(common_models.LegendPlacement.BOTTOM).show_legend(True))
@@ -82,20 +85,20 @@ def chart(
 def number(
     title: str, unit: str, why: str, *queries: Query, width: int = 4, steps: Mapping[float | None, str] | None = None
 ) -> stat.Panel:
-    """The newest values, large. `steps` color them from a value on; the first, from None, is the color below all."""
+    """The newest values in large type. `steps` maps values to the color from there on. None is the color below all of them."""
     panel = _common(stat.Panel(), title, unit, why, *queries, width=width, height=4)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     many = len(queries) > 1
     panel.text_mode(common_models.BigValueTextMode.VALUE_AND_NAME if many else common_models.BigValueTextMode.VALUE)
     panel.graph_mode(common_models.BigValueGraphMode.AREA).color_mode(common_models.BigValueColorMode.VALUE)
     panel.thresholds(_steps(steps or {None: CALM})).no_value(NO_DATA)
-    # A ratio of nothing to nothing.
+    # 0 / 0 gives NaN.
     nan = DashboardSpecialValueMapOptions(SpecialValueMatch.NA_N, ValueMappingResult(text=NO_DATA))
     return panel.mappings([SpecialValueMap(nan)])
 
 
 def density(title: str, unit: str, why: str, query: Query, *, width: int = 24) -> heatmap.Panel:
-    """How a histogram's observations spread over its buckets, over time."""
+    """A heatmap: the distribution of a histogram over its buckets, over time."""
     panel = _common(heatmap.Panel(), title, unit, why, query, width=width, query_format=PromQueryFormat.HEATMAP)
     panel.calculate(False).y_axis(heatmap.YAxisConfig().unit(unit)).show_legend().show_tooltip()
     scheme = heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
@@ -103,7 +106,7 @@ def density(title: str, unit: str, why: str, query: Query, *, width: int = 24) -
 
 
 def states(title: str, why: str, query: Query, texts: Mapping[int, tuple[str, str]], *, width: int = 12) -> statetimeline.Panel:
-    """A band for each series; each value stands for a state, with its name and color."""
+    """A state timeline: one band for each series. `texts` gives each value its name and color."""
     panel = _common(statetimeline.Panel(), title, "none", why, query, width=width)
     results = {str(value): ValueMappingResult(text=text, color=color) for value, (text, color) in texts.items()}
     panel.mappings([ValueMap(results)]).merge_values(True).show_value(common_models.VisibilityMode.AUTO)
@@ -113,7 +116,7 @@ def states(title: str, why: str, query: Query, texts: Mapping[int, tuple[str, st
 def listing(
     title: str, unit: str, why: str, query: Query, *, columns: tuple[str, ...], value: str, width: int = 24
 ) -> table.Panel:
-    """One row a series: its labels in this order, then its value under this name."""
+    """A table with one row for each series: its labels in the order of `columns`, then its value in the column `value`."""
     panel = _common(table.Panel(), title, unit, why, query, width=width, height=7, query_format=PromQueryFormat.TABLE)
     order = {name: place for place, name in enumerate((*columns, "Value"))}
     options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {"Value": value}}

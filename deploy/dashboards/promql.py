@@ -1,13 +1,13 @@
-"""PromQL that is written more than once."""
+"""PromQL expressions that several panels use."""
 
 from deploy.dashboards import filters
 from deploy.dashboards.names import OBJECTIVE
 
 WINDOW = "$__rate_interval"
-"""Grafana's own: never shorter than four scrapes."""
+"""Grafana's rate interval, which is never shorter than four scrapes."""
 
 VALID = "on_time|late|refused_capacity|failed"
-"""The outcomes that count in the SLI. A caller's own limit, mistake or hang-up is not ours."""
+"""The outcomes that count in the SLI. A tenant's own limit, a client's mistake or a hang-up does not count."""
 
 
 def summed(by: tuple[str, ...]) -> str:
@@ -19,7 +19,7 @@ def per_second(counter: str, labels: str, *by: str, window: str = WINDOW) -> str
 
 
 def added(counter: str, labels: str, *by: str, window: str = WINDOW) -> str:
-    """How much a counter grew in the window."""
+    """The increase of a counter within the window."""
     return f"{summed(by)} (increase({counter}{{{labels}}}[{window}]))"
 
 
@@ -28,12 +28,12 @@ def quantile(share: float, histogram: str, labels: str, *by: str) -> str:
 
 
 def known(expr: str) -> str:
-    """Without those who had no turns: a share or a percentile of nothing is NaN, and would only fill the legend."""
+    """Drop NaN. A share or percentile of no turns is NaN, and would only fill the legend."""
     return f"{expr} >= 0"
 
 
 def some(expr: str) -> str:
-    """Without those that have none of it: fifty idle tenants are no legend to read."""
+    """Drop series at 0, so that idle tenants do not fill the legend."""
     return f"{expr} > 0"
 
 
@@ -46,19 +46,19 @@ def by_pod(metric: str, labels: str = filters.POD, of: str = "sum") -> str:
 
 
 def sli(labels: str, *by: str, window: str = WINDOW, good: str = "on_time") -> str:
-    """Goodput: turns on time, of those that were ours to answer. With other outcomes for good, a share of the same."""
+    """Goodput: turns on time, as a share of the valid turns. `good` selects other outcomes to count as good."""
     well = per_second("firstword_turns_total", f'{labels}, outcome=~"{good}"', *by, window=window)
     valid = per_second("firstword_turns_total", f'{labels}, outcome=~"{VALID}"', *by, window=window)
     return f"{well} / {valid}"
 
 
 def burn(labels: str, window: str) -> str:
-    """How many times faster than the objective allows the error budget is spent."""
+    """The burn rate: how many times faster than the objective allows the error budget is spent."""
     return f"(1 - {sli(labels, window=window)}) / (1 - {OBJECTIVE})"
 
 
 def with_pool(expr: str, name_label: str, pattern: str) -> str:
-    """Give what is known by its name alone the label `pool`. Grafana leaves `$2` alone: no variable is called so."""
+    """Add the label `pool`, taken from a name. Grafana does not replace `$2`, because no variable has that name."""
     return f'label_replace({expr}, "pool", "$2", "{name_label}", "{pattern}")'
 
 
@@ -74,7 +74,7 @@ def of_autoscaler(metric: str, more: str = "") -> str:
 
 
 def of_gpus(metric: str) -> str:
-    """A metric of the DCGM exporter for each GPU that a pod of ours has, also where the scrape does not honor labels."""
+    """A metric of the DCGM exporter for each GPU of our pods, whether or not the scrape honors labels."""
     exported = f"{metric}{{{filters.named_pods('exported_')}}}"
     for label in ("namespace", "pod"):
         exported = f'label_replace({exported}, "{label}", "$1", "exported_{label}", "(.+)")'

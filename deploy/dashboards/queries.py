@@ -1,4 +1,4 @@
-"""Every query of the dashboards as Prometheus gets it where nothing is chosen: for tests, and to record the answers."""
+"""Every query of the dashboards as Prometheus gets it with all variables at All: for tests and for recordings."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ _ANY = re.compile(rf"\$({'|'.join(VARIABLES)})\b")
 
 class PanelQuery(NamedTuple):
     dashboard: str
-    """Its uid."""
+    """Uid of the dashboard."""
     panel: str
-    """Its title, of which a dashboard has no two."""
+    """Title of the panel, unique within its dashboard."""
     ref_id: str
     expr: str
 
@@ -29,10 +29,10 @@ def all_queries(rate_interval: str = "1m") -> list[PanelQuery]:
 
 
 def panels(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Those that show something: no headings."""
+    """The panels of a dashboard without its row headings."""
     return (panel for panel in document["panels"] if panel["type"] != "row")
 
 
 def fill_in(expr: str, rate_interval: str) -> str:
-    """As Grafana does for All."""
+    """Replace the variables as Grafana does for All."""
     return _ANY.sub(".*", expr.replace("$__rate_interval", rate_interval))

@@ -1,10 +1,10 @@
-"""What Prometheus answered to every query of the dashboards over some time: the file that the pictures are drawn from.
+"""Record Prometheus' answers to every query of the dashboards. The pictures are drawn from this file.
 
 {"start": 1753600000.0, "end": 1753600600.0, "step": 5.0,                        unix seconds, seconds
- "panels": [{"dashboard": "firstword-engine", "panel": "Tokens", "ref_id": "A", "expr": "sum by (pool) (rate(...",
+ "panels": [{"dashboard": "firstword-engine", "panel": "Tokens per second", "ref_id": "A", "expr": "sum by (pool) (rate(...",
              "result": [{"metric": {"pool": "l4"}, "values": [[1753600000.0, "12.5"], ...]}]}]}
 
-`result` is the matrix as Prometheus' HTTP API gives it (`query_range`), values as text.
+`result` is the matrix of Prometheus' HTTP API (`query_range`). Its values are text.
 """
 
 from typing import TypedDict
@@ -35,7 +35,7 @@ class Recording(TypedDict):
 
 
 def record(prometheus_url: str, start: float, end: float, step: float, rate_interval: str = "1m") -> Recording:
-    """Ask Prometheus everything that Grafana would. Raises `httpx.HTTPError`, also where Prometheus does not take a query."""
+    """Send every query of the dashboards to Prometheus. Raises `httpx.HTTPError`, also if Prometheus refuses a query."""
     answers: list[PanelResult] = []
     with httpx.Client(base_url=prometheus_url, timeout=30) as client:
         for query in all_queries(rate_interval):

@@ -1,4 +1,4 @@
-"""Voice SLO: how early callers hear the first word, and what became of the turns that did not get it in time."""
+"""The dashboard Voice SLO: time to the first word and first sentence, objectives, and outcomes of turns."""
 
 from grafana_foundation_sdk.builders import stat, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
@@ -15,12 +15,12 @@ SENTENCE = "firstword_first_sentence_seconds"
 
 
 def build() -> Dashboard:
-    why = "How early callers hear the first word, for each tenant, and what became of the turns that were not in time."
+    why = "Time to the first word and to the first sentence for each tenant, the objectives, and the outcomes of turns."
     rows = [
         ("Now", _now()),
-        ("Time to the first word", _first_word()),
+        ("TTFT: time to the first word", _first_word()),
         ("Time to the first sentence", _first_sentence()),
-        ("Objective", _objective()),
+        ("Objectives", _objective()),
         *voice_turns.rows(),
     ]
     return page(names.VOICE_SLO, "Firstword: Voice SLO", why, rows, with_tenant=True)
@@ -36,16 +36,17 @@ def _now() -> list[Builder[Panel]]:
         number(
             "Turns on time now",
             "percentunit",
-            "On time, of the turns that were ours to answer: on time, late, refused for want of capacity, failed. Below "
-            f"{OBJECTIVE:.0%}: see below whether turns are late, refused or failing, then the dashboards Engine and Capacity.",
+            "Share of valid turns that were on time. Valid turns are on time, late, refused for lack of capacity, or failed. "
+            f"Below {OBJECTIVE:.0%}: look below whether turns are late, refused or failed, then at the dashboards Engine and "
+            "Capacity.",
             Query(promql.sli(TENANT), "on time"),
             steps={None: BAD, 0.9: WARN, OBJECTIVE: GOOD},
         ),
         number(
             "Error budget left, 30 days",
             "percentunit",
-            f"What is left of the {1 - OBJECTIVE:.0%} of turns that may miss within 30 days. Below 0 the objective is missed: "
-            "stop risky changes, add capacity first. Prometheus must keep 30 days for it to be true.",
+            f"Share that is left of the {1 - OBJECTIVE:.0%} of turns that may miss the objective within 30 days. Below 0 the "
+            "objective is missed: stop risky changes and add capacity. Prometheus must keep 30 days of data.",
             Query(budget_left, "left", is_instant=True),
             steps={None: BAD, 0: WARN, 0.25: GOOD},
         ),
@@ -53,8 +54,8 @@ def _now() -> list[Builder[Panel]]:
         number(
             "Turns offered",
             "suffix: turns/s",
-            "Valid turns as they arrive, those then refused included. Nothing at all in the middle of a day: look at the "
-            "platform's configured URL and at the proxy, not here.",
+            "Valid turns as they arrive, including those that are then refused. If there are none in the middle of a day, check "
+            "the platform's configured URL and the proxy.",
             Query(promql.per_second("firstword_turns_offered_total", TENANT), "offered"),
             width=6,
         ),
@@ -63,10 +64,10 @@ def _now() -> list[Builder[Panel]]:
 
 def _first_word_now() -> stat.Panel:
     return number(
-        "First word now",
+        "TTFT now",
         "s",
-        "Time from a request's arrival to its first word. A high p99 beside a good p50 is a queue or long prompts; all three "
-        "high is a slow engine.",
+        "Time from a request's arrival to its first word. A high p99 with a good p50 means queueing or long prompts. If all "
+        "three are high, the engine is slow.",
         *percentiles(TTFT, TENANT),
         width=10,
     )
@@ -75,20 +76,20 @@ def _first_word_now() -> stat.Panel:
 def _first_word() -> list[Builder[Panel]]:
     return [
         chart(
-            "First word, all tenants",
+            "TTFT, all tenants",
             "s",
-            "The dashed line is the budget that a turn has where nothing else is said. Above it: see Where the time goes.",
+            "The dashed line is the default TTFT budget of a turn. If TTFT is above it, see the row Stages and pace.",
             *percentiles(TTFT, TENANT),
             _budget(),
             limit="^budget",
         ),
-        _by_tenant("First word for half of the turns (p50)", TTFT, 0.5, _budget()),
-        _by_tenant("First word for 95 % of the turns (p95)", TTFT, 0.95, _budget()),
+        _by_tenant("TTFT by tenant (p50)", TTFT, 0.5, _budget()),
+        _by_tenant("TTFT by tenant (p95)", TTFT, 0.95, _budget()),
         density(
-            "How first words spread",
+            "TTFT distribution",
             "s",
-            "Each column is a moment, each band a bucket of the time to the first word. Two bright bands mean two kinds of "
-            "turns: those whose prompt was in the prefix cache, and those computed anew.",
+            "Each column is a point in time, and each band is a bucket of TTFT. Two bright bands mean two kinds of turns: those "
+            "whose prompt was in the prefix cache, and those whose prompt had to be computed.",
             Query(promql.added(f"{TTFT}_bucket", TENANT, "le"), "{{le}}"),
         ),
     ]
@@ -96,7 +97,7 @@ def _first_word() -> list[Builder[Panel]]:
 
 def _by_tenant(title: str, histogram: str, share: float, *more: Query) -> timeseries.Panel:
     why = (
-        "One tenant far above the others has longer prompts, no warm system prompt, or a lower priority: compare its tokens "
+        "A tenant far above the others has longer prompts, no cached system prompt, or a lower priority. Compare its tokens "
         "below and its entry in the key file."
     )
     by_tenant = Query(promql.known(promql.quantile(share, histogram, TENANT, "tenant")), "{{tenant}}")
@@ -105,13 +106,13 @@ def _by_tenant(title: str, histogram: str, share: float, *more: Query) -> timese
 
 def _first_sentence() -> list[Builder[Panel]]:
     why = (
-        "When a voice can start to speak. Far above the first word with that one in time: the model generates slowly (Engine, "
-        "time per output token) or its first sentences are long."
+        "Time until a voice can start to speak. If it is high while TTFT is in time, the engine generates slowly (Engine, Time "
+        "per output token), or the model's first sentences are long."
     )
     return [
         chart("First sentence, all tenants", "s", why, *percentiles(SENTENCE, TENANT)),
-        _by_tenant("First sentence for half of the turns (p50)", SENTENCE, 0.5),
-        _by_tenant("First sentence for 95 % of the turns (p95)", SENTENCE, 0.95),
+        _by_tenant("First sentence by tenant (p50)", SENTENCE, 0.5),
+        _by_tenant("First sentence by tenant (p95)", SENTENCE, 0.95),
     ]
 
 
@@ -122,8 +123,8 @@ def _objective() -> list[Builder[Panel]]:
         chart(
             "Turns on time",
             "percentunit",
-            f"Goodput. The dashed line is the objective, {OBJECTIVE:.0%}. One tenant below it alone: its prompts or its limits. "
-            "All of them: the engine or too much load.",
+            f"Goodput. The dashed line is the objective, {OBJECTIVE:.0%}. If only one tenant is below it, look at its prompts "
+            "and its limits. If all are below it, the engine is slow or the load is too high.",
             Query(promql.sli(TENANT), "all"),
             Query(promql.known(promql.sli(TENANT, "tenant")), "{{tenant}}"),
             lines={OBJECTIVE: BAD},
@@ -131,17 +132,17 @@ def _objective() -> list[Builder[Panel]]:
         chart(
             "Turns answered",
             "percentunit",
-            f"Availability: answered, on time or late. The dashed line is the objective, {AVAILABILITY_OBJECTIVE:.1%}. Below it "
-            "turns are refused or fail: the panels below say which and why.",
+            f"Availability: turns answered on time or late. The dashed line is the objective, {AVAILABILITY_OBJECTIVE:.1%}. "
+            "Below it, turns are refused or fail: the panels below show which and why.",
             Query(promql.sli(TENANT, good=answered), "all"),
             Query(promql.known(promql.sli(TENANT, "tenant", good=answered)), "{{tenant}}"),
             lines={AVAILABILITY_OBJECTIVE: BAD},
         ).max(1),
         chart(
-            "Error budget burn",
+            "Error budget burn rate",
             "suffix:x",
-            "How many times faster than the objective allows turns miss it; 1 spends the budget in just 30 days. An alert fires "
-            "where 5m and 30m are above the red line, or 30m and 6h above the orange one.",
+            "How many times faster than allowed the error budget is spent. 1 spends it in exactly 30 days. An alert fires if 5m "
+            "and 30m are above the red line, or if 30m and 6h are above the orange line.",
             *burns,
             lines={float(burn): color for burn, color in BURNS.items()},
         ),

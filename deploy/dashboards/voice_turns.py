@@ -1,4 +1,4 @@
-"""The lower half of Voice SLO: what became of turns, where their time went, and what they cost in tokens."""
+"""The lower half of the dashboard Voice SLO: outcomes of turns, time in each stage, and tokens."""
 
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -20,7 +20,7 @@ OUTCOME_COLORS = {
 
 
 def rows() -> list[Row]:
-    return [("What became of turns", _outcomes()), ("Where the time goes", _stages()), ("Tokens", _tokens())]
+    return [("Outcomes", _outcomes()), ("Stages and pace", _stages()), ("Tokens", _tokens())]
 
 
 def _outcomes() -> list[Builder[Panel]]:
@@ -28,8 +28,8 @@ def _outcomes() -> list[Builder[Panel]]:
         chart(
             "Turns by outcome",
             "suffix: turns/s",
-            "Green is what you sell. Orange and red is want of capacity, dark red is broken (see the log), yellow is a tenant's "
-            "own limit, purple a caller's mistake, blue a caller who hung up.",
+            "Green: on time. Orange and red: not enough capacity. Dark red: failed, see the log. Yellow: over the tenant's own "
+            "limit. Purple: a client's mistake. Blue: the caller hung up.",
             Query(promql.per_second("firstword_turns_total", TENANT, "outcome"), "{{outcome}}"),
             colors=OUTCOME_COLORS,
             stacked=True,
@@ -37,31 +37,31 @@ def _outcomes() -> list[Builder[Panel]]:
         chart(
             "Refusals by reason",
             "suffix: turns/s",
-            "forecast, calls, full, expired: too much load, see Capacity. engine: vLLM's own bound. not_ready: sent while "
-            "starting or draining, see the proxy's health check. turns, requests, tokens: the tenant's own limits.",
+            "forecast, calls, full, expired: too much load, see Capacity. engine: a limit of vLLM's own. not_ready: sent to a "
+            "pod that starts or drains, so check the proxy's health check. turns, requests, tokens: the tenant's own limits.",
             Query(promql.per_second("firstword_refusals_total", TENANT, "reason"), "{{reason}}"),
             stacked=True,
         ),
         chart(
-            "Callers who hung up",
+            "Caller hang-ups",
             "suffix: turns/s",
-            "Barge-ins, by what was heard until then. `speech` is how people talk. `nothing` growing: they wait too long, or the "
-            "platform's own time-out is below the budget.",
+            "Barge-ins, by what the caller had heard. `speech` is normal. If `nothing` grows, callers wait too long, or the "
+            "platform's own time-out is below the TTFT budget.",
             Query(promql.per_second("firstword_barge_ins_total", TENANT, "heard"), "heard {{heard}}"),
         ),
         chart(
-            "Requests that were no turns",
+            "Rejected requests by status",
             "suffix: requests/s",
-            "Refused before they were turns, by status; of the whole pool, whatever tenant is chosen. 401: wrong or old key. "
-            "404, 405: wrong URL. 408: a slow sender. 413: too large.",
+            "Requests refused before they became turns, of the whole pool. The chosen tenant does not matter. 401: wrong or old "
+            "key. 404, 405: wrong URL. 408: a slow sender. 413: too large.",
             Query(promql.per_second("firstword_rejected_requests_total", POD, "status"), "{{status}}"),
             width=12,
         ),
         chart(
-            "How long turns last",
+            "Turn duration",
             "s",
-            "From arrival to the end of an answer. Longer with the first word in time: longer answers, or a slower pace "
-            "(Engine, time per output token).",
+            "Time from the request's arrival to the end of the answer. If it grows while the first word is in time, answers are "
+            "longer, or the engine generates more slowly (Engine, Time per output token).",
             *percentiles("firstword_turn_duration_seconds", TENANT),
             width=12,
         ),
@@ -74,30 +74,30 @@ def _stages() -> list[Builder[Panel]]:
         chart(
             "Time in each stage (p95)",
             "s",
-            "Of the whole pool, whatever tenant is chosen. wait: no room, see Capacity. prefill: long or cold prompts, see "
-            "Engine. read: slow senders. render: long histories, or too little CPU.",
+            "Stages until the first token, of the whole pool. The chosen tenant does not matter. wait: no free slot, see "
+            "Capacity. prefill: long or uncached prompts, see Engine. read: slow senders. render: long histories or little CPU.",
             Query(promql.quantile(0.95, stage, POD, "stage"), "{{stage}}"),
             width=12,
         ),
         chart(
             "Time in each stage (p50)",
             "s",
-            "The same for half of the turns. Where only p95 is high, few turns pay for all: look at their log lines.",
+            "The same for half of the turns. If only p95 is high, few turns are slow: look at their log lines.",
             Query(promql.quantile(0.5, stage, POD, "stage"), "{{stage}}"),
             width=12,
         ),
         chart(
             "Gaps between frames",
             "s",
-            "A voice that speaks faster than this runs dry. Above some 250 ms callers hear pauses: too many turns at once, or "
-            "long prompts between steps.",
+            "Time between two frames of a stream. Above about 250 ms callers hear pauses. The cause is too many turns at once, "
+            "or long prompts within the steps.",
             *percentiles("firstword_frame_gap_seconds", POD),
             width=12,
         ),
         chart(
             "Time per output token",
             "s",
-            "The dashed line is what admission keeps to. Above it: steps are slower than they were measured, see Engine.",
+            "The dashed line is the bound that admission keeps. Above it, steps are slower than admission measured: see Engine.",
             *percentiles("firstword_tpot_seconds", POD),
             Query(promql.gauge("firstword_tpot_bound_seconds", POD, "pool", of="max"), "bound {{pool}}"),
             limit="^bound",
@@ -114,22 +114,21 @@ def _tokens() -> list[Builder[Panel]]:
         chart(
             "Tokens wasted",
             "suffix: tokens/s",
-            "Generated for callers who had hung up. More than a few per hang-up: a proxy keeps the hang-up from us "
+            "Tokens generated for callers who had hung up. More than a few per hang-up: a proxy does not pass the hang-up on "
             "(docs/operations.md, When the caller speaks over the agent).",
             Query(promql.some(promql.per_second("firstword_wasted_tokens_total", TENANT, "tenant")), "{{tenant}}"),
         ),
         chart(
-            "Prompt found in the cache",
+            "Cached prompt tokens by tenant",
             "percentunit",
-            "Share of prompt tokens that need not be computed. Low in long calls: the platform changes earlier messages, or "
-            "replicas take turns with one call.",
+            "Share of prompt tokens found in the prefix cache. If it is low in long calls, the platform changes earlier "
+            "messages, or the turns of one call go to different replicas.",
             Query(promql.known(f"{cached} / {prompt}"), "{{tenant}}"),
         ).max(1),
         chart(
-            "Tokens for each tenant",
+            "Tokens by tenant",
             "suffix: tokens/s",
-            "What each tenant uses, of finished turns. One that grows alone explains the others' waiting: see its weight and "
-            "limits.",
+            "Tokens of finished turns. If only one tenant grows while others wait, check its weight and its limits.",
             Query(promql.some(prompt), "{{tenant}} prompt"),
             Query(promql.some(completion), "{{tenant}} completion"),
         ),

@@ -1,4 +1,4 @@
-"""One turn: its request, its stream, and when each piece of it arrived. Times are monotonic seconds."""
+"""One turn: its request, its stream, and the arrival time of each piece. Times are in seconds on the monotonic clock."""
 
 import time
 from dataclasses import dataclass, field
@@ -16,48 +16,48 @@ Outcome = Literal["answered", "barged-in", "hung-up", "refused", "failed", "cut"
 HEARD: tuple[Outcome, ...] = ("answered", "barged-in", "hung-up")
 _REFUSED = (429, 503)
 _LOST_WORK = "cut_off"
-"""A 503 of ours that is no refusal: the turn ran, and the service stopped before its end."""
+"""Code of a 503 of ours that is not a refusal: the turn ran, and the service stopped before the turn ended."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came of a turn, filled in as it comes; None: it did not come."""
+    """The answer to a turn, filled in as the stream arrives. A time of None: the event did not occur."""
 
     sent_at: float = 0.0
-    """Before the connection is opened."""
+    """Time just before the connection is opened."""
     first_word_at: float | None = None
-    """The first content, or piece of a tool call, that is not empty."""
+    """Time of the first content or tool-call piece that is not empty."""
     first_chunk_at: float | None = None
-    """The first chunk with `choices`, even an empty one: where `vllm bench serve` stamps its TTFT."""
+    """Time of the first chunk with `choices`, even an empty one. `vllm bench serve` measures its TTFT here."""
     first_sentence_at: float | None = None
     last_chunk_at: float | None = None
-    """The last chunk with `choices`."""
+    """Time of the last chunk with `choices`."""
     ended_at: float | None = None
     gaps: list[float] = field(default_factory=list)
-    """From each chunk with `choices` to the next: the ITL of `vllm bench serve`."""
+    """Seconds from each chunk with `choices` to the next: the ITL of `vllm bench serve`."""
     pieces: list[str] = field(default_factory=list)
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    """0 where no usage came: of a stream that was dropped."""
+    """Completion tokens from `usage`. 0 if no usage came, for example because the stream was dropped."""
     outcome: Outcome = "cut"
-    """`cut`: the run ended before the turn did."""
+    """Outcome of the turn. `cut`: the run ended before the turn did."""
     reason: str = ""
-    """Why it was refused or failed: status, code, and what the server says of the refusal; never a message."""
+    """Reason of a refusal or failure: status, code and the server's refusal header. It never contains a message."""
 
 
 class _Dropped(BaseException):
-    """The caller's patience ended, in the middle of a stream. No Exception, so that no library takes it for its own."""
+    """The caller drops the stream. It is a BaseException so that no library catches it."""
 
 
 class _TooLong(BaseException):
-    """The turn took longer than any may."""
+    """The turn took longer than its timeout."""
 
 
 def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float | None = None, timeout_s: float = 60) -> None:
-    """Send a turn; hear its answer to the end, or drop it so long after its first word. What goes wrong stands in the answer.
+    """Send a turn and read its answer to the end, or drop the stream `drop_after_s` seconds after its first token.
 
-    Raises what is a fault of the load test itself, once that stands there too.
+    Failures are stored in `answer`. Raises faults of the load test itself, after storing them there too.
     """
     listener = _Listener(answer, drop_after_s)
     limit = gevent.Timeout.start_new(timeout_s, _TooLong())
@@ -73,7 +73,7 @@ def ask(line: Line, body: dict[str, Any], answer: Answer, *, drop_after_s: float
     except _Dropped:
         answer.outcome = "barged-in"
     except _TooLong:
-        _fail(answer, f"no end within {timeout_s:g} s" if answer.first_word_at else f"no word within {timeout_s:g} s")
+        _fail(answer, f"not finished within {timeout_s:g} s" if answer.first_word_at else f"no token within {timeout_s:g} s")
     except (OSError, HTTPParseError) as error:
         _fail(answer, f"connection: {type(error).__name__}")
     except Malformed as what:
@@ -99,13 +99,13 @@ def _not_answered(answer: Answer, response: HTTPSocketPoolResponse) -> None:
 
 
 class _Listener:
-    """Reads server-sent events, line by line, as they come."""
+    """Reads server-sent events line by line as they arrive."""
 
     def __init__(self, answer: Answer, drop_after_s: float | None) -> None:
         self._answer = answer
         self._drop_after_s = drop_after_s
         self._patience: gevent.Timeout | None = None
-        # The service's own ear, so that both mean the same by a sentence.
+        # The service's own timer, so that client and server find the same end of the first sentence.
         self._speech = SpeechTimer()
 
     def listen(self, response: HTTPSocketPoolResponse) -> None:
@@ -119,7 +119,7 @@ class _Listener:
                 is_done = True
             elif not self._take(chunk_of(payload), now):
                 return
-        self._speech.hear([Finished(Usage(0, 0, 0))])
+        self._speech.observe([Finished(Usage(0, 0, 0))])
         self._answer.first_sentence_at = self._speech.first_sentence_s
         self._conclude(is_done=is_done)
 
@@ -131,12 +131,12 @@ class _Listener:
         if not is_done:
             _fail(self._answer, "no [DONE]")
         elif self._answer.first_word_at is None:
-            _fail(self._answer, "no word in the answer")
+            _fail(self._answer, "empty answer")
         else:
             self._answer.outcome = "answered"
 
     def _take(self, chunk: Chunk, now: float) -> bool:
-        """False: nothing that counts comes after it."""
+        """Process a chunk. False: the stream ends with it."""
         if chunk.error:
             self._break_off(chunk.error)
             return False
@@ -167,11 +167,11 @@ class _Listener:
         if chunk.text:
             answer.pieces.append(chunk.text)
         if answer.first_sentence_at is None:
-            self._speech.hear([TextDelta(0, chunk.text)] + ([ToolCallDelta(0, 0, "")] if chunk.has_call else []))
+            self._speech.observe([TextDelta(0, chunk.text)] + ([ToolCallDelta(0, 0, "")] if chunk.has_call else []))
             answer.first_sentence_at = self._speech.first_sentence_s
 
     def _break_off(self, error: Any) -> None:
-        """vLLM refuses some turns after it has answered 200; what comes after a word is a failure."""
+        """Process an error event. Before the first token it can be a refusal: vLLM refuses some turns after status 200."""
         code = error.get("code") if isinstance(error, dict) else None
         is_refusal = self._answer.first_word_at is None and code in _REFUSED
         self._answer.outcome = "refused" if is_refusal else "failed"

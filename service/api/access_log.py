@@ -1,4 +1,4 @@
-"""One log line for each request that is no turn and no probe: a turn has a line of its own, and probes come every second."""
+"""Logs a line for each request that is neither a turn nor a probe. Turns log their own line; probes are too frequent."""
 
 import time
 
@@ -13,7 +13,7 @@ _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class AccessLog:
-    """Pure ASGI, around everything else. Of what was asked it tells the route alone: a path can hold anything."""
+    """ASGI middleware around everything else. It logs only the route of a request, as a path can contain private data."""
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""The outermost room, pure ASGI: every request gets an ID, and whatever is raised below becomes OpenAI's error shape, once.
+"""The error middleware: gives every request an ID and turns every exception into an answer in OpenAI's error shape.
 
-While the service is not ready each answer closes its connection, so that a proxy's next turn opens one elsewhere. An answer
-that began before keeps what it said: closing behind it could lose the request that follows it.
+While the service is not ready, each answer closes its connection, so that a proxy sends its next turn to another replica.
+An answer that has already begun keeps its connection open: a next request may already be on its way on that connection.
 """
 
 import re
@@ -18,11 +18,13 @@ from service.streaming.encode import JSON
 from service.telemetry.stacks import places_of
 
 _log = structlog.get_logger("firstword.api")
-# What may be echoed into a header and a log line.
+# Request IDs that are safe to send back in a header and to write to the log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class ErrorMiddleware:
+    """ASGI middleware. `clients_may_retry` leaves out the header `x-should-retry` of a 503."""
+
     def __init__(self, app: ASGIApp, *, is_ready: Callable[[], bool], clients_may_retry: bool) -> None:
         self._app = app
         self._is_ready = is_ready
@@ -32,7 +34,7 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request_id = _request_id(Headers(scope=scope).get("x-request-id"))
-        structlog.contextvars.bind_contextvars(request_id=request_id)  # Of this request's task alone.
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # Only in this request's task.
         id_header = (b"x-request-id", request_id.encode())
         has_started = False
 
@@ -58,7 +60,7 @@ class ErrorMiddleware:
 
 
 def _request_id(given: str | None) -> str:
-    """The caller's own ID where it is a decent one, else a new one."""
+    """Return the caller's own ID if it is valid, else a new one."""
     return given if given and _REQUEST_ID.fullmatch(given) else f"req_{new_id()}"
 
 
@@ -71,7 +73,7 @@ async def _send_error(send: Send, error: TurnError) -> None:
 
 
 def _log_cause(error: BaseException) -> None:
-    """What broke and where, for errors that are ours. Never the words of an exception: they can quote a conversation."""
+    """Log the class and the code location of an internal error. It leaves out the message, which can quote a conversation."""
     if isinstance(error, TurnError) and error.status != EngineFailed.status:
         return
     cause = error.__cause__ or error

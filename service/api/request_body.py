@@ -1,4 +1,4 @@
-"""Between ASGI and a turn: reading a body within bounds, noticing a client that leaves."""
+"""Reads a request body within limits of size and time, and notices when the client disconnects."""
 
 import asyncio
 import time
@@ -13,7 +13,10 @@ from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, UnsupportedMed
 
 
 async def read_body(headers: Headers, receive: Receive, *, limit: int, timeout_s: float) -> bytes:
-    """The whole body. Raises `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow`, or `ClientGone`."""
+    """Read the whole body: at most `limit` bytes within `timeout_s`.
+
+    Raises `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow` or `ClientGone`.
+    """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
         raise UnsupportedMediaType(media_type)
@@ -38,10 +41,11 @@ async def read_body(headers: Headers, receive: Receive, *, limit: int, timeout_s
 
 @asynccontextmanager
 async def until_disconnect(receive: Receive, arrival: Arrival) -> AsyncIterator[None]:
-    """Cancel the code in this scope when the client hangs up, and note when; raises `ClientGone` then.
+    """Cancel the code in this scope when the client disconnects, and record the time in `arrival`. Raises `ClientGone` then.
 
-    A watcher of its own, streaming or not: during prefill nothing is sent, so a failing send would come too late
-    (uvicorn's `receive` after the body waits for the disconnect; pinned by a test).
+    A separate task watches the connection, for streamed and other answers. During prefill nothing is sent, so a failing send
+    would show the disconnect too late. It relies on uvicorn's `receive`, which waits for the disconnect once the body has been
+    read; a test checks that.
     """
     turn = asyncio.current_task()
     assert turn is not None
@@ -55,11 +59,11 @@ async def until_disconnect(receive: Receive, arrival: Arrival) -> AsyncIterator[
     watcher = asyncio.create_task(watch())
     try:
         yield
-        if arrival.gone_s is not None:  # The cancellation is on its way; take it here, where it is expected.
+        if arrival.gone_s is not None:  # The cancellation is pending; let it happen here, where it is handled.
             await asyncio.sleep(0)
     except asyncio.CancelledError:
         if arrival.gone_s is None or turn.uncancel() > 0:
-            raise  # Somebody else's: the server is stopping.
+            raise  # Another cancellation: the server is stopping.
         raise ClientGone from None
     finally:
         watcher.cancel()

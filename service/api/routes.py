@@ -1,4 +1,4 @@
-"""The paths a voice platform calls: chat/completions and models, with and without /v1."""
+"""The API's routes: chat/completions and models, with and without /v1."""
 
 import time
 from typing import Any
@@ -19,12 +19,12 @@ from service.streaming.frames import FRAMES, FRAMES_HEADER
 from service.turn import Reply, Services, take_turn
 
 IS_TURN = "firstword.is_turn"
-"""In a request's scope: it has a log line and metrics of its own."""
+"""Key in the scope of a request that is a turn. A turn has its own log line and metrics."""
 TRACE_HEADERS = ("traceparent", "tracestate")
 
 
 class TurnResponse(Response):
-    """Runs a turn for its whole life, so that one scope holds everything it uses, until the last byte or the hang-up."""
+    """Runs a whole turn within one scope, which ends with the last byte of the answer or when the caller hangs up."""
 
     def __init__(self, services: Services, caller: Caller, arrival: Arrival) -> None:
         self._services = services
@@ -36,7 +36,7 @@ class TurnResponse(Response):
         scope[IS_TURN] = True
         turn = take_turn(self._services, self._caller, new_id(), self._arrival)
         async with until_disconnect(receive, self._arrival), turn as reply:
-            # HTTP/1.0 knows no chunks: such a client gets the same bytes in one piece.
+            # HTTP/1.0 has no chunked encoding, so such a client gets the same bytes as one body.
             is_whole = reply.media_type == JSON or scope["http_version"] == "1.0"
             await (_send_whole(send, reply) if is_whole else _send_stream(send, reply))
 
@@ -48,15 +48,15 @@ async def _send_whole(send: Send, reply: Reply) -> None:
 
 
 async def _send_stream(send: Send, reply: Reply) -> None:
-    first = await anext(reply.chunks)  # Before the headers: until a first word exists, an error still gets its status.
-    # A proxy that collects a stream takes the first word's earliness away.
+    first = await anext(reply.chunks)  # Before the headers, so that an error before the first chunk still gets its own status.
+    # The headers keep proxies from buffering the stream, which would delay the first token.
     await _send(send, _start(reply, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")))
     await _send(send, _body(first, is_last=False))
     try:
         async for chunk in reply.chunks:
             await _send(send, _body(chunk, is_last=False))
     except TurnError:
-        await _send(send, _body(b""))  # The error event is out; end the stream properly.
+        await _send(send, _body(b""))  # The error event has been sent; end the stream properly.
         raise
     await _send(send, _body(b""))
 
@@ -64,7 +64,7 @@ async def _send_stream(send: Send, reply: Reply) -> None:
 async def _send(send: Send, message: Message) -> None:
     try:
         await send(message)
-    except (RuntimeError, OSError) as error:  # The transport is closed, and only writing shows it (behind a pipelined request).
+    except (RuntimeError, OSError) as error:  # Behind a pipelined request, only a write shows that the transport is closed.
         raise ClientGone from error
 
 
@@ -85,8 +85,9 @@ def _start(reply: Reply, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
 
 
 class ChatFastPath:
-    """Pure ASGI, the innermost: a turn's request goes to its endpoint past all that FastAPI and Starlette have for others. The
-    endpoint reads the request and gives the response itself: nothing is left to match, to solve, or to close behind it.
+    """The innermost ASGI middleware. It calls the chat endpoint directly, without FastAPI's and Starlette's routing.
+
+    The endpoint reads the request and makes the response itself, so it needs no path matching, no dependencies and no cleanup.
     """
 
     def __init__(self, app: ASGIApp, *, router: APIRouter) -> None:
@@ -103,6 +104,7 @@ class ChatFastPath:
 
 
 def chat_router(services: Services) -> APIRouter:
+    """Return the routes of chat/completions and models."""
     router = APIRouter()
     limits = services.settings
 
@@ -113,13 +115,13 @@ def chat_router(services: Services) -> APIRouter:
         authenticated_s = time.monotonic()
         body = await read_body(request.headers, request.receive, limit=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
         stages = Stage("auth", arrived_s, authenticated_s), Stage("read", authenticated_s, time.monotonic())
-        # A list may be spread over several header fields (W3C Trace Context, 3.3.1).
+        # `tracestate` may be split over several header fields (W3C Trace Context, 3.3.1).
         trace_headers = {name: ",".join(values) for name in TRACE_HEADERS if (values := request.headers.getlist(name))}
         asked = request.headers.get(BUDGET_HEADER), request.headers.get(FRAMES_HEADER)
         return TurnResponse(services, caller, Arrival(body, arrived_s, stages, trace_headers, *asked))
 
     async def list_models(request: Request) -> ModelList:
-        """The models that `model` may name."""
+        """List the models that `model` may name."""
         services.keys.identify(request.headers.raw)
         card, model_registry = services.model_registry.card, services.model_registry
         named = [(name, None) for name in model_registry.base_names] + [
@@ -159,13 +161,13 @@ _CHAT_REQUEST = {
         {
             "in": "header",
             "name": BUDGET_HEADER,
-            "description": "Seconds that the first word may take.",
+            "description": "TTFT budget of this turn: seconds within which its first token must come.",
             "schema": {"type": "number", "exclusiveMinimum": 0},
         },
         {
             "in": "header",
             "name": FRAMES_HEADER,
-            "description": "How a stream is cut: a frame for each token, or as the load allows (the default).",
+            "description": "`token`: a stream has a frame for each token. `adaptive` (the default): fewer frames under load.",
             "schema": {"type": "string", "enum": list(FRAMES)},
         },
     ],
@@ -179,5 +181,5 @@ _CHAT_200 = {
         "text/event-stream": {"schema": {"$ref": "#/components/schemas/ChatCompletionChunk"}},
     },
 }
-# Read and written by hand, so FastAPI does not see them: `app` puts them into the OpenAPI document.
+# Our own code parses and writes these models, so FastAPI does not know them. `app` adds them to the OpenAPI document.
 OPENAPI_MODELS = (ChatRequest, ChatCompletion, ChatCompletionChunk)

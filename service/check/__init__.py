@@ -1,6 +1,9 @@
 """`firstword check`: the voice platform's checklist, run against any endpoint that speaks OpenAI's chat/completions.
 
-A client and nothing else: it knows of our service no more than of another's. `target` says where and with which key, `client` and
-`stream` ask and read, `way_in` finds the path and the header, `session` asks by them, `checks_*` look, `schema` and `judge` know
-what is valid, `loose_json` reads what is not, `catalogue` lists the checks, `run` goes through them, `report` and `tables` tell.
+This package is a client. It does not know our service better than any other endpoint.
+
+- `probe/target` holds the URL and the key. `probe/client` sends one request. `probe/stream` reads a streamed answer.
+- `probe/discovery` finds the path, the header and the model that work. `probe/session` sends every later request with them.
+- `checks/` holds the checks. `checks/schema` and `checks/validation` decide whether an answer is valid.
+- `run` runs every check in turn. `report` and `tables` show the results.
 """

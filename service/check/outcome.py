@@ -1,4 +1,4 @@
-"""How a check ends where not all is well: an exception that says what was seen."""
+"""Exceptions that end a check with a warning, a failure or a skip. Each says what the check saw."""
 
 from typing import ClassVar
 
@@ -6,24 +6,24 @@ from service.console.report import Outcome
 
 
 class NotPassed(Exception):
-    """What was seen: statuses, JSON paths, times; never what a message says, never a key."""
+    """Base of the three outcomes. Its text holds statuses, JSON paths and times, but no message content and no key."""
 
     outcome: ClassVar[Outcome]
 
 
 class Failed(NotPassed):
-    """A platform could not use the endpoint, or should not."""
+    """A platform cannot or should not use the endpoint."""
 
     outcome = "fail"
 
 
 class Warned(NotPassed):
-    """It works, but worse than it could."""
+    """The endpoint works, but not as well as it could."""
 
     outcome = "warn"
 
 
 class Skipped(NotPassed):
-    """Another check's fault leaves nothing to look at."""
+    """Another check found a fault that leaves nothing to look at here."""
 
     outcome = "skipped"

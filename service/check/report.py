@@ -1,4 +1,4 @@
-"""What a run found, as a stable document (docs/check.md) and as JUnit XML."""
+"""The results of a run, as a stable JSON document (docs/check.md) and as JUnit XML."""
 
 from io import BytesIO
 from typing import Literal
@@ -15,25 +15,25 @@ class CheckResult(Document):
     outcome: Outcome
     seen: str
     fix: str | None
-    """What to do; null where there is nothing."""
+    """What to do. Null if there is nothing to do."""
     duration_s: float
 
 
 class CredentialPlace(Document):
-    """Where the key is, never what."""
+    """Where the key comes from. Never the key itself."""
 
     kind: Literal["variable", "file", "command line"]
     name: str | None
 
 
 class HandOver(Document):
-    """What the platform asks for."""
+    """The values that the platform asks for."""
 
     url: str | None
-    """Null where no path answers."""
+    """Null if no path answers."""
     model: str
     auth: list[Literal["x-api-key", "bearer"]]
-    """Those that work."""
+    """The headers that work."""
     credential: CredentialPlace
 
 
@@ -46,14 +46,14 @@ class TtftSummary(Document):
 
 class Report(Document):
     format: Literal[1] = 1
-    """Grows when a field changes its meaning or goes; new fields may come without."""
+    """Version of this document. It grows when a field is removed or changes its meaning, but not when a field is added."""
     firstword_version: str
     started_at: str
     duration_s: float
     verdict: Literal["pass", "fail"]
     counts: Counts
     resent: int
-    """Requests refused for load (429, 503) and asked again after the Retry-After."""
+    """Number of requests that were refused for load (429, 503) and sent again after their Retry-After."""
     hand_over: HandOver
     ttft: TtftSummary | None
     checks: list[CheckResult]
@@ -64,7 +64,7 @@ def as_json(report: Report) -> str:
 
 
 def as_junit(report: Report) -> bytes:
-    """A warning is a test that passed, with a word on its output."""
+    """The report as JUnit XML. A warning is a passed test case with a note in its output."""
     suite = TestSuite("firstword check")
     suite.add_property("endpoint", report.hand_over.url or "")
     suite.add_property("model", report.hand_over.model)

@@ -1,4 +1,4 @@
-"""From what the user gave to a report: find the way in, then one check after another."""
+"""Run the checklist: find the path, header and model that work, then run one check after another."""
 
 import time
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from service.check.report import CheckResult, CredentialPlace, HandOver, Report,
 from service.console.report import Counts, Outcome
 
 OnStep = Callable[[str, int, int], None]
-"""What begins now, which check of how many (0: none yet)."""
+"""Called when a step begins: its name, the number of the check (0 before the first), and how many checks there are."""
 
 
 async def check_endpoint(
     target: Target, credential: Credential, *, model: str | None, options: Options, on_step: OnStep = lambda *_: None
 ) -> Report:
-    """Raises `CannotCheck` where the host, the key or the model is wrong."""
+    """Check the endpoint, one request at a time. Raises `CannotCheck` if the host, the key or the model is wrong."""
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     async with Client(timeout_s=options.timeout_s, done_grace_s=options.done_grace_s) as client:
-        on_step("looking for the way in", 0, len(CHECKS))
+        on_step("looking for the path, the header and the model", 0, len(CHECKS))
         session = await open_session(client, target, credential, options, model)
         results = []
         for number, check in enumerate(CHECKS, start=1):
@@ -55,13 +55,13 @@ async def _result(check: Check, session: Session) -> CheckResult:
             seen = await check.run(session)
         except NotPassed as found:
             outcome, seen = found.outcome, str(found)
-        except Exception as error:  # Whatever a server came up with, the other checks are run.
-            outcome, seen = "fail", f"the check broke on what came ({type(error).__name__})"
+        except Exception as error:  # An unexpected answer must not stop the other checks.
+            outcome, seen = "fail", f"the check itself failed on this answer ({type(error).__name__})"
     return CheckResult(
         id=check.id,
         title=check.title,
         outcome=outcome,
-        seen=session.told(seen),
+        seen=session.redacted(seen),
         fix=check.fix if outcome in ("warn", "fail") else None,
         duration_s=round(time.monotonic() - started, 3),
     )
@@ -70,7 +70,7 @@ async def _result(check: Check, session: Session) -> CheckResult:
 def _hand_over(session: Session) -> HandOver:
     return HandOver(
         url=session.target.chat(session.path) if session.path else None,
-        model=session.told(session.model),
+        model=session.redacted(session.model),
         auth=session.headers_that_work,
         credential=CredentialPlace(kind=session.credential.kind, name=session.credential.name),
     )

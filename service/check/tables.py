@@ -1,4 +1,4 @@
-"""The report for a person: what was found, then the sheet to hand over."""
+"""The report on a terminal: the results, then the sheet to hand over to the platform."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,22 +13,22 @@ _AUTH = {"x-api-key": "x-api-key: KEY", "bearer": "Authorization: Bearer KEY"}
 
 
 def show(report: Report, console: Console) -> None:
-    # As Text throughout: rich would take a server's brackets for its own markup.
+    # Use Text everywhere: rich would read brackets in a server's answer as markup.
     console.print(_results(report))
     console.print(last_line(report.counts, report.duration_s, report.verdict))
     if report.resent:
-        console.print(Text(f"{report.resent} requests were refused for load and sent again.", style=STYLES["warn"]))
+        console.print(Text(f"{report.resent} requests were refused for load and were sent again.", style=STYLES["warn"]))
     console.print()
     console.print(_sheet(report.hand_over))
     if report.verdict == "fail":
-        console.print(Text("Hand it over once nothing fails."))
+        console.print(Text("Hand it over once no check fails."))
 
 
 def _results(report: Report) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("Check", no_wrap=True)
     table.add_column("Result", no_wrap=True)
-    table.add_column("What was seen, and what to do", ratio=1, overflow="fold")
+    table.add_column("What the check saw, and what to do", ratio=1, overflow="fold")
     for result in report.checks:
         add_result(table, result.id, result.title, result.outcome, seen=result.seen, fix=result.fix)
     return table

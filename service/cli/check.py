@@ -1,4 +1,4 @@
-"""`firstword check URL`: what its user types and reads. What it does is in `service.check`, imported only when it runs."""
+"""`firstword check URL`: the command line and its output. `service.check` does the work; it is imported only when it runs."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, telling, write_report
+from service.console.output import STDOUT, must_be_writable, print_in_any_encoding, write_report, writing_to
 from service.console.progress import console as progress_console
 from service.console.progress import say
 from service.console.tables import table_console
@@ -20,26 +20,30 @@ if TYPE_CHECKING:
 
 
 def check(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The base URL, with or without /v1, or all of chat/completions.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The base URL, with or without /v1, or the whole URL of chat/completions.")
+    ],
     *,
     key: Annotated[
-        str | None, typer.Option(help="The API key. Other users of this machine can read it here: prefer FIRSTWORD_API_KEY.")
+        str | None, typer.Option(help="The API key. Other users of this machine can read it here, so prefer FIRSTWORD_API_KEY.")
     ] = None,
-    key_file: Annotated[Path | None, typer.Option(help="A file that holds the API key and nothing else.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model ID; else the first that GET /v1/models names.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="A file that contains only the API key.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model ID. By default, the first one that GET /v1/models lists.")] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - is stdout, and the table goes to stderr."),
+        typer.Option("--json", metavar="FILE|-", help="Write the report as JSON. - means stdout; the table then goes to stderr."),
     ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JUnit XML.")] = None,
-    timeout_s: Annotated[float, typer.Option(min=0.1, max=600, help="Seconds that one whole answer may take.")] = 30.0,
+    timeout_s: Annotated[float, typer.Option(min=0.1, max=600, help="Maximum seconds for a whole answer.")] = 30.0,
     ttft_budget_s: Annotated[
-        float, typer.Option(min=0.001, help="Seconds to the first content, above which is a warning.")
+        float, typer.Option(min=0.001, help="Seconds to the first content; more than this is a warning.")
     ] = 1.0,
 ) -> None:
-    """Run the voice platform's checklist against any OpenAI-speaking endpoint.
+    """Check whether an endpoint with the OpenAI API works for a voice agent.
 
-    The key comes from FIRSTWORD_API_KEY unless given. Exit status: 0 nothing failed, 1 something did, 2 nothing could be checked.
+    The API key comes from FIRSTWORD_API_KEY unless you give one.
+
+    Exit status: 0 if no check failed, 1 if a check failed, 2 if nothing could be checked.
     """
     from service.check.probe.session import Options
     from service.check.probe.target import CannotCheck, find_credential, parse_url
@@ -50,7 +54,7 @@ def check(
     target = parse_url(url)
     credential = find_credential(key, key_file, os.environ)
     if json_file and junit and json_file.absolute() == junit.absolute():
-        raise CannotCheck(f"--json and --junit both name {junit}: give each report a file of its own.")
+        raise CannotCheck(f"--json and --junit both name {junit}. Give each report its own file.")
     must_be_writable(json_file, junit)
     options = Options(timeout_s=timeout_s, ttft_budget_s=ttft_budget_s)
     with _progress(target.root) as on_step:
@@ -66,13 +70,13 @@ def _write(report: "Report", json_file: Path | None, junit: Path | None) -> None
 
     write_report(as_json(report), json_file)
     if junit is not None:
-        with telling(junit):
+        with writing_to(junit):
             junit.write_bytes(as_junit(report))
 
 
 @contextmanager
 def _progress(where: str) -> Iterator[Callable[[str, int, int], None]]:
-    """On stderr: a bar on a terminal, a line for each check elsewhere."""
+    """Show progress on stderr: a bar on a terminal, else a line for each check."""
     if not progress_console.is_terminal:
         say(f"Checking {where}")
         yield lambda what, number, total: say(f"[{number}/{total}] {what}" if number else what)

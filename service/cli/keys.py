@@ -1,4 +1,4 @@
-"""`firstword keys …`: who may call. What each tenant may ask is for an editor: the `tenants` of the key file."""
+"""`firstword keys …`: manages the API keys of a key file. Tenants' limits are edited in the file by hand, under `tenants`."""
 
 import getpass
 import json
@@ -12,19 +12,19 @@ from service.errors import StartError
 from service.tenants.auth import KeyIndex
 from service.tenants.key_file import KeyFile, add_key, read_key_file, revoke_key
 
-app = typer.Typer(help="API keys: who may call.", no_args_is_help=True)
+app = typer.Typer(help="Manage the API keys of a key file.", no_args_is_help=True)
 _File = Annotated[Path, typer.Option("--file", envvar="FIRSTWORD_API_KEYS_FILE", help="The key file.")]
 
 
 @app.command()
-def add(tenant: Annotated[str, typer.Argument(help="Who the key is for.")], file: _File) -> None:
-    """Make a key for a tenant and print it, once: the file (made if it is missing) keeps only its hash."""
+def add(tenant: Annotated[str, typer.Argument(help="The tenant that the key is for.")], file: _File) -> None:
+    """Make a key for a tenant and print it once. The file stores only its hash. A missing file is created."""
     print(add_key(file, tenant))
 
 
 @app.command(name="list")
-def list_keys(file: _File, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """Show the keys' ids and tenants, and what each tenant may ask. No hashes."""
+def list_keys(file: _File, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the ids and tenants of the keys, and the limits of each tenant. Hashes are not shown."""
     key_file = read_key_file(file)
     policies = {tenant: entry.model_dump(exclude_unset=True) for tenant, entry in key_file.tenants.items()}
     if as_json:
@@ -41,16 +41,18 @@ def list_keys(file: _File, as_json: Annotated[bool, typer.Option("--json", help=
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")], file: _File) -> None:
-    """Take a key out of the file. A service that follows it refuses the key within seconds; turns in progress go on."""
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the key, from `keys list`.")], file: _File
+) -> None:
+    """Remove a key from the file. A service that uses the file refuses the key within seconds. Turns in progress continue."""
     key_file = revoke_key(file, key_id)
     if not key_file.keys:
-        print("No key is left: a service without other keys goes on with the last ones until there is one.", file=sys.stderr)
+        print("No key is left. A service without other keys keeps the last keys until you add one.", file=sys.stderr)
 
 
 @app.command()
 def verify(file: _File) -> None:
-    """Read a key from stdin and say whose it is; without one, say whether the file is good. Exit status 0 or 1."""
+    """Read a key from stdin and print its tenant. Without a key, check whether the file is valid. Exit status 0 or 1."""
     try:
         print(_verdict(read_key_file(file), _given_key(), file))
     except StartError as error:
@@ -59,21 +61,21 @@ def verify(file: _File) -> None:
 
 
 def _given_key() -> bytes:
-    """Never from the command line, where every process of the machine could read it."""
+    """Read the key from stdin. On the command line, every process of the machine could read it."""
     if sys.stdin is None:
         return b""
     if sys.stdin.isatty():
-        return getpass.getpass("Key (none: only check the file): ").strip().encode()
+        return getpass.getpass("Key (leave empty to check only the file): ").strip().encode()
     return sys.stdin.buffer.readline().strip()
 
 
 def _verdict(key_file: KeyFile, key: bytes, file: Path) -> str:
-    """Raises `StartError` where the answer is no."""
+    """Return the text to print. Raises `StartError` if the file has no keys or not this key."""
     if not key:
         if not key_file.keys:
-            raise StartError(f"{file} holds no key.")
-        return f"{file} is good: {len(key_file.keys)} keys of {len({entry.tenant for entry in key_file.keys})} tenants."
+            raise StartError(f"{file} has no key. `firstword keys add TENANT` adds one.")
+        return f"{file} is valid: {len(key_file.keys)} keys of {len({entry.tenant for entry in key_file.keys})} tenants."
     entry = KeyIndex(key_file).find(key)
     if entry is None:
-        raise StartError(f"This is no key of {file}.")
+        raise StartError(f"The key is not in {file}.")
     return f"tenant {entry.tenant}, id {entry.id}"

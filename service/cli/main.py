@@ -1,4 +1,4 @@
-"""The command `firstword`: one file a subcommand."""
+"""The command `firstword`. Each subcommand has its own file."""
 
 import sys
 
@@ -23,7 +23,7 @@ app.command()(preflight.preflight)
 
 
 def main() -> None:
-    """The entry point: one line instead of a traceback for what is the user's to mend (exit status 2)."""
+    """Entry point. An error that the user can correct is one line without a traceback, and exit status 2."""
     try:
         app()
     except FirstwordError as error:

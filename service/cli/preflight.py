@@ -1,4 +1,4 @@
-"""`firstword preflight`: what its user types and reads. What it does is in `service.preflight`, imported only when it runs."""
+"""`firstword preflight`: the command line and its output. `service.preflight` does the work; it is imported only when it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,25 +14,29 @@ def preflight(
     *,
     values: Annotated[
         list[Path] | None,
-        typer.Option("--values", "-f", metavar="FILE|-", help="The chart's values, as for helm; several: later ones win."),
+        typer.Option(
+            "--values", "-f", metavar="FILE|-", help="The chart's values, as for helm. A later file overrides an earlier one."
+        ),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Where it is to be installed; else the context's.")
+        str | None, typer.Option("--namespace", "-n", help="The namespace to install into. By default, the context's namespace.")
     ] = None,
     release: Annotated[
-        str, typer.Option(help="The release's name; what runs of it already is not counted as taken.")
+        str, typer.Option(help="The name of the release. What it already runs does not count as used capacity.")
     ] = "firstword",
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context; else the current one.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Else KUBECONFIG, ~/.kube/config, or the pod's own account.")] = None,
+    context: Annotated[str | None, typer.Option(help="The kubeconfig's context. By default, the current context.")] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="By default KUBECONFIG, ~/.kube/config, or the pod's own account.")
+    ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - is stdout, and the table goes to stderr."),
+        typer.Option("--json", metavar="FILE|-", help="Write the report as JSON. - means stdout; the table then goes to stderr."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model hub how large the model is.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model hub for the size of the model.")] = False,
 ) -> None:
-    """Will the chart run on this cluster, with these values? It only looks.
+    """Check whether the chart will run on this cluster with these values. It changes nothing.
 
-    Exit status: 0 nothing failed, 1 something did, 2 nothing could be looked at.
+    Exit status: 0 if no check failed, 1 if a check failed, 2 if nothing could be checked.
     """
     from service.preflight.cluster.client import Cluster
     from service.preflight.cluster.model_hub import ModelHub
@@ -46,7 +50,7 @@ def preflight(
     read, pools = read_values(values or [])
     cluster = Cluster.connect(kubeconfig=kubeconfig, context=context)
     plan = Plan(read, pools, release=release, namespace=namespace or cluster.namespace)
-    with step(f"Looking at {cluster.name}"):
+    with step(f"Checking {cluster.name}"):
         report = look(plan, cluster, None if offline else ModelHub())
     show(report, table_console(is_on_stderr=json_file == STDOUT))
     write_report(as_json(report), json_file)

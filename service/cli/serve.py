@@ -1,4 +1,4 @@
-"""`firstword serve` and `firstword worker`: from the settings to a running process."""
+"""`firstword serve` and `firstword worker`: read the settings and run the process."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def serve() -> None:
-    """Serve a model. Settings come from FIRSTWORD_* variables and the YAML file named by FIRSTWORD_CONFIG."""
+    """Serve a model. Settings come from FIRSTWORD_* variables and from the YAML file that FIRSTWORD_CONFIG names."""
     gc_tuning.for_start()
-    # `firstword check` runs where there is no web server, too.
+    # Imported here, so that `firstword check` also runs where no web server is installed.
     import uvloop
 
     from service.app import create_app
@@ -65,7 +65,7 @@ def serve() -> None:
 
             def on_ready() -> None:
                 starting.close()
-                with contextlib.suppress(OSError, ValueError):  # Nobody reads: no reason not to serve.
+                with contextlib.suppress(OSError, ValueError):  # stdout is closed or full. The service runs without it.
                     print(_welcome(url, engine.model.name, made_key), flush=True)
 
             return await Service(application, services, sock, on_ready).run()
@@ -76,7 +76,7 @@ def serve() -> None:
 
 
 def worker() -> None:
-    """Be a further node of a replica that spans several: run a part of its model. Settings as for `serve`."""
+    """Run a further node of a replica on several nodes. It runs a part of the model. Settings are as for `serve`."""
     from service.server.multi_node import equal_on_nodes, follow, further_node, join
     from service.server.process import leave_on_signals
 
@@ -94,7 +94,7 @@ def worker() -> None:
 
 
 def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
-    """The configured keys, or one made now: returned beside them, to be shown once."""
+    """Return the configured keys. If there are none, make one, and return it too so that it can be shown once."""
     plain = parse_plain_keys(settings.api_keys.get_secret_value()) if settings.api_keys else []
     key_file = read_key_file(settings.api_keys_file) if settings.api_keys_file else None
     made_key = None
@@ -103,17 +103,19 @@ def _keys(settings: Settings) -> tuple[KeyRing, str | None]:
         plain = [("default", made_key)]
     keys = KeyRing(key_file, plain, isolates_cache={"on": True, "off": False}.get(settings.cache_isolation))
     if not len(keys):
-        raise StartError(f"{settings.api_keys_file} holds no key: nobody could call. `firstword keys add TENANT` makes one.")
+        raise StartError(
+            f"{settings.api_keys_file} has no key, so every request would be refused. `firstword keys add TENANT` makes one."
+        )
     return keys, made_key
 
 
 def _engine(settings: Settings, node: "Node | None") -> "Engine":
-    """The engine the settings ask for, cold. Raises `StartError`."""
+    """Make the engine that the settings name, without starting it. Raises `StartError`."""
     if settings.engine == "scripted":
         from service.engine.scripted.engine import ScriptedEngine
 
         name = settings.served_model_name or ("scripted" if settings.model == EMBEDDED_MODEL else settings.model)
-        return ScriptedEngine(name, {"max_adapters": settings.adapter_places, **settings.engine_args})
+        return ScriptedEngine(name, {"max_adapters": settings.effective_max_adapters, **settings.engine_args})
     model, name, revision = settings.model, settings.model, None
     if model == EMBEDDED_MODEL:
         from service.engine.models.embedded import MODEL_NAME, REVISION, ensure_embedded_model
@@ -122,12 +124,12 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
     elif Path(model).is_dir():
         model, name = str(Path(model).resolve()), Path(model).resolve().name
     elif model.startswith(("/", ".", "~")):
-        raise StartError(f"FIRSTWORD_MODEL: there is no folder {model}.")
+        raise StartError(f"FIRSTWORD_MODEL: the folder {model} does not exist.")
     with step("Loading vLLM"):
         try:
             from service.engine.vllm.engine import VllmEngine
         except ImportError as error:
-            raise StartError(f"vLLM is not installed ({error}): pip install 'firstword[gpu]' or [cpu].") from None
+            raise StartError(f"vLLM is not installed ({error}). Run `pip install 'firstword[gpu]'`, or [cpu].") from None
     with step(f"Reading the model's configuration ({name})"):
         return VllmEngine(
             model,
@@ -135,7 +137,7 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
             settings.engine_args,
             tool_parser=settings.tool_parser,
             reasoning_parser=settings.reasoning_parser,
-            max_adapters=settings.adapter_places,
+            max_adapters=settings.effective_max_adapters,
             revision=revision,
             otlp_endpoint=settings.otlp_endpoint,
             otlp_protocol=settings.otlp_protocol,
@@ -144,15 +146,15 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
 
 
 def _reachable(host: str) -> str:
-    """A host that a person on this machine can copy into a URL."""
+    """Return the host as a user of this machine can write it in a URL."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
 
 
 def _welcome(url: str, model: str, made_key: str | None) -> str:
     if made_key:
-        about_key = "No key was configured, so one was made for this run; it is shown only here:"
+        about_key = "No API key is configured, so one was made for this run. It is shown only here:"
     else:
-        about_key = "Put one of your keys here:"
+        about_key = "Put one of your API keys here:"
     return f"""
 Firstword is ready.
 

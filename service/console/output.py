@@ -1,4 +1,4 @@
-"""What the commands that report have in common: where a report goes, and that it can be written there."""
+"""Writes the reports of `firstword check` and `firstword preflight` to a file or to stdout."""
 
 import errno
 import io
@@ -11,14 +11,14 @@ from pathlib import Path
 from service.errors import StartError
 
 STDOUT = Path("-")
-"""As a file's name: the report goes to stdout."""
+"""File name that means stdout."""
 
 
 def must_be_writable(*files: Path | None) -> None:
-    """Known before a minute of work, not after it. Raises `StartError`."""
+    """Raises `StartError` if a file cannot be written, before the checks take their time."""
     for file in files:
         if file is not None and file != STDOUT:
-            with telling(file):
+            with writing_to(file):
                 if file.is_dir():
                     raise IsADirectoryError(errno.EISDIR, "it is a folder")
                 if not file.absolute().parent.is_dir():
@@ -28,17 +28,17 @@ def must_be_writable(*files: Path | None) -> None:
 
 
 def write_report(text: str, file: Path | None) -> None:
-    """To a file, or to stdout, whatever the terminal's encoding is. Raises `StartError`."""
+    """Write the report to a file or to stdout, always in UTF-8. Raises `StartError`."""
     if file == STDOUT:
         sys.stdout.buffer.write(text.encode())
     elif file is not None:
-        with telling(file):
+        with writing_to(file):
             file.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def telling(file: Path) -> Iterator[None]:
-    """The system's refusal as one line for the user: `StartError`."""
+def writing_to(file: Path) -> Iterator[None]:
+    """Raises `StartError` with the file's name instead of an `OSError`."""
     try:
         yield
     except OSError as error:
@@ -46,7 +46,7 @@ def telling(file: Path) -> Iterator[None]:
 
 
 def print_in_any_encoding() -> None:
-    """A name may have signs that a terminal or a log cannot show: then a `?` stands for each."""
+    """Print `?` for each character that the encoding of stdout or stderr does not have."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""Progress of what takes long, on stderr: a spinner with the time on a terminal, a line now and then elsewhere."""
+"""Shows progress on stderr: a spinner with the time on a terminal, else a line at intervals."""
 
 import contextlib
 import threading
@@ -9,17 +9,19 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 EVERY_S = 10.0
+"""Seconds between two lines of progress."""
 console = Console(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # Progress is worth nothing where nobody looks.
+    """Print a line on stderr. Errors are ignored: work does not depend on its progress being shown."""
+    with contextlib.suppress(OSError, ValueError):
         console.print(line, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Show that `what` is under way, and at its end how long it took."""
+    """Show that the step `what` is running, and at its end how long it took."""
     started = time.monotonic()
     if console.is_terminal:
         columns = SpinnerColumn(), TextColumn("{task.description} …"), TimeElapsedColumn()
@@ -35,23 +37,23 @@ def step(what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _lines(what: str, started: float) -> Iterator[None]:
     say(f"{what} …")
-    with now_and_then(lambda: say(f"{what} … {time.monotonic() - started:.0f} s")):
+    with at_intervals(lambda: say(f"{what} … {time.monotonic() - started:.0f} s")):
         yield
 
 
 @contextlib.contextmanager
-def now_and_then(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` every `EVERY_S` seconds, on a thread of its own."""
+def at_intervals(report: Callable[[], None]) -> Iterator[None]:
+    """Call `report` every `EVERY_S` seconds on a separate thread, until the scope ends."""
     is_over = threading.Event()
 
-    def keep_telling() -> None:
+    def repeat() -> None:
         while not is_over.wait(EVERY_S):
-            tell()
+            report()
 
-    teller = threading.Thread(target=keep_telling, daemon=True)
-    teller.start()
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         is_over.set()
-        teller.join()
+        thread.join()

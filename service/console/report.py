@@ -1,4 +1,4 @@
-"""What the reports of `firstword check` and `firstword preflight` have in common."""
+"""Types that the reports of `firstword check` and `firstword preflight` share."""
 
 from collections.abc import Iterable
 from typing import Literal, Self
@@ -9,13 +9,13 @@ Outcome = Literal["pass", "warn", "fail", "skipped"]
 
 
 class Document(BaseModel):
-    """A part of a report. Unknown fields are errors, so a report that was read back is whole."""
+    """A part of a report. An unknown field is an error, so that reading a report back loses nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Counts(Document):
-    """How many checks ended in each way."""
+    """Number of checks with each outcome."""
 
     passed: int
     warned: int

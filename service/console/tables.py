@@ -1,4 +1,4 @@
-"""Tables on a terminal: the rows and the last line of `firstword check` and `firstword preflight`."""
+"""Rows and summary line of the tables that `firstword check` and `firstword preflight` print."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ _WIDTH_IN_FILES = 120
 
 
 def add_result(table: Table, check: str, title: str, outcome: Outcome, *, seen: str, fix: str | None) -> None:
-    """A row of three cells, of any list of checks."""
+    """Add the row of one check: its name, its outcome, and its title with what was seen and how to fix it."""
     text = Text(title)
     text.append(f"{': ' if outcome == 'pass' else chr(10)}{seen}", style="dim")
     if fix:
@@ -22,12 +22,12 @@ def add_result(table: Table, check: str, title: str, outcome: Outcome, *, seen: 
 
 
 def last_line(counts: Counts, duration_s: float, verdict: Literal["pass", "fail"]) -> Text:
-    """What became of all checks, and what it comes to."""
+    """Return the summary line: the counts of outcomes, the duration and the verdict."""
     summary = f"{counts.passed} passed, {counts.warned} warned, {counts.failed} failed, {counts.skipped} skipped"
     return Text(f"{summary} in {duration_s:.1f} s: {verdict.upper()}", style=STYLES[verdict])
 
 
 def table_console(*, is_on_stderr: bool) -> Console:
-    """A console for tables. A file or a pipe has no width, and rich would take 80 columns: here it is 120."""
+    """Return a console for tables. For a file or a pipe, its width is 120 columns instead of rich's 80."""
     console = Console(stderr=is_on_stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=is_on_stderr, highlight=False, width=_WIDTH_IN_FILES)

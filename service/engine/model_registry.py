@@ -1,4 +1,7 @@
-"""The names that `model` may have: the model's own, its aliases, and LoRA adapters, which come and go while we serve."""
+"""The model registry: the names that `model` may have in a request.
+
+They are the model's own name, its aliases, and the LoRA adapters, which can change while the service runs.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +12,7 @@ from service.errors import ModelNotFound
 
 
 class ModelRegistry:
-    """What is served under which name."""
+    """Maps each served name to the model or to an adapter."""
 
     def __init__(self, card: ModelCard, aliases: Iterable[str] = ()) -> None:
         self.card = card
@@ -19,7 +22,7 @@ class ModelRegistry:
 
     @property
     def base_names(self) -> Sequence[str]:
-        """The model's own name, then its aliases."""
+        """The model's own name, followed by its aliases."""
         return self._base_names
 
     @property
@@ -33,7 +36,7 @@ class ModelRegistry:
         self._adapters.pop(name, None)
 
     def resolve(self, name: str) -> Adapter | None:
-        """The adapter that a name means; None for the model itself. Raises `ModelNotFound`."""
+        """Return the adapter with this name, or None for the model itself. Raises `ModelNotFound` for an unknown name."""
         if name in self._base_names:
             return None
         adapter = self._adapters.get(name)
@@ -43,7 +46,7 @@ class ModelRegistry:
 
     @contextmanager
     def using(self, adapter: Adapter | None) -> Iterator[None]:
-        """A turn needs this adapter within this scope: it stays loaded, whatever becomes of its name."""
+        """Mark an adapter as used by a turn within this scope. It stays loaded, even if its name is removed meanwhile."""
         if adapter is None:
             yield
             return
@@ -56,5 +59,5 @@ class ModelRegistry:
                 del self._turns[adapter]
 
     def is_used(self, adapter: Adapter) -> bool:
-        """True while a turn needs it."""
+        """Return whether a turn uses this adapter now."""
         return adapter in self._turns

@@ -1,4 +1,4 @@
-"""The processes below this one: an engine makes several, and none may outlive us."""
+"""The child processes of the service. An engine starts several, and none of them may outlive the service."""
 
 import contextlib
 from multiprocessing import resource_tracker
@@ -7,8 +7,9 @@ import psutil
 
 
 def kill_children(*, wait_s: float) -> None:
-    """Kill every process below this one, but for Python's resource tracker: it frees what the dead left in /dev/shm, and
-    ends with us.
+    """Kill every descendant process except Python's resource tracker, then wait up to `wait_s` seconds for them to end.
+
+    The resource tracker frees what the killed processes left in /dev/shm. It ends with this process.
     """
     tracker = getattr(resource_tracker._resource_tracker, "_pid", None)
     children = [child for child in psutil.Process().children(recursive=True) if child.pid != tracker]

@@ -1,7 +1,8 @@
-"""LoRA adapters while we serve: loaded at the start, and again as the settings file changes.
+"""Loads LoRA adapters at the start, and follows the list in the settings file afterwards.
 
-A bad one is refused by name and the rest go on serving; a file that cannot be read leaves all as it was. One that is gone
-from the list leaves the catalogue at once, and the engine when its last turn has ended.
+- An adapter that cannot be served is refused by name; the others are served.
+- A settings file that cannot be read changes nothing.
+- An adapter that is removed from the list leaves the model registry at once. It is unloaded when its last turn has ended.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ _IDLE_POLL_S = 0.1
 
 
 class Adapters:
-    """The only one that loads and unloads; what is served stands in the catalogue."""
+    """Loads and unloads adapters. No other code does. The model registry holds the adapters that are served."""
 
     def __init__(
         self, engine: Engine, model_registry: ModelRegistry, telemetry: Telemetry, configured: Sequence[AdapterSetting]
@@ -33,15 +34,15 @@ class Adapters:
         self._telemetry = telemetry
         self._wanted = list(configured)
         self._held: set[Adapter] = set()
-        """In the engine: served, or waiting for their last turn."""
+        """Adapters in the engine: those that are served, and removed ones that still have a turn."""
         self._leaving: dict[Adapter, asyncio.Task[None]] = {}
 
     async def load_configured(self) -> None:
-        """After the engine has started. A refused adapter is logged, counted, and left out."""
+        """Load the configured adapters, once the engine has started. A refused one is logged, counted and left out."""
         await self._serve(self._wanted)
 
     async def watch(self, file: Path, *, poll_s: float = POLL_S) -> None:
-        """Follow the list in the settings file, for ever."""
+        """Follow the list in the settings file. Does not return."""
         async for is_first in changes(file, poll_s=poll_s):
             await self._reread(file, is_first=is_first)
 
@@ -52,7 +53,7 @@ class Adapters:
             self._telemetry.metrics.adapter_loads.labels("file_unreadable").inc()
             _log.error("the settings file cannot be used; adapters stay as they are", reason=str(error))
             return
-        if is_first and wanted == self._wanted:  # As it was read at the start.
+        if is_first and wanted == self._wanted:  # It has not changed since the start.
             return
         self._wanted = wanted
         await self._serve(wanted)
@@ -74,10 +75,10 @@ class Adapters:
                 _log.error("adapter refused", adapter=setting.name, reason=str(error))
 
     async def _load(self, setting: AdapterSetting, current: Adapter | None) -> None:
-        """Load, and take the place of `current`, which has the same name. Raises `AdapterRefused`."""
+        """Load the adapter. It replaces `current`, which has the same name. Raises `AdapterRefused`."""
         if setting.name in self._model_registry.base_names:
-            raise AdapterRefused(setting.name, "the model itself has this name")
-        await self._make_room(setting.name, current)
+            raise AdapterRefused(setting.name, "the model itself has this name; choose another one")
+        await self._wait_until_one_fits(setting.name, current)
         adapter = await self._engine.load_adapter(setting.name, setting.path)
         self._held.add(adapter)
         self._model_registry.add(adapter)
@@ -86,18 +87,21 @@ class Adapters:
         self._telemetry.metrics.adapter_loads.labels("loaded").inc()
         _log.info("adapter loaded", adapter=adapter.name, path=adapter.path)
 
-    async def _make_room(self, name: str, current: Adapter | None) -> None:
-        """More than the engine holds would make it load from disk in the middle of a step. Raises `AdapterRefused`."""
+    async def _wait_until_one_fits(self, name: str, current: Adapter | None) -> None:
+        """Wait until the engine can take one more adapter. Raises `AdapterRefused` if none is about to be unloaded.
+
+        With more adapters than it can hold, the engine would load one from disk in the middle of a step.
+        """
         limit = self._engine.max_adapters
         if len(self._held) < limit:
             return
-        if current is not None:  # No room for both: the name is unknown until the new one is there.
+        if current is not None:  # Both do not fit, so the name is unknown until the new adapter is loaded.
             self._model_registry.remove(name)
             self._let_go(current)
         while len(self._held) >= limit and self._leaving:
             await asyncio.wait(self._leaving.values(), return_when=asyncio.FIRST_COMPLETED)
         if len(self._held) >= limit:
-            raise AdapterRefused(name, f"there is room for {limit} adapters (FIRSTWORD_MAX_ADAPTERS, at the next start)")
+            raise AdapterRefused(name, f"{limit} are loaded, which is the maximum; raise FIRSTWORD_MAX_ADAPTERS and restart")
 
     def _let_go(self, adapter: Adapter) -> None:
         if adapter in self._held and adapter not in self._leaving:

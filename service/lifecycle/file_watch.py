@@ -1,6 +1,7 @@
-"""A file followed while we serve: told of each change once it has settled.
+"""Reports the changes of a file, once each change is stable.
 
-By polling: a Kubernetes ConfigMap or Secret changes by a symlink further up, which no watch on the file itself would see.
+It polls the file. A Kubernetes ConfigMap or Secret changes by a symlink in a parent folder, which a watch on the file itself
+would not see.
 """
 
 import asyncio
@@ -11,26 +12,26 @@ from pathlib import Path
 POLL_S = 1.0
 
 _State = tuple[int, ...] | None
-_NOT_LOOKED_YET: _State = ()
+_NOT_READ_YET: _State = ()
 
 
 async def changes(file: Path, *, poll_s: float = POLL_S) -> AsyncIterator[bool]:
-    """For ever: once as the file is found, then after each change of it that has been there for a whole poll.
+    """Yield once for the present file, then after each change that has stayed for a whole poll interval. Never ends.
 
-    Yields whether this is the first look. A file that is gone has changed, too.
+    Yields True for the first time, then False. A file that disappears is a change too.
     """
-    told = before = _NOT_LOOKED_YET
+    reported = before = _NOT_READ_YET
     while True:
         now = await asyncio.to_thread(_state, file)
-        if now == before and now != told:
-            yield told == _NOT_LOOKED_YET
-            told = now
+        if now == before and now != reported:
+            yield reported == _NOT_READ_YET
+            reported = now
         before = now
         await asyncio.sleep(poll_s)
 
 
 def _state(file: Path) -> _State:
-    """What changes when the file does, also by a rename or a symlink; None while there is none."""
+    """Return numbers that change when the file changes, also by a rename or a symlink. None if there is no file."""
     with contextlib.suppress(OSError):
         stat = file.stat()
         return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size

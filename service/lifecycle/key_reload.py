@@ -1,4 +1,4 @@
-"""The key file while we serve: read again after each change, without a gap for anybody whose key stays."""
+"""Reloads the key file after each change. A key that stays in the file is valid without interruption."""
 
 import asyncio
 from pathlib import Path
@@ -15,11 +15,14 @@ _log = structlog.get_logger("firstword.keys")
 
 
 async def follow_key_file(file: Path, keys: KeyRing, telemetry: Telemetry, *, poll_s: float = POLL_S) -> None:
-    """Keep the ring as the file is, for ever. A file that cannot be used leaves the keys as they were; an alert can tell."""
+    """Keep the key ring equal to the file. Does not return.
+
+    A file that cannot be used leaves the keys as they are, and sets the metric `firstword_key_file_ok` to 0.
+    """
     async for is_first in changes(file, poll_s=poll_s):
         try:
             key_file = await asyncio.to_thread(read_key_file, file)
-            if is_first and key_file == keys.key_file:  # As it was read at the start.
+            if is_first and key_file == keys.key_file:  # It has not changed since the start.
                 continue
             keys.replace(key_file)
         except StartError as error:

@@ -1,9 +1,9 @@
-"""The beginnings of calls, computed before they come: the configured system prompts, in the engine's prefix cache.
+"""Prefix warm-up: keeps the configured system prompts in the engine's prefix cache, so that a call's first turn finds them there.
 
-At the start each is computed once for each prefix cache that may need it, so that a call's first turn finds it there. The
-engine drops what has not been used for longest when its cache is full, and tells nobody; so eviction is inferred. A turn that
-finds less of a prompt than it should says how long an unused prompt lives: so many tokens computed since it was last used.
-From then on each is used again at half that age, while the engine has room to spare.
+At the start, each prompt is computed once for each prefix cache that may need it. When its cache is full, the engine evicts what
+was unused for longest and does not report it, so evictions are inferred. If a turn finds less of a prompt than was cached, the
+prompt was evicted, and the tokens computed since its last use are the lifetime of an unused prompt. From then on, each prompt is
+used again at half of that age, if the engine has spare capacity.
 """
 
 import asyncio
@@ -27,11 +27,12 @@ from service.normalize import internal_job
 from service.settings import SystemPrompt
 from service.telemetry.telemetry import Telemetry
 
-_log = structlog.get_logger("firstword.warmth")
+_log = structlog.get_logger("firstword.prefix_warmup")
 POLL_S = 1.0
 _LEAST_PAUSE_S = 5.0
-"""Between two computations of prompts while we serve: a cache that is too small for them all must not keep the engine busy."""
-# Whatever a caller says first. The second begins within the system message: what both have in common, a longer one has, too.
+"""Minimum seconds between two computations while serving: a cache too small for all prompts must not keep the engine busy."""
+# The user message, and text that makes a longer system message. The tokens that both versions share are those that every longer
+# one shares.
 _FIRST_WORDS, _MORE_SYSTEM = "Hello!", "\n\nBe brief."
 
 
@@ -41,24 +42,24 @@ class _Target:
 
     prompt: SystemPrompt
     job: ChatJob
-    """What computes it."""
+    """The job that computes the prompt."""
     expected_tokens: int = 0
-    """Cached tokens that a turn beginning with it finds."""
+    """Tokens that a turn which begins with this prompt finds in the cache."""
     used_at: float = -math.inf
-    """When it was last used, in tokens that the engine had computed by then."""
+    """When it was last used: the number of tokens that the engine had computed by then."""
 
     def begins(self, job: ChatJob) -> bool:
-        """Whether a turn finds its beginning here."""
+        """Return True if the job begins with this prompt and uses the same prefix cache."""
         return _cached_by(job) == _cached_by(self.job) and job.messages[0].content.startswith(self.prompt.system)
 
 
 _Key = tuple[int, str | None, Adapter | None]
-"""The prompt's number in the list, and what keeps one prefix cache apart from another."""
+"""Number of the prompt in the list, and the cache salt and adapter that separate one prefix cache from another."""
 
 
 @dataclass(slots=True)
 class _Lifetime:
-    """How long an unused prompt stays in the cache, in tokens computed; unknown until one was evicted."""
+    """How long an unused prompt stays in the cache, in computed tokens. Infinite until a prompt was evicted."""
 
     tokens: float = math.inf
 
@@ -71,7 +72,7 @@ class _Lifetime:
 
 @dataclass(slots=True)
 class PrefixWarmup:
-    """Keeps the configured system prompts in the prefix cache. `callers`: who may come, one for each tenant."""
+    """Keeps the configured system prompts in the prefix cache. `callers` returns one caller for each tenant."""
 
     engine: Engine
     admission: AdmissionController
@@ -83,14 +84,14 @@ class PrefixWarmup:
     _lifetime: _Lifetime = field(default_factory=_Lifetime)
     _computed_tokens: int = 0
     _failed: set[int] = field(default_factory=set)
-    """The numbers of those that failed while we served, told of once."""
+    """Numbers of the prompts that failed while serving. Each is logged once."""
 
     def on_step(self, step: EngineStep) -> None:
-        """Listens to the engine."""
+        """Engine step listener."""
         self._computed_tokens += step.prefilled_tokens + step.generated_tokens
 
     async def start(self) -> None:
-        """Compute every prompt. Raises `StartError` for one that no turn could begin with."""
+        """Compute every prompt. Raises `StartError` for a prompt that no turn can begin with."""
         tenants = {caller.tenant for caller in self.callers()}
         for number, prompt in enumerate(self.prompts, start=1):
             for tenant in sorted(set(prompt.tenants or ()) - tenants):
@@ -101,31 +102,31 @@ class PrefixWarmup:
             except ModelNotFound:
                 _log.warning("a system prompt is for a model that is not served", prompt=number)
             except TurnError as error:
-                raise StartError(f"FIRSTWORD_SYSTEM_PROMPTS: number {number} can't begin a turn: {error.message}") from None
+                raise StartError(f"FIRSTWORD_SYSTEM_PROMPTS: no turn can begin with prompt {number}: {error.message}") from None
             else:
                 if not target.expected_tokens:
-                    _log.warning("a system prompt is shorter than a block of the prefix cache: it stays cold", prompt=number)
+                    _log.warning("a system prompt is shorter than a prefix cache block, so it cannot be cached", prompt=number)
         if self._targets:
             cached_tokens = sum(target.expected_tokens for target in self._targets.values())
-            _log.info("system prompts are warm", prompts=len(self.prompts), cached_tokens=cached_tokens)
+            _log.info("system prompts are cached", prompts=len(self.prompts), cached_tokens=cached_tokens)
 
     async def keep(self) -> None:
-        """For ever, where any is configured: compute again what has most likely been evicted, and what a new tenant needs."""
+        """Compute prompts again that were probably evicted, and those that a new tenant needs. Returns only without prompts."""
         while self.prompts:
             await asyncio.sleep(POLL_S)
             for number, prompt, caller in self._cold():
-                if await self._was_warmed(number, prompt, caller):
+                if await self._compute_if_spare(number, prompt, caller):
                     await asyncio.sleep(_LEAST_PAUSE_S)
                     break
 
     def used(self, job: ChatJob, usage: Usage) -> None:
-        """A turn has ended: did it find as much of its system prompt as it should?"""
+        """Record whether a finished turn found its system prompt in the cache."""
         for target in self._targets.values():
             if target.expected_tokens and target.begins(job):
                 self._seen(target, usage)
 
     def _seen(self, target: _Target, usage: Usage) -> bool:
-        """Whether it was found in the cache."""
+        """Record a use of the prompt. Return True if it was in the cache."""
         age = self._computed_tokens - target.used_at
         was_found = usage.cached_tokens >= target.expected_tokens
         if was_found:
@@ -137,7 +138,7 @@ class PrefixWarmup:
         return was_found
 
     def _wanted(self) -> Iterator[tuple[int, SystemPrompt, Caller]]:
-        """Each prompt with a caller for each cache in which it is wanted, numbered from 1."""
+        """Yield each prompt, numbered from 1, with one caller for each prefix cache that needs it."""
         callers = sorted(self.callers(), key=lambda caller: caller.tenant)
         for number, prompt in enumerate(self.prompts, start=1):
             wanted = [caller for caller in callers if prompt.tenants is None or caller.tenant in prompt.tenants]
@@ -145,24 +146,22 @@ class PrefixWarmup:
                 yield number, prompt, caller
 
     def _cold(self) -> list[tuple[int, SystemPrompt, Caller]]:
-        """What is wanted and most likely not in the cache, the longest unused first, and before it what never was there."""
+        """Return the needed prompts that are probably not cached. Those never computed come first, then the longest unused."""
         cold = []
         for number, prompt, caller in self._wanted():
-            with contextlib.suppress(ModelNotFound):  # An adapter that may come yet.
+            with contextlib.suppress(ModelNotFound):  # Its adapter may be loaded later.
                 target = self._targets.get(self._key(number, prompt, caller))
                 if target is None or self._is_cold(target):
                     cold.append((target.used_at if target else -math.inf, (number, prompt, caller)))
         return [wanted for _, wanted in sorted(cold, key=lambda each: each[0])]
 
-    async def _was_warmed(self, number: int, prompt: SystemPrompt, caller: Caller) -> bool:
-        """Whether there was room to spare for it, and nothing wrong with it."""
-        if not self.admission.has_room_to_spare(len(orjson.dumps(prompt.model_dump()))):  # A token is a byte at least.
+    async def _compute_if_spare(self, number: int, prompt: SystemPrompt, caller: Caller) -> bool:
+        """Compute the prompt if the engine has spare capacity. Return True if it was computed without an error."""
+        if not self.admission.has_room_to_spare(len(orjson.dumps(prompt.model_dump()))):  # A token has at least one byte.
             return False
         try:
             await self._warm(number, prompt, caller)
-        except (
-            Exception
-        ) as error:  # One that fails must not keep the others from their turn. Never its words: see `ErrorMiddleware`.
+        except Exception as error:  # A prompt that fails must not stop the others. Its message is not logged: see `_log_cause`.
             if number not in self._failed:
                 self._failed.add(number)
                 _log.error("a system prompt could not be computed", prompt=number, error=type(error).__name__)
@@ -170,14 +169,17 @@ class PrefixWarmup:
         return True
 
     def _key(self, number: int, prompt: SystemPrompt, caller: Caller) -> _Key:
-        """Raises `ModelNotFound`."""
+        """Return the key of this prompt in the prefix cache of the caller. Raises `ModelNotFound`."""
         return number, caller.cache_salt, self.model_registry.resolve(prompt.model or self.model_registry.card.name)
 
     def _is_cold(self, target: _Target) -> bool:
         return bool(target.expected_tokens) and self._computed_tokens - target.used_at > self._lifetime.tokens / 2
 
     async def _warm(self, number: int, prompt: SystemPrompt, caller: Caller) -> _Target:
-        """Compute a prompt: at first also see how much of it a turn will find, later only whether it was still there."""
+        """Compute a prompt and record the result.
+
+        The first time, this also measures how many tokens a turn will find. Later it only records whether the prompt was cached.
+        """
         key = self._key(number, prompt, caller)
         target = self._targets.get(key)
         if target is None:
@@ -205,7 +207,7 @@ class PrefixWarmup:
         return internal_job(asked, caller=caller, turn_id=_turn_id(), model_registry=self.model_registry)
 
     async def _compute(self, job: ChatJob) -> Usage:
-        """Through the gate, behind everybody: what it takes of the engine is known to those who forecast."""
+        """Run the job with the lowest priority. It is admitted like a turn, so that forecasts include its cost."""
         usage = Usage(0, 0, 0)
         with self.model_registry.using(job.adapter), self.admission.enter_behind_all(job) as slot:
             prepared = await self.engine.prepare(job)
@@ -218,7 +220,7 @@ class PrefixWarmup:
 
 
 def _cached_by(job: ChatJob) -> tuple[object, ...]:
-    """What, beside the first message, decides which tokens a prompt begins with, and in which prefix cache they are sought."""
+    """Return what decides, besides the first message, which tokens a prompt begins with and which prefix cache it uses."""
     return job.cache_salt, job.adapter, job.tool_use and job.tool_use.tools, job.template_kwargs, job.reasoning_effort
 
 

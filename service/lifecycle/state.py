@@ -1,4 +1,4 @@
-"""Start, warm-up, ready, drain: what state the service is in, and what it takes to get to the next."""
+"""The states of the service (starting, ready, draining, failed), and the steps between them: start, warm-up and drain."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ from service.normalize import internal_job
 
 _WARMUP_TOKENS = 8
 _SPAWNED_S = 3.0
-"""An engine that has not started after so long waits for processes of its own."""
-# For the turns that the drain cut off to say so to their callers.
+"""Seconds after which an engine that has not started yet is waiting for its own processes."""
+# Seconds in which turns that the drain cut off can send their error.
 _FAREWELL_S = 1.0
 _RARE_FIELDS: dict[str, Any] = {
     "logprobs": True,
@@ -71,23 +71,23 @@ class Lifecycle:
 
     @property
     def state(self) -> State:
-        # At the end of a drain we stop the engine ourselves: that is no failure.
+        # At the end of a drain we stop the engine ourselves, which is not a failure.
         return self._state if self._engine.is_healthy or self._has_drained else State.FAILED
 
     @property
     def is_ready(self) -> bool:
-        """Proxies may send turns: a real warm-up turn has been answered, and the service is not draining."""
+        """True if proxies may send turns: the warm-up is complete, and the service is not draining."""
         return self.state is State.READY
 
     @property
     def drain_deadline_timestamp_s(self) -> float:
-        """When the drain cuts off what still runs, in seconds since 1970, as the clock now stands; 0 without a drain."""
+        """When the drain cuts off running turns, in Unix seconds of the present clock. 0 without a drain."""
         deadline_s = self._drain_deadline_s
-        return 0.0 if deadline_s is None else round(time.time() + deadline_s - time.monotonic(), 1)  # For drain_deadline alone.
+        return 0.0 if deadline_s is None else round(time.time() + deadline_s - time.monotonic(), 1)  # Only for drain_deadline.
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One turn, from its begin to its end. Raises `NotReady` where none is served, `CutOff` where the drain ends it."""
+        """Scope of one turn. Raises `NotReady` if the service accepts no turns, and `CutOff` if the drain ends the turn."""
         if not (self.is_ready or (self._is_lameduck and self.state is State.DRAINING)):
             raise NotReady(self.state)
         task = asyncio.current_task()
@@ -101,7 +101,7 @@ class Lifecycle:
 
     @contextmanager
     def until_cut_off(self) -> Iterator[None]:
-        """Within a turn: raises `CutOff` in place of the cancellation by which the drain ends it."""
+        """Scope within a turn. Raises `CutOff` instead of the cancellation by which the drain ends the turn."""
         try:
             yield
         except asyncio.CancelledError:
@@ -111,17 +111,17 @@ class Lifecycle:
             raise CutOff(limit_s=self._drain_timeout_s) from None
 
     async def start(self) -> None:
-        """Load the engine and answer the warm-up turns. Raises `StartError`, or `TurnError` from a warm-up."""
+        """Start the engine, load the adapters and run the warm-up. Raises `StartError`, or `TurnError` from a warm-up turn."""
         loading = asyncio.create_task(self._engine.start())
         await asyncio.wait([loading], timeout=_SPAWNED_S)
-        if not loading.done():  # The engine's own processes are at work: the time to tidy up.
+        if not loading.done():  # The engine's own processes are loading, so this process has time to collect garbage.
             gc_tuning.settle()
         await loading
         await self._adapters.load_configured()
         for number, prompt in enumerate(self._warmup_prompts):
             await self._warm_up(f"warmup-{number}", prompt)
-        # What an engine compiles at first use (samplers, grammars) stalls every turn meanwhile: use it before anybody waits.
-        with contextlib.suppress(InvalidRequest):  # A model that can't do one of these still serves.
+        # Some things are compiled at their first use (samplers, grammars), which stalls every turn. Use them before calls come.
+        with contextlib.suppress(InvalidRequest):  # A model that does not support one of these is still served.
             await self._warm_up("warmup-fields", self._warmup_prompts[0], **_RARE_FIELDS)
         await self._prefix_warmup.start()
         self._keeping_warm = asyncio.create_task(self._prefix_warmup.keep())
@@ -130,10 +130,11 @@ class Lifecycle:
             self._state = State.READY
 
     async def drain(self) -> bool:
-        """Not ready at once; new turns are still served for the lameduck, then those running may finish, and the rest is cut off.
+        """Drain the service. Return True if all turns finished.
 
-        The lameduck is never cut short: until they have noticed, proxies send turns, also to a service that has none.
-        True when all turns finished.
+        The service is not ready from now on. It serves new turns during the lameduck, then waits for running turns for the drain
+        timeout, then cuts off the rest. The lameduck always takes its full time, even without turns, as proxies go on to send
+        turns until they have noticed.
         """
         self._state = State.DRAINING
         self._drain_deadline_s = time.monotonic() + self._lameduck_s + self._drain_timeout_s

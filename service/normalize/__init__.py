@@ -1,4 +1,4 @@
-"""`ChatRequest` -> `ChatJob`: what arrived becomes what it means. The only maker of a `ChatJob`."""
+"""Turns a `ChatRequest` into a `ChatJob`. Only this package makes a `ChatJob`."""
 
 from service.normalize.internal_job import internal_job
 from service.normalize.job import normalize

@@ -1,4 +1,4 @@
-"""What a rule sees beside the messages, and what a rule is."""
+"""The type of a rule, and what a rule gets besides the messages."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from service.domain import Message, TemplateTraits, ToolUse
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the model's template can take, and the tools of this turn."""
+    """What the model's chat template supports, and the tools of this turn."""
 
     traits: TemplateTraits
     tool_use: ToolUse | None = None
@@ -16,9 +16,9 @@ class Context:
 
 Messages = tuple[Message, ...]
 Rule = Callable[[Messages, Context], Messages]
-"""Gives back what it was given where it does not apply. Its name and docstring are a row of `docs/normalization.md`."""
+"""A rule returns the same messages if it does not apply. Its name and docstring are a row of `docs/normalization.md`."""
 
 
 def joined(texts: Iterable[str], separator: str) -> str:
-    """The texts that are not empty, each untouched."""
+    """Join the texts that are not empty. No text is changed."""
     return separator.join(filter(None, texts))

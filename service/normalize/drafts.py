@@ -1,4 +1,4 @@
-"""What arrived, half read: the wire's message in one flat form, and the rules that make a `Message` of it."""
+"""Drafts: the request's messages in one flat form, and the reading rules that make a `Message` of each."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from service.schema.messages import (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that may still have OpenAI's other forms: roles of two generations, content in parts or null."""
+    """A message that may still have OpenAI's other forms: roles of two API generations, and content in parts or null."""
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: str | tuple[TextPart | RefusalPart, ...] | None
@@ -35,13 +35,13 @@ ReadingRule = Callable[[Drafts], Drafts]
 
 
 def read(message: ChatMessage) -> Draft:
-    """The message as it arrived; nothing is decided yet."""
+    """Return the draft of a message. No rule is applied yet."""
     content = tuple(message.content) if isinstance(message.content, list) else message.content
     draft = Draft(message.role, content, name=message.name or None)
     match message:
         case AssistantMessage():
             calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
-            # Some servers say a call in both forms; the newer one has the id that its result names.
+            # Some servers send a call in both forms. The newer form has the id that the call's result names.
             function_call = None if calls else message.function_call
             return replace(draft, refusal=message.refusal, tool_calls=calls, function_call=function_call)
         case ToolMessage():
@@ -51,37 +51,37 @@ def read(message: ChatMessage) -> Draft:
 
 
 def settle(drafts: Drafts) -> tuple[Message, ...]:
-    """Drafts that every reading rule has seen -> messages."""
+    """Turn drafts into messages. Every reading rule must have been applied."""
     return tuple(map(_settled, drafts))
 
 
 def _settled(draft: Draft) -> Message:
-    assert draft.role != "developer", "a rule has left a role"
-    assert draft.role != "function", "a rule has left a role"
-    assert isinstance(draft.content, str), "a rule has left content"
+    assert draft.role != "developer", "developer_role must replace this role"
+    assert draft.role != "function", "function_messages must replace this role"
+    assert isinstance(draft.content, str), "content_parts and null_content must replace other content"
     return Message(draft.role, draft.content, draft.name, draft.tool_calls, draft.tool_call_id)
 
 
 def developer_role(drafts: Drafts) -> Drafts:
-    """`developer` becomes `system`, the name that templates know."""
+    """The role `developer` becomes `system`, which templates support."""
     return tuple(replace(draft, role="system") if draft.role == "developer" else draft for draft in drafts)
 
 
 def refusal_text(drafts: Drafts) -> Drafts:
-    """An assistant's refusal, as a part or as a field, becomes text of its content: it is what the model said."""
-    return tuple(map(_with_refusal_said, drafts))
+    """An assistant's refusal, in a part or in a field, becomes text of its content, because the model said it."""
+    return tuple(map(_with_refusal_as_text, drafts))
 
 
-def _with_refusal_said(draft: Draft) -> Draft:
+def _with_refusal_as_text(draft: Draft) -> Draft:
     parts = draft.content if isinstance(draft.content, tuple) else ()
     if not draft.refusal and not any(isinstance(part, RefusalPart) for part in parts):
         return draft
     if isinstance(draft.content, str) and draft.content:
         parts = (_text_part(draft.content),)
-    said = [_text_part(part.refusal) if isinstance(part, RefusalPart) else part for part in parts]
+    texts = [_text_part(part.refusal) if isinstance(part, RefusalPart) else part for part in parts]
     if draft.refusal:
-        said.append(_text_part(draft.refusal))
-    return replace(draft, content=said[0].text if len(said) == 1 else tuple(said), refusal=None)
+        texts.append(_text_part(draft.refusal))
+    return replace(draft, content=texts[0].text if len(texts) == 1 else tuple(texts), refusal=None)
 
 
 def _text_part(text: str) -> TextPart:
@@ -89,7 +89,7 @@ def _text_part(text: str) -> TextPart:
 
 
 def content_parts(drafts: Drafts) -> Drafts:
-    """Content in parts becomes one text, the parts joined by a newline."""
+    """Content in parts becomes one text. The parts are joined with a newline."""
     return tuple(
         replace(draft, content="\n".join(_texts(draft.content))) if isinstance(draft.content, tuple) else draft
         for draft in drafts
@@ -111,7 +111,7 @@ def function_messages(drafts: Drafts) -> Drafts:
         return drafts
     taken = {call.id for draft in drafts for call in draft.tool_calls} | {draft.tool_call_id for draft in drafts}
     free_ids = (call_id for number in count() if (call_id := f"call_{number}") not in taken)
-    unanswered: dict[str | None, deque[str]] = defaultdict(deque)  # Ids of calls, by function.
+    unanswered: dict[str | None, deque[str]] = defaultdict(deque)  # Ids of calls, by function name.
     return tuple(_as_tool_message(draft, free_ids, unanswered) for draft in drafts)
 
 

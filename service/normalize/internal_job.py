@@ -1,4 +1,4 @@
-"""Turns that the service takes of its own accord: they pass what a caller's request passes."""
+"""Jobs of turns that the service runs itself. They pass the same checks as a caller's request."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,10 @@ from service.schema.request import parse_request
 
 
 def internal_job(asked: Mapping[str, Any], *, caller: Caller, turn_id: str, model_registry: ModelRegistry) -> ChatJob:
-    """What a body means, with the model itself where it names none. Raises as `parse_request` and `normalize` do."""
+    """Return the job for a request body. Without `model` in the body, the base model is used.
+
+    Raises the errors of `parse_request` and `normalize`.
+    """
     body = {"model": model_registry.card.name, **asked}
     request = parse_request(orjson.dumps(body), max_messages=len(body["messages"]))
     return normalize(request, caller=caller, turn_id=turn_id, model_registry=model_registry, max_choices=1)

@@ -1,4 +1,4 @@
-"""`ChatRequest` -> `ChatJob`: fields, their bounds, and what is refused by name."""
+"""Turns a `ChatRequest` into a `ChatJob`. It checks the bounds of fields and refuses unsupported fields by name."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from service.normalize.tools import tool_use_of
 from service.schema.request import ChatRequest
 from service.schema.tools import JsonSchemaFormat
 
-# What would change the meaning of the answer and can't be had here: refused by name, unless its value asks for nothing.
+# Fields that would change the answer but are not supported. They are refused by name, unless their value asks for nothing.
 _REFUSED: dict[str, Callable[[Any], bool]] = {
     "audio": lambda value: value is None,
     "modalities": lambda value: value in (None, [], ["text"]),
@@ -41,12 +41,17 @@ _RENDERERS_OWN = frozenset(
 
 
 def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_registry: ModelRegistry, max_choices: int) -> ChatJob:
-    """Raises `ModelNotFound`, or `InvalidRequest` for a value of the right type that is out of bounds or not supported."""
+    """Return the job for a request.
+
+    Raises `ModelNotFound`, or `InvalidRequest` for a value of the right type that is out of bounds or not supported.
+    """
     adapter = model_registry.resolve(request.model)
     for field, is_harmless in _REFUSED.items():
         if not is_harmless(getattr(request, field)):
-            raise InvalidRequest(f"{field} is not supported with this value.", param=field, code="unsupported_value")
-    # The newer name wins, as in OpenAI's reference, where max_tokens is deprecated in its favour.
+            raise InvalidRequest(
+                f"This value of {field} is not supported. Remove {field}.", param=field, code="unsupported_value"
+            )
+    # The newer name wins, because OpenAI's reference deprecates max_tokens.
     name = "max_completion_tokens" if request.max_completion_tokens is not None else "max_tokens"
     max_tokens: int | None = getattr(request, name)
     _check_at_most(name, max_tokens, model_registry.card.max_model_len)
@@ -79,15 +84,17 @@ def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_regis
 
 
 def _check_template_kwargs(request: ChatRequest) -> None:
-    """Variables of a template, not the arguments of whoever renders it."""
+    """Check that only variables of the template are set, and no arguments of the renderer."""
     for name in request.chat_template_kwargs or ():
         if name in _RENDERERS_OWN:
-            raise InvalidRequest(f"chat_template_kwargs can't set {name}.", param="chat_template_kwargs", code="invalid_value")
+            raise InvalidRequest(
+                f"chat_template_kwargs must not have {name}. Remove it.", param="chat_template_kwargs", code="invalid_value"
+            )
 
 
 def _check_at_most(field: str, value: int | None, limit: int) -> None:
     if value is not None and value > limit:
-        raise InvalidRequest(f"{field} may be {limit} at most; given: {value}.", param=field, code="integer_above_max_value")
+        raise InvalidRequest(f"{field} must be at most {limit}; given: {value}.", param=field, code="integer_above_max_value")
 
 
 def _response_format(request: ChatRequest) -> ResponseFormat | None:
@@ -103,9 +110,9 @@ def _response_format(request: ChatRequest) -> ResponseFormat | None:
 
 def _sampling(request: ChatRequest) -> Sampling:
     if request.top_logprobs and not request.logprobs:
-        raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs", code="invalid_value")
+        raise InvalidRequest("top_logprobs requires logprobs to be true.", param="top_logprobs", code="invalid_value")
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    # OpenAI takes top_p 0 to mean the likeliest token; samplers want it above 0, so say greedy in the other way.
+    # At OpenAI, top_p 0 means the most likely token. Samplers need top_p above 0, so temperature 0 stands for it.
     is_greedy = request.top_p == 0
     return Sampling(
         temperature=0.0 if is_greedy else request.temperature,

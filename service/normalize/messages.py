@@ -1,4 +1,4 @@
-"""The messages of a request -> the messages the model's template can take, by the rules of `rules.py`."""
+"""Applies the rules of `rules.py`: a request's messages become messages that the model's template supports."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from service.schema.messages import ChatMessage
 def normalize_messages(
     messages: Sequence[ChatMessage], traits: TemplateTraits, tool_use: ToolUse | None
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """The messages, at least one, and the names of the rules that changed something, in order. Refuses nothing."""
+    """Return the messages (at least one), and the names of the rules that changed something, in order. Never refuses."""
     changed_by: list[str] = []
     drafts = tuple(map(read, messages))
     for reading_rule in READING_RULES:

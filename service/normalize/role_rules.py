@@ -1,4 +1,4 @@
-"""Rules about who speaks when: names, silence, system messages, the order of roles. Each bends what the template cannot take."""
+"""Rules about roles: names, empty messages, system messages, order of roles. They change what a template does not support."""
 
 from dataclasses import replace
 from itertools import chain, groupby
@@ -7,30 +7,30 @@ from service.domain import Message
 from service.normalize.context import Context, Messages, joined
 
 SILENCE = "..."
-"""Stands for a turn that the template demands and nobody took. Not empty: templates refuse that, or leave the turn out."""
+"""Text of a message that the template requires but the request does not have. Templates refuse or drop an empty text."""
 
 
 def names(messages: Messages, context: Context) -> Messages:
-    """Where the template shows no names: if a role (`user` or `system`) has several speakers, each name is put before its content
-    as `name: `; else names are dropped. Never before an assistant's content: the model would learn to say its name.
+    """Applies if the template does not show names. If a role (`user` or `system`) has several speakers, each name is put before
+    its content as `name: `. Otherwise names are dropped. An assistant's name is always dropped: the model would learn to say it.
     """
     if context.traits.takes_names or not any(message.name for message in messages if message.role != "tool"):
         return messages
     speakers = {(message.role, message.name) for message in messages}
     several = {role for role in ("user", "system") if sum(speaker[0] == role for speaker in speakers) > 1}
-    return tuple(_without_name(message, is_told=message.role in several) for message in messages)
+    return tuple(_without_name(message, is_shown=message.role in several) for message in messages)
 
 
-def _without_name(message: Message, *, is_told: bool) -> Message:
-    if not message.name or message.role == "tool":  # A tool's is its function, for templates that ask.
+def _without_name(message: Message, *, is_shown: bool) -> Message:
+    if not message.name or message.role == "tool":  # A tool message's name is its function, and some templates use it.
         return message
-    return replace(message, name=None, content=f"{message.name}: {message.content}" if is_told else message.content)
+    return replace(message, name=None, content=f"{message.name}: {message.content}" if is_shown else message.content)
 
 
 def empty_messages(messages: Messages, context: Context) -> Messages:
-    """A system message, or an assistant's without calls, that is empty or only white space is dropped: it would teach the model
-    to say nothing. A user's stays: silence is an answer. So does an opening system message that the template takes: it says
-    that the template's own default shall not be said.
+    """Drops system messages, and assistant messages without calls, that are empty or only white space. They would teach the
+    model to say nothing. An empty user message stays: silence is an answer. An empty system message at the start stays if the
+    template supports system messages: it replaces the template's own default.
     """
     is_opening_kept = context.traits.takes_system and bool(messages) and messages[0].role == "system"
     return tuple(
@@ -43,7 +43,9 @@ def _says_nothing(message: Message) -> bool:
 
 
 def late_system(messages: Messages, context: Context) -> Messages:
-    """Where the template takes only one system message, at the start: all are joined there, by an empty line."""
+    """Applies if the template supports at most one system message, at the start. All system messages are joined there, with an
+    empty line between them.
+    """
     systems = [message for message in messages if message.role == "system"]
     is_needed = systems and (len(systems) > 1 or messages[0] is not systems[0])
     if not is_needed or (context.traits.takes_system and context.traits.takes_late_system):
@@ -53,8 +55,8 @@ def late_system(messages: Messages, context: Context) -> Messages:
 
 
 def folded_system(messages: Messages, context: Context) -> Messages:
-    """Where the template takes no system message: it is put before the content of the user message after it, an empty line
-    between; or becomes a user message where none is after it.
+    """Applies if the template supports no system message. If the next message is the user's, the system message's content is put
+    before its content, with an empty line between them. Otherwise the system message becomes a user message.
     """
     if context.traits.takes_system or not messages or messages[0].role != "system":
         return messages
@@ -65,8 +67,8 @@ def folded_system(messages: Messages, context: Context) -> Messages:
 
 
 def opening_user(messages: Messages, context: Context) -> Messages:
-    """Where the template wants a user message, or wants it first, and there is none: a user message `...` opens the conversation.
-    So too where no message is left.
+    """Applies if the template requires a user message and there is none, or if it requires one first and another role comes
+    first. A user message `...` then opens the conversation, after any system message. Also applies if no message is left.
     """
     start = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
     opener = messages[start].role if start < len(messages) else None
@@ -81,17 +83,18 @@ def opening_user(messages: Messages, context: Context) -> Messages:
 
 
 def repeated_roles(messages: Messages, context: Context) -> Messages:
-    """Where roles must alternate: neighbours of one role are joined by a newline."""
+    """Applies if roles must alternate. Messages of one role in a row are joined with a newline."""
     if context.traits.takes_repeated_roles:
         return messages
-    # A number of its own keeps a message out of every run.
+    # A unique number keeps a message that is not spoken out of every run.
     runs = groupby(enumerate(messages), key=lambda item: (item[1].role, 0 if _is_spoken(item[1]) else 1 + item[0]))
     return tuple(_as_one([message for _, message in run]) for _, run in runs)
 
 
 def roles_around_calls(messages: Messages, context: Context) -> Messages:
-    """Where roles must alternate, calls and results not counted: an assistant's words before and after its calls are joined after
-    them; between two user messages with only calls between them an assistant message `...` is put.
+    """Applies if roles must alternate, not counting calls and results. An assistant's texts before and after its calls are
+    joined after them. If two user messages have only calls and results between them, an assistant message `...` is put before
+    the second.
     """
     if context.traits.takes_repeated_roles:
         return messages
@@ -108,14 +111,16 @@ def roles_around_calls(messages: Messages, context: Context) -> Messages:
 
 
 def closing_user(messages: Messages, context: Context) -> Messages:
-    """Where roles must alternate and the assistant spoke last: a user message `...` follows, and the model answers that."""
+    """Applies if roles must alternate and the last message is the assistant's. A user message `...` is added, and the model
+    answers that.
+    """
     if context.traits.takes_repeated_roles or not messages or messages[-1].role != "assistant" or messages[-1].tool_calls:
         return messages
     return *messages, Message("user", SILENCE)
 
 
 def _is_spoken(message: Message) -> bool:
-    """A turn of the user or the assistant: no call, no result, no system message."""
+    """Return whether a message is text of the user or the assistant, and not a call, a result or a system message."""
     return message.role in ("user", "assistant") and not message.tool_calls
 
 

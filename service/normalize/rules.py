@@ -1,8 +1,8 @@
-"""The table of rules, in the order in which they are applied. `docs/normalization.md` has what each does: its docstring.
+"""The list of rules, in the order in which they are applied. Each docstring is a row of `docs/normalization.md`.
 
-First what was said is read, whatever the template; then it is bent to what the template can take, no further. No rule trims:
-white space inside a message is the caller's. The order matters: tools are described before system messages are moved, and
-those are moved before roles are made to alternate.
+Reading rules come first and do not depend on the template. The other rules then change only what the template does not support.
+No rule trims text, because white space inside a message belongs to the caller. The order matters: tools are described before
+system messages are moved, and system messages are moved before roles are made to alternate.
 """
 
 from service.normalize import drafts, role_rules, tool_history

@@ -1,4 +1,4 @@
-"""Rules about calls and their results: made well-formed for every template, and written as text for one that cannot show them."""
+"""Rules about calls and their results. They are made well-formed, and written as text for a template that cannot show them."""
 
 import json
 import re
@@ -17,8 +17,8 @@ _SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def call_arguments(messages: Messages, context: Context) -> Messages:
-    """A call's arguments that are not a JSON object become one: nothing becomes `{}`, anything else `{"input": …}`; half
-    characters in them become U+FFFD. Templates walk through the object, and would break on others or lose them.
+    """A call's arguments become a JSON object if they are not one: empty arguments become `{}`, and anything else `{"input": …}`.
+    Unpaired surrogates in them become U+FFFD. Templates iterate over the object, and would fail on other values or drop them.
     """
     return tuple(
         replace(message, tool_calls=tuple(map(_with_object, message.tool_calls))) if message.tool_calls else message
@@ -42,7 +42,7 @@ def _with_object(call: ToolCall) -> ToolCall:
 
 
 def _is_deep(value: Any) -> bool:
-    """Deeper than any tool's arguments, and deep enough to break what walks through it."""
+    """Return whether a value is nested deeper than any tool's arguments. Such a value can break code that iterates over it."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         level = [
@@ -57,8 +57,9 @@ def _is_deep(value: Any) -> bool:
 
 
 def tools_described(messages: Messages, context: Context) -> Messages:
-    """Where the template cannot show tools: they are described at the end of the system message that opens the conversation (one
-    is made where none does), in the `<tools>` form of Hermes and Qwen. Not with `tool_choice: "none"`.
+    """Applies if the template cannot show tools, except with `tool_choice: "none"`. The tools are described at the end of the
+    system message that opens the conversation, in the `<tools>` form of Hermes and Qwen. If there is none, a system message is
+    added.
     """
     tool_use = context.tool_use
     if context.traits.takes_tools or not tool_use or tool_use.choice == "none":
@@ -90,8 +91,8 @@ def _tool_json(tool: Tool) -> str:
 
 
 def calls_as_text(messages: Messages, context: Context) -> Messages:
-    """Where the template cannot show calls and results: a call is written in the assistant's content as `<tool_call>`, and
-    results become a user message of `<tool_response>`, neighbours together.
+    """Applies if the template cannot show calls and results. A call is written into the assistant's content as `<tool_call>`.
+    Results become a user message with `<tool_response>`; results in a row share one message.
     """
     if context.traits.takes_tools:
         return messages
@@ -118,19 +119,21 @@ def _results_as_text(run: Iterator[Message]) -> Message:
 
 
 def dangling_results(messages: Messages, context: Context) -> Messages:
-    """A result whose call is not in the messages before it becomes a user message under `Tool result:`: templates refuse it."""
+    """A result without its call in the messages before it becomes a user message that begins with `Tool result:`. Templates would
+    refuse the result.
+    """
     made: set[str | None] = set()
     kept: list[Message] = []
     for message in messages:
         made.update(call.id for call in message.tool_calls)
         is_dangling = message.role == "tool" and message.tool_call_id not in made
-        # Not `<tool_response>`: Qwen 3.5 does not count that as something a user said, and may find that nobody did.
+        # Not `<tool_response>`: Qwen 3.5 does not count that as a user's message, and could then find no user message at all.
         kept.append(Message("user", f"Tool result:\n{message.content}") if is_dangling else message)
     return tuple(kept)
 
 
 def text_beside_calls(messages: Messages, context: Context) -> Messages:
-    """Where the template drops the text of a message with calls: the text goes before, as a message of its own."""
+    """Applies if the template drops the text of a message with calls. The text becomes a separate message before the calls."""
     if context.traits.takes_text_beside_calls:
         return messages
     return tuple(chain.from_iterable(map(_text_then_calls, messages)))
@@ -143,7 +146,7 @@ def _text_then_calls(message: Message) -> Messages:
 
 
 def parallel_calls(messages: Messages, context: Context) -> Messages:
-    """Where the template takes one call a message: each goes in its own, with its result after it."""
+    """Applies if the template supports only one call per message. Each call gets its own message, followed by its result."""
     if context.traits.takes_parallel_calls:
         return messages
     one_by_one: list[Message] = []
@@ -166,7 +169,7 @@ def parallel_calls(messages: Messages, context: Context) -> Messages:
 
 
 def short_call_ids(messages: Messages, context: Context) -> Messages:
-    """Where the template wants ids of nine letters or digits: others become `call00000`, `call00001`, …"""
+    """Applies if the template requires ids of nine letters or digits. Other ids become `call00000`, `call00001`, …"""
     if context.traits.takes_any_call_id:
         return messages
     ids = dict.fromkeys(

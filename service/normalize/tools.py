@@ -1,4 +1,4 @@
-"""`tools` and `tool_choice`, or the legacy `functions` and `function_call`, -> `ToolUse`."""
+"""Makes a `ToolUse` from `tools` and `tool_choice`, or from the legacy `functions` and `function_call`."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,19 @@ from service.schema.tools import FunctionName, FunctionSpec, NamedTool
 
 
 def tool_use_of(request: ChatRequest) -> ToolUse | None:
-    """None where no tool is offered. Raises `InvalidRequest` where old and new are mixed, or the choice names no tool."""
+    """Return the tools of a request. None if it offers none.
+
+    Raises `InvalidRequest` if the request mixes both forms, or if the choice names no offered tool.
+    """
     if request.tools and request.functions:
         raise InvalidRequest(
-            "functions is the deprecated form of tools; send one of the two.", param="functions", code="invalid_value"
+            "functions is the deprecated form of tools. Send only one of the two.", param="functions", code="invalid_value"
         )
     specs = [tool.function for tool in request.tools or ()]
     is_parallel = request.parallel_tool_calls is not False
-    # Both, whichever is offered: a choice of the other form would else be lost without a word.
+    # Both forms are checked. Otherwise a choice in the form that is not offered would be ignored silently.
     new = _tool_use("tools", specs, "tool_choice", request.tool_choice, is_parallel=is_parallel)
-    # A function_call was always one call.
+    # The legacy form supports only one call at a time.
     old = _tool_use("functions", request.functions or (), "function_call", request.function_call, is_parallel=False)
     return new or old
 
@@ -35,13 +38,13 @@ def _tool_use(
     named = choice.function.name if isinstance(choice, NamedTool) else choice.name if isinstance(choice, FunctionName) else None
     if not specs:
         if named is not None or choice == "required":
-            raise InvalidRequest(f"{choice_field} needs {field} to choose from.", param=choice_field, code="invalid_value")
+            raise InvalidRequest(f"{choice_field} requires {field}. Add {field}.", param=choice_field, code="invalid_value")
         return None
     names = {spec.name for spec in specs}
     if len(names) < len(specs):
-        raise InvalidRequest(f"{field} offers two functions of one name.", param=field, code="invalid_value")
+        raise InvalidRequest(f"{field} has two functions with the same name. Rename one.", param=field, code="invalid_value")
     if named is not None and named not in names:
-        raise InvalidRequest(f"{choice_field} names a function that is not offered.", param=choice_field, code="invalid_value")
+        raise InvalidRequest(f"{choice_field} names a function that is not in {field}.", param=choice_field, code="invalid_value")
     for position, spec in enumerate(specs):
         check_schema(spec.parameters or {}, f"{field}[{position}]{'.function' if field == 'tools' else ''}.parameters")
     tools = tuple(_tool(spec) for spec in specs)

@@ -1,8 +1,8 @@
-"""What all models of the wire share. Strict types; fields we do not know are ignored, as OpenAI's SDKs expect."""
+"""The base of all request models. Types are strict. Unknown fields are ignored, as OpenAI's SDKs expect."""
 
 from pydantic import BaseModel, ConfigDict
 
-# Discriminator tags that pydantic puts into an error's location; they are ours, not the caller's.
+# Discriminator tags. pydantic puts them into an error's location, although they are not in the request.
 _SHAPE_TAGS = ("<text>", "<parts>", "<one>", "<many>", "<word>", "<object>")
 TEXT, PARTS, ONE, MANY, WORD, OBJECT = _SHAPE_TAGS
 _ROLE_TAGS = ("<developer>", "<system>", "<user>", "<assistant>", "<tool>", "<function>", "<no role>")

@@ -1,4 +1,4 @@
-"""The messages of a request, by role: OpenAI's reference, less what is not text."""
+"""The messages of a request, by role, as in OpenAI's reference but with text only."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ from service.schema.base import (
     Wire,
 )
 
-# What clients of other models send, safe to repeat in an error: any other word is the caller's own.
+# Types of parts that clients of other models send. Only these are repeated in an error, because any other word may be content.
 _KNOWN_PARTS = frozenset(
     {
         "audio", "audio_url", "custom", "document", "file", "image", "image_url", "input_audio", "input_file", "input_image",
@@ -34,12 +34,12 @@ def _must_be_text(value: object) -> object:
     if not isinstance(value, str) or value == "text":
         return value
     given = f", not {value}" if value in _KNOWN_PARTS else ""
-    raise PydanticKnownError("literal_error", {"expected": f"'text': only text is taken here{given}"})
+    raise PydanticKnownError("literal_error", {"expected": f"'text': only text is supported here{given}"})
 
 
 def _must_be_null(value: object) -> None:
     if value is not None:
-        raise PydanticKnownError("literal_error", {"expected": "null: only text is taken here, not audio"})
+        raise PydanticKnownError("literal_error", {"expected": "null: only text is supported here, not audio"})
 
 
 def _as_json(value: object) -> object:
@@ -47,14 +47,14 @@ def _as_json(value: object) -> object:
 
 
 class TextPart(Wire):
-    """A content part. Text is the only kind the model takes."""
+    """A content part. Only text is supported."""
 
     type: Annotated[Literal["text"], BeforeValidator(_must_be_text)]
     text: str
 
 
 class RefusalPart(Wire):
-    """A part of an assistant's content: what it said instead of an answer."""
+    """A part of an assistant's content: what the assistant said instead of an answer."""
 
     type: Literal["refusal"]
     refusal: str
@@ -70,7 +70,7 @@ def _part(value: object) -> str:
 
 
 AssistantPart = Annotated[Annotated[TextPart, Tag(TEXT_PART)] | Annotated[RefusalPart, Tag(REFUSAL_PART)], Discriminator(_part)]
-# The first wrong part is enough to say no.
+# The first wrong part is enough to refuse the request.
 Content = Annotated[
     Annotated[str, Tag(TEXT)] | Annotated[list[TextPart], Field(fail_fast=True), Tag(PARTS)],
     Discriminator(_shape),
@@ -82,7 +82,7 @@ AssistantContent = Annotated[
 
 
 class CalledFunction(Wire):
-    """A call the model made. `arguments` is JSON as text; an object, which some clients send, is taken as its JSON."""
+    """A call that the model made. `arguments` is JSON text. An object, which some clients send, is converted to JSON text."""
 
     name: str
     arguments: Annotated[str, BeforeValidator(_as_json)]
@@ -113,7 +113,7 @@ class UserMessage(Wire):
 
 
 class AssistantMessage(Wire):
-    """Content may be null or missing, also without a call: it then said nothing. `reasoning_content` is ignored."""
+    """An assistant's message. Content may be null or missing, even without a call. `reasoning_content` is ignored."""
 
     role: Literal["assistant"]
     content: AssistantContent | None = None
@@ -132,7 +132,7 @@ class ToolMessage(Wire):
 
 
 class FunctionMessage(Wire):
-    """OpenAI's form before there were tools."""
+    """The result of a function call, in OpenAI's legacy form."""
 
     role: Literal["function"]
     name: str
@@ -140,7 +140,7 @@ class FunctionMessage(Wire):
 
 
 class _NoRole(Wire):
-    """Never valid: it says which roles there are, of a message that has none of them."""
+    """Never valid. Its error lists the roles, for a message with any other role."""
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
 
@@ -167,7 +167,7 @@ ChatMessage = Annotated[
     | Annotated[AssistantMessage, Tag(ASSISTANT)]
     | Annotated[ToolMessage, Tag(TOOL)]
     | Annotated[FunctionMessage, Tag(FUNCTION)]
-    # To a type checker this is no seventh kind: what is validated as `_NoRole` fails.
+    # For a type checker this adds no seventh type: validation as `_NoRole` always fails.
     | Annotated[UserMessage, GetPydanticSchema(lambda _, handler: handler(_NoRole)), Tag(NO_ROLE)],
     Discriminator(_role),
 ]

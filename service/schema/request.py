@@ -1,4 +1,4 @@
-"""What may arrive at chat/completions, and how it is read. `docs/contract.md` has a row a field."""
+"""The request to chat/completions, and how it is parsed. `docs/contract.md` has a row for each field."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,9 +30,9 @@ class StreamOptions(Wire):
 
 
 class ChatRequest(Wire):
-    """OpenAI's request, the fields honoured here; limits are those of OpenAI's API reference (`n` has a setting)."""
+    """OpenAI's request, with the fields that are supported. Limits are those of OpenAI's API reference; `n` has a setting."""
 
-    # The first error is enough: of 10,000 wrong messages the others must cost nothing.
+    # The first error is enough. With 10,000 wrong messages, the others must cost nothing.
     messages: list[ChatMessage] = Field(min_length=1, fail_fast=True)
     model: str
     stream: bool | None = None
@@ -57,7 +57,7 @@ class ChatRequest(Wire):
     function_call: FunctionCallChoice | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     service_tier: str | None = None
-    # vLLM's well-known extras.
+    # Additional fields that vLLM's own server has.
     top_k: int | None = Field(default=None, ge=-1, le=2**31 - 1)
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
@@ -65,7 +65,7 @@ class ChatRequest(Wire):
     ignore_eos: bool | None = None
     stop_token_ids: list[TokenId] | None = Field(default=None, max_length=64)
     chat_template_kwargs: dict[str, Any] | None = None
-    # Known, and refused by `normalize` where they ask for something.
+    # Known but not supported. `normalize` refuses them if their value asks for something.
     audio: Any = None
     modalities: Any = None
     moderation: Any = None
@@ -87,7 +87,7 @@ class ChatRequest(Wire):
 
 
 def parse_request(body: bytes, *, max_messages: int) -> ChatRequest:
-    """JSON -> `ChatRequest`. Raises `InvalidRequest` naming the first wrong field, its limit, and its value if a number."""
+    """Parse JSON to a `ChatRequest`. Raises `InvalidRequest` with the first wrong field, its limit, and its value if a number."""
     try:
         request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
@@ -97,7 +97,7 @@ def parse_request(body: bytes, *, max_messages: int) -> ChatRequest:
         raise _invalid(first) from None
     if len(request.messages) > max_messages:
         raise InvalidRequest(
-            f"messages may have {max_messages} entries at most; given: {len(request.messages)}.",
+            f"messages must have at most {max_messages} entries; given: {len(request.messages)}.",
             param="messages",
             code="array_above_max_length",
         )
@@ -123,9 +123,9 @@ def _invalid(item: Any) -> InvalidRequest:
     if kind == "json_invalid":
         return InvalidRequest(f"The request body is not valid JSON: {item['ctx']['error']}.", code="invalid_json")
     param = _path(loc)
-    # Numbers are shown, words are not: a misplaced piece of the conversation must not end up in a log of errors. Nor a
-    # number inside of messages: it may be what the caller said.
-    # An integer of thousands of digits is not worth repeating, and Python refuses to print it.
+    # Numbers are shown, but text is not: a misplaced part of the conversation must not get into an error log. A number inside
+    # messages is not shown either, because the caller may have said it. And Python refuses to print an integer of thousands of
+    # digits.
     is_short = isinstance(given, float) or (isinstance(given, int) and given.bit_length() <= 64)
     shown = f" Given: {given}." if is_short and loc[:1] != ("messages",) else ""
     subject = param or "The request body"
@@ -133,7 +133,7 @@ def _invalid(item: Any) -> InvalidRequest:
 
 
 def _code(kind: str, bounds: dict[str, Any]) -> str:
-    """OpenAI's string codes; those of numbers begin with the kind of number."""
+    """Return OpenAI's error code. The code for a number out of bounds begins with the type of number."""
     code = _CODES.get(kind, "invalid_type")
     if not code.endswith("_value") or code == "invalid_value":
         return code
@@ -141,10 +141,10 @@ def _code(kind: str, bounds: dict[str, Any]) -> str:
 
 
 def _path(loc: tuple[int | str, ...]) -> str | None:
-    """`("messages", 0, "content")` -> `messages[0].content`, as OpenAI names parameters."""
+    """Turn `("messages", 0, "content")` into `messages[0].content`, as OpenAI names parameters."""
     path = ""
     if loc[-1:] == ("[key]",):
-        loc = loc[:-2]  # A name that the caller chose, and not one that is allowed: not ours to repeat.
+        loc = loc[:-2]  # The caller chose this name and it is not allowed, so it is not repeated.
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"

@@ -1,5 +1,7 @@
-"""What leaves: OpenAI's answer, stream chunk, model list and error, as models. The OpenAPI document shows them and the
-tests validate with them; the wire itself is written by `encode`, which costs less per token.
+"""Models of OpenAI's answer, stream chunk, model list and error.
+
+The OpenAPI document shows them, and tests validate with them. `streaming.encode` writes the bytes itself, which costs less per
+token.
 """
 
 from typing import Literal
@@ -54,7 +56,10 @@ class Logprobs(_Wire):
 
 
 class AnswerMessage(_Wire):
-    """`content` is null beside a call; `reasoning_content` is what a reasoning model thought, `function_call` the old form."""
+    """The answer's message. `content` is null beside a call. `reasoning_content` is a reasoning model's reasoning.
+
+    `function_call` is the legacy form of a call.
+    """
 
     role: Literal["assistant"]
     content: str | None
@@ -91,7 +96,7 @@ class FunctionCallDelta(_Wire):
 
 
 class ToolCallDelta(_Wire):
-    """`id`, `type` and the name come once, with a call's first piece; `arguments` in pieces."""
+    """A piece of a call. `id`, `type` and the name come once, with the first piece. `arguments` come in pieces."""
 
     index: int
     id: str | None = None
@@ -115,7 +120,7 @@ class ChunkChoice(_Wire):
 
 
 class ChatCompletionChunk(_Wire):
-    """One `data:` event of a stream; `usage` only where asked for, filled in the last chunk, whose `choices` are empty."""
+    """One `data:` event of a stream. `usage` is present only if requested. The last chunk has it, with empty `choices`."""
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -134,7 +139,7 @@ class Model(_Wire):
     owned_by: str = "firstword"
     max_model_len: int
     parent: str | None = None
-    """Of an adapter: the model it adapts."""
+    """Name of the base model, for an adapter. None for the base model itself."""
 
 
 class ModelList(_Wire):

@@ -1,14 +1,14 @@
-"""Half characters in a request's JSON: an escape like `\\ud83d` without its other half.
+"""Repairs unpaired surrogates in a request's JSON: an escape like `\\ud83d` without its other half.
 
-JavaScript cuts strings by UTF-16 units, so a client that shortens a text can cut an emoji in two and send the half. No text can
-hold it, and the JSON parser refuses the whole body; here the half becomes U+FFFD, as `TextEncoder` would have made of it.
+JavaScript cuts strings by UTF-16 units. So a client that shortens a text can cut an emoji in two and send one half. UTF-8 cannot
+encode it, and the JSON parser refuses the whole body. Here it becomes U+FFFD, as in JavaScript's `TextEncoder`.
 """
 
 import re
 
 _UNIT = rb"\\u[dD]"
-# An escape begins at an odd backslash: `\\ud83d` is a backslash and the letters "ud83d". A run of them is matched from its
-# beginning, so every byte is looked at a bounded number of times.
+# An escape begins at an odd backslash: `\\ud83d` is a backslash and the letters "ud83d". A run of backslashes is matched from its
+# beginning, so every byte is read a bounded number of times.
 _SURROGATES = re.compile(
     rb"(?<!\\)(?P<backslashes>(?:\\\\)*)"
     rb"(?:(?P<pair>" + _UNIT + rb"[89abAB][0-9a-fA-F]{2}" + _UNIT + rb"[c-fC-F][0-9a-fA-F]{2})"
@@ -17,7 +17,10 @@ _SURROGATES = re.compile(
 
 
 def repair(body: bytes) -> bytes | None:
-    """The body with each unpaired surrogate replaced; None where there is none. Parses no JSON: linear, and blind to nesting."""
+    """Return the body with each unpaired surrogate replaced. None if it has none.
+
+    It does not parse the JSON, so it takes linear time and the nesting does not matter.
+    """
     repaired = _SURROGATES.sub(_replacement, body)
     return repaired if repaired != body else None
 

@@ -1,4 +1,4 @@
-"""Tools and response formats, as a request asks for them."""
+"""Tools and response formats in a request."""
 
 from typing import Annotated, Any, Literal
 
@@ -61,7 +61,7 @@ class JsonSchemaFormat(Wire):
 
 
 class _NoFormat(Wire):
-    """Never valid: it says which formats there are, of one that is none of them."""
+    """Never valid. Its error lists the formats, for any other format."""
 
     type: Literal["text", "json_object", "json_schema"]
 
@@ -78,7 +78,7 @@ ResponseFormatSpec = Annotated[
     Annotated[TextFormat, Tag(PLAIN_TEXT)]
     | Annotated[JsonObjectFormat, Tag(JSON_OBJECT)]
     | Annotated[JsonSchemaFormat, Tag(JSON_SCHEMA)]
-    # To a type checker this is no fourth kind: what is validated as `_NoFormat` fails.
+    # For a type checker this adds no fourth type: validation as `_NoFormat` always fails.
     | Annotated[TextFormat, GetPydanticSchema(lambda _, handler: handler(_NoFormat)), Tag(NO_FORMAT)],
     Discriminator(_format),
 ]

@@ -1,8 +1,15 @@
-"""uvicorn's HTTP/1.1 protocol with bounds: application code runs only after the headers, so a bound on them must be here, and
-so must those on connections that ask nothing and on callers that take an answer too slowly.
+"""uvicorn's HTTP/1.1 protocol with limits on headers, on idle connections and on callers that read too slowly.
 
-Also here, since nothing above the parser can mend it: a request that offers an `Upgrade` (Java's HttpClient offers h2c on
-every plain-text POST) is served as if it had not, and what is no HTTP gets OpenAI's error shape.
+The limits are here because application code runs only after the headers have been read. Two more things can only be done at
+the parser: a request that offers an `Upgrade` is served as an ordinary request (Java's HttpClient offers h2c on every
+plain-text POST), and input that is not HTTP gets an answer in OpenAI's error shape.
+
+This file uses members of uvicorn's `HttpToolsProtocol` that uvicorn does not document, so pyproject.toml bounds uvicorn's
+version. It replaces `data_received` and `send_400_response`. It extends `__init__`, `connection_made` (with a wrapped
+transport), `connection_lost`, `pause_writing`, `resume_writing`, `on_message_begin`, `on_headers_complete`,
+`on_message_complete` and `on_response_complete`. It calls `on_body` and `_unset_keepalive_if_required`. It reads the attributes
+`connections`, `headers`, `loop`, `pipeline`, `transport` and `cycle.response_complete`. It sets `parser` and `cycle.keep_alive`,
+and pauses reading through `flow`.
 """
 
 import asyncio
@@ -17,20 +24,22 @@ from service.server.write_coalescing import CoalescingTransport, WriteCoalescer
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
-"""From the connection, or from a request's first byte, to the end of its headers."""
+"""Maximum seconds from the connection, or from a request's first byte, to the end of the headers."""
 PAUSE_S = 0.25
-"""A timer that rings later than this tells of a pause of the machine or of the event loop."""
+"""A timer that fires later than this many seconds shows that the machine or the event loop was paused."""
 LINGER_S = 1.0
+"""Seconds for which a refused connection stays open, so that the client can read the answer."""
 
 
 class Connections:
-    """How many may be open. One more closes the one that has been idle for the longest, so that probes and turns get in."""
+    """Limits the number of open connections. One more closes the one that was idle longest, so probes and turns can connect."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._idle: dict[BoundedProtocol, None] = {}  # In order: the longest first.
+        self._idle: dict[BoundedProtocol, None] = {}  # In order, the longest idle first.
 
     def opened(self, new: "BoundedProtocol", *, open_now: int) -> None:
+        """Register a new connection. `open_now` is the number of open connections, including this one."""
         self.idle(new)
         if open_now > self._limit:
             longest = next(iter(self._idle))
@@ -38,15 +47,17 @@ class Connections:
             longest.transport.abort()
 
     def idle(self, connection: "BoundedProtocol") -> None:
-        """It has sent no whole request yet, or has its answer."""
+        """Mark the connection as idle: it has sent no complete request yet, or has received its answer."""
         self._idle[connection] = None
 
     def not_idle(self, connection: "BoundedProtocol") -> None:
-        """It has sent a whole request; or is closed. Either way not to be closed for another's sake."""
+        """Mark the connection as not idle: it has sent a complete request, or is closed."""
         self._idle.pop(connection, None)
 
 
 class BoundedProtocol(HttpToolsProtocol):
+    """One connection. `bounded_protocol` makes a subclass with the class attributes of one server."""
+
     open_ones: ClassVar[Connections]
     send_timeout_s: ClassVar[float]
     coalescer: ClassVar[WriteCoalescer]
@@ -79,7 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not data:
             return
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            # Not a request yet: an empty line, or the rest of a body that was answered before it was whole.
+            # Not a request yet: an empty line, or the rest of a body that was answered before it was complete.
             self._start_head_timer()
         try:
             self._unset_keepalive_if_required()
@@ -88,9 +99,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
-        self._head_bytes += len(data)  # Counted from the message's begin, which the parser may just have seen.
+        self._head_bytes += len(data)  # Counted from the beginning of the message, which the parser may just have seen.
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large", f"The request's headers may have {MAX_HEAD_BYTES} bytes.")
+            self._refuse(
+                b"431 Request Header Fields Too Large",
+                f"The request's headers have more than {MAX_HEAD_BYTES} bytes. Send fewer.",
+            )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -107,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        if not self._unparsed_body_bytes:  # At an upgrade the parser stops at the headers, and the body is still to come.
+        if not self._unparsed_body_bytes:  # At an upgrade the parser stops after the headers; the body still follows.
             self.open_ones.not_idle(self)
             super().on_message_complete()
 
@@ -117,7 +131,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The caller reads slower than we write. The kernel ends one that reads nothing; one that sips must be ended here."""
+        """Start the send timer: the caller reads more slowly than we write.
+
+        The kernel closes the connection of a caller that reads nothing, but not of one that reads a little.
+        """
         super().pause_writing()
         self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
 
@@ -134,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.data_received(rest)
 
     def _pass_on_body(self, data: bytes) -> bytes:
-        """Give a body that the parser will not see to the request it belongs to; what follows it comes back."""
+        """Pass a body that the parser will not see to its request. Return the bytes that follow the body."""
         body, rest = data[: self._unparsed_body_bytes], data[self._unparsed_body_bytes :]
         self._unparsed_body_bytes -= len(body)
         self.on_body(body)
@@ -146,7 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            # An answer is on its way to an earlier request of this connection: not into the middle of it.
+            # An earlier request of this connection is still being answered. Do not write into the middle of that answer.
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
@@ -156,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
             len(body),
         )
         self.transport.write(head + body)
-        # Closing at once, with more still coming, would reset the connection and take the answer with it.
+        # Closing at once while more input arrives would reset the connection, and the client would lose the answer.
         self._is_refused = True
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
@@ -164,10 +181,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_head_timer(self) -> None:
         self._stop_head_timer()
         due_s = self.loop.time() + HEAD_TIMEOUT_S
-        self._head_timer = self.loop.call_at(due_s, self._end_of_patience, due_s)
+        self._head_timer = self.loop.call_at(due_s, self._on_head_timeout, due_s)
 
-    def _end_of_patience(self, due_s: float) -> None:
-        """A caller on a machine that stood still, as this one did, could not send: its time begins anew."""
+    def _on_head_timeout(self, due_s: float) -> None:
+        """Close the connection. If the machine was paused, start the timer again instead: the caller may have been paused too."""
         if self.loop.time() - due_s > PAUSE_S:
             self._start_head_timer()
         else:
@@ -185,6 +202,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded_protocol(*, max_connections: int, send_timeout_s: float) -> type[BoundedProtocol]:
-    """The protocol for one server: uvicorn takes a class, and hands it nothing of ours."""
+    """Return the protocol class for one server. uvicorn makes the instances, so our parameters are class attributes."""
     of_server = {"open_ones": Connections(limit=max_connections), "send_timeout_s": send_timeout_s, "coalescer": WriteCoalescer()}
     return type("Protocol", (BoundedProtocol,), of_server)

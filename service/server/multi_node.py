@@ -1,8 +1,8 @@
-"""The nodes of a replica that spans several: they start equal, and go together.
+"""A replica on several nodes: checks that the nodes have equal settings, and ends all of them when one ends.
 
-vLLM gathers them and moves the tensors. But its worker on a further node waits for its leader for ever, and a leader without a
-turn does not notice that a node is gone. So each further node keeps a connection of its own to its leader, on the port after
-the master port: it is closed by whatever ends either of the two.
+vLLM connects the nodes and transfers the tensors. But its worker on a further node waits for its leader for ever, and a leader
+without a turn does not notice that a node is gone. So each further node keeps its own connection to the leader, on the port after
+the master port. Whatever ends either of the two also closes that connection.
 """
 
 import contextlib
@@ -29,48 +29,53 @@ _HELLO_S = 10.0
 _RETRY_S = 1.0
 _CHILDREN_STOP_S = 5.0
 _END_S = 10.0
-"""The usual end of a process whose engine died takes less."""
+"""Seconds before a forced exit. A process whose engine died usually ends earlier."""
 _LOG_CLOSE_S = 1.0
-# A machine that lost its power says nothing: noticed after 5 + 3 x 5 s.
+# A machine that lost its power does not close its connections. Keep-alive probes notice it after 5 + 3 x 5 s.
 _KEEP_ALIVE_S = 5
 _KEEP_ALIVE_PROBES = 3
 
 
 def leader_node(settings: Settings) -> Node | None:
-    """The node that serves; None where a replica has but one. Raises `StartError`, also where this is a further one."""
+    """Return the leader's node, or None for a replica with one node. Raises `StartError` if this node is not the leader."""
     if settings.node_rank > 0:
-        raise StartError(f"FIRSTWORD_NODE_RANK is {settings.node_rank}: such a node runs `firstword worker`.")
+        raise StartError(
+            f"FIRSTWORD_NODE_RANK is {settings.node_rank}, and only rank 0 runs `firstword serve`. Run `firstword worker`."
+        )
     return _this_node(settings) if settings.nodes > 1 else None
 
 
 def further_node(settings: Settings) -> Node:
-    """A node that works for the leader. Raises `StartError`, also where this is the leader."""
+    """Return this node, which works for the leader. Raises `StartError` if this node is the leader."""
     if settings.node_rank == 0:
-        raise StartError("FIRSTWORD_NODE_RANK is 0: such a node runs `firstword serve`.")
+        raise StartError("FIRSTWORD_NODE_RANK is 0, which is the leader. Run `firstword serve`, or set the rank of this node.")
     if settings.node_rank >= settings.nodes:
-        raise StartError(f"FIRSTWORD_NODE_RANK is {settings.node_rank}, and FIRSTWORD_NODES {settings.nodes}: it must be less.")
+        raise StartError(f"FIRSTWORD_NODE_RANK is {settings.node_rank}; it must be less than FIRSTWORD_NODES ({settings.nodes}).")
     return _this_node(settings)
 
 
 def _this_node(settings: Settings) -> Node:
     if settings.engine == "scripted":
-        raise StartError("FIRSTWORD_NODES: the scripted engine has one node.")
+        raise StartError("FIRSTWORD_NODES must be 1 with the scripted engine.")
     if settings.master_address is None:
-        raise StartError("FIRSTWORD_MASTER_ADDRESS is missing: with FIRSTWORD_NODES above 1, each must know where the leader is.")
+        raise StartError(
+            "FIRSTWORD_MASTER_ADDRESS is missing. With FIRSTWORD_NODES above 1, set it to the leader's address on each node."
+        )
     return Node(settings.nodes, settings.node_rank, settings.master_address, settings.master_port)
 
 
 def equal_on_nodes(engine: Engine, node: Node) -> str:
-    """What must be the same on all nodes of a replica. Versions, model and engine arguments are in the fingerprint."""
+    """Return a text that must be equal on all nodes of a replica. The fingerprint covers versions, model and engine arguments."""
     return f"{engine.model.fingerprint}, {node.count} nodes, {engine.max_adapters} adapters"
 
 
 class Leader:
-    """The leader's end of the connections."""
+    """The leader's side of the connections."""
 
     def __init__(self, node: Node, equal: str, on_lost: Callable[[int], None]) -> None:
-        """Listen. A node that was made from something else than `equal` is refused. `on_lost` is called, on a thread of its own,
-        with the rank of a node that is gone. Raises `StartError`.
+        """Start to listen. Raises `StartError` if the port cannot be bound.
+
+        A node whose text differs from `equal` is refused. `on_lost` gets the rank of a node that is gone, on its own thread.
         """
         self._node, self._equal, self._on_lost = node, equal, on_lost
         self._ranks: set[int] = set()
@@ -80,11 +85,11 @@ class Leader:
         try:
             self._server = socket.create_server(("", _port(node)), family=family, dualstack_ipv6=is_dual)
         except OSError as error:
-            raise StartError(f"Cannot bind port {_port(node)}, FIRSTWORD_MASTER_PORT + 1: {error.strerror}.") from None
+            raise StartError(f"Cannot bind port {_port(node)}, which is FIRSTWORD_MASTER_PORT + 1: {error.strerror}.") from None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def wait_for_nodes(self) -> None:
-        """Until all have joined. Only then is the engine started: vLLM waits for minutes, and a download takes longer."""
+        """Wait until all nodes have joined, before the engine starts: vLLM waits for minutes only, and downloads take longer."""
         self._is_complete.wait()
 
     def _accept(self) -> None:
@@ -95,7 +100,7 @@ class Leader:
     def _keep(self, connection: socket.socket) -> None:
         with connection:
             rank = None
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # Whatever is no node of ours: a scanner.
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # Not one of our nodes, but a port scanner.
                 rank = self._welcome(connection)
             if rank is None:
                 return
@@ -106,14 +111,14 @@ class Leader:
         self._on_lost(rank)
 
     def _welcome(self, connection: socket.socket) -> int | None:
-        """The rank of a node that may stay."""
+        """Answer a node. Return its rank, or None if it is refused."""
         hello = _receive(connection)
         rank = int(hello["rank"])
         refusal = None
         if hello["equal"] != self._equal:
             refusal = f"it was started with {self._equal}, this node with {hello['equal']}"
         elif not 0 < rank < self._node.count or rank in self._ranks:
-            refusal = f"rank {rank} is taken, or not one of {self._node.count} nodes"
+            refusal = f"rank {rank} is already in use, or not from 1 to {self._node.count - 1}"
         _send(connection, {"refusal": refusal})
         if refusal is not None:
             _log.error("node refused", rank=rank, reason=refusal)
@@ -123,13 +128,13 @@ class Leader:
 
 
 def join(node: Node, equal: str) -> socket.socket:
-    """A further node's end of its connection: returns once the leader is there. Raises `StartError` where it refuses."""
+    """Connect this node to its leader, and wait until the leader answers. Raises `StartError` if the leader refuses the node."""
     while True:
         try:
             connection = socket.create_connection((node.master_address, _port(node)), timeout=_HELLO_S)
             _send(connection, {"rank": node.rank, "equal": equal})
             refusal = _receive(connection)["refusal"]
-        except (OSError, ValueError, KeyError, TypeError):  # Not up yet, or without a name yet, or just going.
+        except (OSError, ValueError, KeyError, TypeError):  # The leader is not up yet, has no DNS name yet, or is ending.
             time.sleep(_RETRY_S)
             continue
         if refusal is not None:
@@ -138,9 +143,10 @@ def join(node: Node, equal: str) -> socket.socket:
 
 
 def follow(connection: socket.socket, work: Callable[[], None], log: LogQueue, *, patience_s: float) -> NoReturn:
-    """Work until the leader goes; then end with 1, or with 0 where we were told to. Does not return.
+    """Work until the leader or the engine ends, then exit with status 1, or 0 after a SIGTERM. Does not return.
 
-    At SIGTERM the leader still has turns that need this node: we stay until it has gone, for up to `patience_s`.
+    At SIGTERM the leader may still have turns that need this node, so the node stays until the leader has ended, for at most
+    `patience_s` seconds.
     """
     is_leaving = threading.Event()
 
@@ -166,18 +172,21 @@ def follow(connection: socket.socket, work: Callable[[], None], log: LogQueue, *
     try:
         work()
         end("engine died")
-    except Exception as error:  # vLLM has printed what it was.
+    except Exception as error:  # vLLM has printed the details.
         end("start failed", cause=type(error).__name__)
 
 
 def end_with_a_node(rank: int) -> NoReturn:
-    """The leader's `on_lost`: the engine is killed, which ends every turn with an error and the process with 1."""
+    """Kill the engine after a node is gone: every turn ends with an error, and the process exits with status 1.
+
+    This is the leader's `on_lost`.
+    """
     _log.error("node lost", rank=rank)
     deadline = time.monotonic() + _END_S
-    while time.monotonic() < deadline:  # Also processes that are only being started now.
+    while time.monotonic() < deadline:  # Repeated, as processes may still be starting.
         kill_children(wait_s=1.0)
         time.sleep(0.2)
-    os._exit(1)  # There was no engine yet.
+    os._exit(1)  # If there was no engine yet, nothing else ends the process.
 
 
 def _port(node: Node) -> int:

@@ -1,4 +1,4 @@
-"""One service process: the socket, the signals, the engine's life, and an end that leaves no process behind."""
+"""One service process: its socket, its signals, the engine's start and end, and an exit that leaves no child process."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from service.telemetry.stacks import places_of, process_states, task_stacks, thr
 from service.turn import Services
 
 _log = structlog.get_logger("firstword.serve")
-# After a drain nothing is left to wait for; vLLM would take all the time it is given.
+# After a drain no turn is left to wait for. vLLM would use all the time that it is given.
 _ENGINE_STOP_S = 1.0
 _SERVER_STOP_S = 3.0
 _LOG_CLOSE_S = 1.0
@@ -33,13 +33,16 @@ _TRACES_CLOSE_S = 2.0
 _CHILDREN_STOP_S = 5.0
 _HEALTH_POLL_S = 0.5
 _OTHER_FILES = 200
-"""Open files that are no connections: the engine's sockets, weights, logs."""
+"""Number of open files that are not connections: the engine's sockets, weights, logs."""
 _END_AFTER_STALL_S = 6.0
-"""The usual end of a process whose engine died takes a second or two; a blocked event loop takes no end by itself."""
+"""Seconds before a forced exit. After its engine died, a process usually ends in one or two; a blocked event loop never does."""
 
 
 def leave_on_signals() -> None:
-    """Until `Service.run` takes over (model conversion, imports), a signal ends the process and its children, status 0."""
+    """Make SIGINT and SIGTERM end the process and its children with status 0, until `Service.run` handles signals.
+
+    Converting the model and importing vLLM happen before that.
+    """
 
     def leave_now(number: int, frame: object) -> None:
         _exit(0)
@@ -49,13 +52,16 @@ def leave_on_signals() -> None:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Take the port before anything slow. Not listening yet, so nobody waits in its backlog. Raises `StartError`."""
+    """Bind the port before anything slow. The socket does not listen yet, so no client waits in its backlog.
+
+    Raises `StartError`.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # A client that reads nothing: the kernel resets the connection, which ends the turn like any hang-up (tcp(7)).
+    # If a client reads nothing, the kernel resets the connection, which ends the turn like a disconnect (tcp(7)).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.send_timeout_s * 1000))
-    # One that has vanished without a word, while its turn waits and nothing is sent: asked after, then reset likewise.
+    # If a client vanishes while its turn waits and nothing is sent, keep-alive probes find out, and the kernel resets it too.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(settings.send_timeout_s / 2)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(settings.send_timeout_s / 6)))
@@ -64,13 +70,13 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         sock.close()
         raise StartError(
-            f"Cannot bind {settings.host}:{settings.port}: {error.strerror}. See FIRSTWORD_HOST, FIRSTWORD_PORT."
+            f"Cannot bind {settings.host}:{settings.port}: {error.strerror}. Change FIRSTWORD_HOST or FIRSTWORD_PORT."
         ) from None
     return sock
 
 
 def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
-    """uvicorn as we run it, also in tests."""
+    """Return the uvicorn configuration of the service and of the tests."""
     return uvicorn.Config(
         app,
         http=bounded_protocol(max_connections=_connections(settings.max_connections), send_timeout_s=settings.send_timeout_s),
@@ -78,7 +84,7 @@ def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # Nobody here asks for the caller's address.
+        proxy_headers=False,  # The service does not use the caller's address.
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=1,
@@ -86,7 +92,7 @@ def server_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config
 
 
 def _connections(wanted: int) -> int:
-    """How many fit into the open-files limit, which is raised for them: a shell's usual 1,024 are soon used up."""
+    """Raise the open-files limit for `wanted` connections, and return how many fit. A shell's usual limit is only 1,024."""
     needed = wanted + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
@@ -97,7 +103,7 @@ def _connections(wanted: int) -> int:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, which would turn a clean drain into an exit by signal."""
+    """uvicorn's server without its signal handling, which would end a clean drain as if by a signal."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -105,7 +111,7 @@ class _Server(uvicorn.Server):
 
 
 class Service:
-    """Runs an app until a signal or the engine's death ends it."""
+    """Runs the app until a signal arrives or the engine dies."""
 
     def __init__(self, app: Callable[..., Any], services: Services, sock: socket.socket, on_ready: Callable[[], None]) -> None:
         self._services = services
@@ -125,16 +131,17 @@ class Service:
         services.engine.watch_steps(self._watchdog.on_step)
 
     async def run(self) -> int:
-        """Returns the exit status: 0 after a drain or a stop, 1 when the engine did not start or died."""
+        """Run the service. Return the exit status: 0 after a drain or a stop, 1 if the engine did not start or has died."""
         self._loop = loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop_now.set)
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         if file := self._services.settings.api_keys_file:
             keys = follow_key_file(file, self._services.keys, self._services.telemetry)
-            self._following = asyncio.create_task(keys)  # Kept: a loop holds tasks weakly.
+            self._following = asyncio.create_task(keys)  # Kept, as a loop holds tasks only weakly.
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
-        ways_to_end = [asyncio.create_task(way) for way in (self._until_stopped(), self._until_drained(), self._until_dead())]
-        ended, _ = await asyncio.wait(ways_to_end, return_when=asyncio.FIRST_COMPLETED)
+        endings = (self._until_stopped(), self._until_drained(), self._until_dead())
+        waiting = [asyncio.create_task(ending) for ending in endings]
+        ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         self._server.should_exit = True
         self._server.force_exit = self._stop_now.is_set()
         await asyncio.wait([serving], timeout=_SERVER_STOP_S)
@@ -142,7 +149,7 @@ class Service:
         return ended.pop().result()
 
     def _on_sigterm(self) -> None:
-        # Nothing to wait for before the engine is up; and who sends it twice is in a hurry.
+        # Before the engine is ready there is no turn to wait for. A second SIGTERM asks to stop at once.
         is_hurried = self._drain.is_set() or not self._services.lifecycle.is_ready
         (self._stop_now if is_hurried else self._drain).set()
 
@@ -158,22 +165,22 @@ class Service:
         return 0
 
     async def _until_dead(self) -> int:
-        """Start the engine, then watch it. Returns only when it fails: an engine that died never recovers."""
+        """Start the engine, then watch it. Returns only after a failure, as an engine that died never recovers."""
         try:
             await self._services.lifecycle.start()
         except FirstwordError as error:
             _log.error("start failed", reason=str(error))
             return 1
-        except Exception as error:  # Its words could quote what was configured; and the engine's processes must still be ended.
+        except Exception as error:  # Its message could quote the configuration. The engine's processes must still be ended.
             _log.error("start failed", cause=type(error).__name__, at=places_of(error))
             return 1
         self._on_ready()
         self._watchdog.start(self._loop)
         if file := adapters_file(os.environ):
-            self._watching = asyncio.create_task(self._services.adapters.watch(file))  # Kept: a loop holds tasks weakly.
+            self._watching = asyncio.create_task(self._services.adapters.watch(file))  # Kept, as a loop holds tasks only weakly.
         while self._services.engine.is_healthy and not self._watchdog.has_fired:
             await asyncio.sleep(_HEALTH_POLL_S)
-        # A signal to the whole group ends the engine too: let ours be heard first.
+        # A signal to the whole process group ends the engine too. Give this process time to receive it first.
         await asyncio.sleep(_HEALTH_POLL_S)
         if self._drain.is_set() and not self._watchdog.has_fired:
             return 0
@@ -181,10 +188,10 @@ class Service:
         return 1
 
     def _on_stall(self, stall: Stall) -> None:
-        """On the watchdog's thread: say what hangs, then make a death of it, which ends every stream with an error event."""
-        with contextlib.suppress(Exception):  # Whatever can't be said any more.
+        """Log what hangs, then kill the engine, which ends every stream with an error event. Runs on the watchdog's thread."""
+        with contextlib.suppress(Exception):  # Some of it may not be readable any more.
             self._describe(stall)
-        kill_children(wait_s=1.0)  # SIGKILL: a stopped process heeds no other.
+        kill_children(wait_s=1.0)  # With SIGKILL, as a stopped process obeys no other signal.
         time.sleep(_END_AFTER_STALL_S)
         _exit(1)
 
@@ -204,9 +211,9 @@ class Service:
 
 
 def leave(services: Services, log: LogQueue, status: int) -> NoReturn:
-    """End the engine and every process it made, then this one. Does not return.
+    """End the engine and every process it started, then this process. Does not return.
 
-    `os._exit`: a thread that is still loading weights can't be stopped, and would hold a normal exit up.
+    It uses `os._exit`, as a thread that is still loading weights cannot be stopped and would delay a normal exit.
     """
     with contextlib.suppress(Exception):
         services.engine.stop(_ENGINE_STOP_S)

@@ -1,7 +1,7 @@
-"""Tells a hung engine, or a blocked event loop, from one that is only slow.
+"""Distinguishes a hung engine, or a blocked event loop, from a slow one.
 
-A thread of its own: on the event loop it would hang with what it watches. It counts silence in its own ticks, so that time in
-which the whole process was paused (a frozen container, a suspended machine) is nobody's silence.
+The watchdog has its own thread, as on the event loop it would hang together with what it watches. It measures silence in its own
+ticks, so time in which the whole process was paused (a frozen container, a suspended machine) does not count.
 """
 
 import asyncio
@@ -18,20 +18,22 @@ from service.domain import EngineStep
 _TICKS_PER_STALL = 10
 _LONGEST_TICK_S = 1.0
 _MOST_STALLS = 10.0
-"""However long a step is expected to take: a wrong expectation must not hide a hang for ever."""
+"""The expected step time counts at most this many times `stall_s`, so that a wrong expectation cannot hide a hang for ever."""
 _DEARER = 2.0
-"""A long prompt's tokens cost more each than those of the prompts measured: attention grows with the square of the length."""
+"""Factor on the measured time per token. Tokens of longer prompts cost more: attention grows with the square of the length."""
 _LEAST_MEASURED_TOKENS = 256
-"""In a step that prefills less, other work is too much of its time."""
+"""Prefilled tokens that a step must have to be measured. With fewer, other work takes too large a share of its time."""
 _REMEMBERED_STEPS = 32
-"""Of those measured: one in which the machine was paused is forgotten in the end."""
+"""Number of measured steps that are kept, so that one in which the machine was paused is dropped after some time."""
 _STEPS_TO_COMPUTE_AGAIN = 32
-"""As many pieces may a turn take that the engine threw out for want of KV blocks, once it no longer waits."""
+"""Steps that a preempted turn may need to compute its prompt again, once it no longer waits. The engine preempts a turn when
+KV cache blocks run out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """What has not moved for longer than it may."""
+    """What has made no progress for longer than allowed."""
 
     what: Literal["engine", "event loop"]
     silent_s: float
@@ -40,11 +42,11 @@ class Stall:
 
 
 class Watchdog:
-    """Calls `on_stall` once, on its own thread.
+    """Calls `on_stall` once, on its own thread, if the engine or the event loop has stalled.
 
-    The engine stalls where it has unfinished work and gives no step for `stall_s` on top of what its present step may take
-    (`expected_step_s`: a long prefill is no hang; ten times `stall_s` at most). The event loop stalls where it runs nothing for
-    `stall_s`.
+    - The engine has stalled if it has unfinished work and reports no step for `stall_s` plus the expected time of its present
+      step. `expected_step_s` returns that time, so that a long prefill is not a hang; it counts for ten times `stall_s` at most.
+    - The event loop has stalled if it runs no callback for `stall_s`.
     """
 
     def __init__(
@@ -61,19 +63,19 @@ class Watchdog:
         self._on_stall = on_stall
         self._tick_s = min(stall_s / _TICKS_PER_STALL, _LONGEST_TICK_S)
         self.has_fired = False
-        # Written on the loop only, read on the thread only: neither can undo what the other did.
+        # Only the event loop writes these, and only the thread reads them, so no lock is needed.
         self._steps = 0
         self._loops = 0
         self._last_step: EngineStep | None = None
         self._has_stopped = threading.Event()
 
     def on_step(self, step: EngineStep) -> None:
-        """Listens to the engine."""
+        """Engine step listener."""
         self._steps += 1
         self._last_step = step
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch from now on: call once the engine has started."""
+        """Start to watch. Call this once the engine has started."""
         threading.Thread(target=self._watch, args=(loop,), name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
@@ -83,15 +85,15 @@ class Watchdog:
         engine, event_loop = _Silence(), _Silence()
         while not self._has_stopped.wait(self._tick_s):
             is_looping = event_loop.tick(self._loops, self._tick_s)
-            # Steps reach us by the loop: while it is blocked, the engine is not known to be silent. While it has nothing to do it
-            # need not speak, but only a step ends a silence: callers who give up on a hung engine and come again don't.
+            # Steps are reported on the loop, so a blocked loop says nothing about the engine. Silence grows only while the engine
+            # has work, and only a step ends it: callers that give up on a hung engine and try again must not end it.
             if is_looping:
                 engine.tick(self._steps, self._tick_s if self._unfinished() else 0.0)
             if event_loop.s > self._stall_s:
                 return self._fire("event loop", event_loop.s, self._stall_s)
             if engine.s > (allowed_s := self._stall_s + min(self._expected_step_s(), _MOST_STALLS * self._stall_s)):
                 return self._fire("engine", engine.s, allowed_s)
-            with contextlib.suppress(RuntimeError):  # The loop has been closed: the process ends.
+            with contextlib.suppress(RuntimeError):  # The loop is closed, as the process is ending.
                 loop.call_soon_threadsafe(self._on_loop)
         return None
 
@@ -104,22 +106,24 @@ class Watchdog:
 
 
 class _Silence:
-    """How long a count has stood still."""
+    """Seconds for which a count has not changed."""
 
     def __init__(self) -> None:
         self.s = 0.0
         self._count = -1
 
     def tick(self, count: int, tick_s: float) -> bool:
-        """One tick with the count as it is now. True where it has moved."""
+        """Record one tick of `tick_s` seconds with the present count. Return True if the count has changed."""
         has_moved, self._count = count != self._count, count
         self.s = 0.0 if has_moved else self.s + tick_s
         return has_moved
 
 
 class LongestPrefill:
-    """How long the present step may take: a prefill of the whole context, at half of the slowest pace measured lately; nothing
-    where there is no prompt to compute.
+    """Estimates how long the present step may take, in seconds.
+
+    The estimate is a prefill of the whole context length at half of the slowest speed measured lately. It is 0 if there is no
+    prompt to compute.
     """
 
     def __init__(self, load: Load, *, max_model_len: int) -> None:
@@ -128,13 +132,13 @@ class LongestPrefill:
         self._s_per_token: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
         self._slowest_s = 0.0
         self._done = 0
-        """Prompts, by the last step. One that was given up since may still be in the present step."""
+        """Prompts done by the last step. A prompt that its caller gave up since then may still be in the present step."""
         self._last: EngineStep | None = None
         self._computing_again = 0
-        """For so many steps more may a turn that was thrown out be computed again."""
+        """Number of further steps in which a preempted turn may be computed again."""
 
     def on_step(self, step: EngineStep) -> None:
-        """Listens to the engine. Only a step that follows another at once shows how long it took."""
+        """Engine step listener. Only a step that directly follows another shows how long it took."""
         last, self._last, self._done = self._last, step, self._load.prompts_done
         self._computing_again = _STEPS_TO_COMPUTE_AGAIN if step.waiting else max(0, self._computing_again - 1)
         if last and last.running + last.waiting and step.prefilled_tokens >= _LEAST_MEASURED_TOKENS:
@@ -142,7 +146,7 @@ class LongestPrefill:
             self._slowest_s = max(self._s_per_token)
 
     def expected_step_s(self) -> float:
-        """Called on another thread than the rest."""
+        """Return the estimate in seconds. The watchdog's thread calls this; the event loop calls the other methods."""
         return _DEARER * self._slowest_s * self._max_model_len if self._may_prefill() else 0.0
 
     def _may_prefill(self) -> bool:

@@ -1,6 +1,8 @@
-"""Writes that leave together. uvloop writes at once, so with 64 streams an engine's step is 64 system calls with Python between
-them, and whoever reads them on this machine (a proxy beside us) goes to sleep and is woken for each. Here what a connection
-writes is kept until all that was ready has run, and then written in one go: one system call for each connection, close together.
+"""Combines the writes of one event loop iteration: one system call for each connection, close together.
+
+uvloop writes at once. With 64 streams, an engine step then takes 64 system calls with Python code between them, and a reader on
+this machine (a proxy, for example) sleeps and wakes up for each. Here each connection's data is kept until all ready callbacks
+have run, and is then written.
 """
 
 import asyncio
@@ -8,12 +10,13 @@ from typing import Any
 
 
 class WriteCoalescer:
-    """The connections of one event loop that have something to write."""
+    """The connections of one event loop that have data to write."""
 
     def __init__(self) -> None:
         self._waiting: list[CoalescingTransport] = []
 
     def add(self, transport: "CoalescingTransport") -> None:
+        """Flush this transport after the callbacks that are ready now."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write_all)
         self._waiting.append(transport)
@@ -25,7 +28,7 @@ class WriteCoalescer:
 
 
 class CoalescingTransport:
-    """A transport whose writes wait for the outbox; of the rest it changes nothing, and keeps the order."""
+    """A transport that delays its writes until the coalescer flushes them. It keeps their order and changes nothing else."""
 
     def __init__(self, transport: asyncio.Transport, coalescer: WriteCoalescer) -> None:
         self._transport = transport
@@ -34,7 +37,7 @@ class CoalescingTransport:
         self._broken: Exception | None = None
 
     def write(self, data: bytes) -> None:
-        """Raises what an earlier write met: a closed connection shows itself one write later."""
+        """Queue the data. Raises the error of an earlier write, so a closed connection shows one write later."""
         if self._broken is not None:
             raise self._broken
         if not self._pieces:
@@ -42,7 +45,7 @@ class CoalescingTransport:
         self._pieces.append(data)
 
     def flush(self) -> None:
-        """Write what is gathered."""
+        """Write the queued data in one call."""
         if not self._pieces:
             return
         pieces, self._pieces = self._pieces, []

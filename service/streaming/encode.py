@@ -1,5 +1,6 @@
-"""Events -> bytes: server-sent events, or one JSON body. The rest of an envelope is encoded once a turn, so that a
-streamed token costs one JSON string and one concatenation.
+"""Encodes events as bytes: server-sent events, or one JSON body.
+
+The constant parts of an envelope are encoded once per turn. So a streamed token costs one JSON string and one concatenation.
 """
 
 from typing import Any, Protocol
@@ -30,21 +31,24 @@ class Encoder(Protocol):
 
     @property
     def has_begun(self) -> bool:
-        """Something has left: an error can no longer have a status."""
+        """Whether bytes of the answer exist. From then on an error cannot have an HTTP status of its own."""
         ...
 
     def encode(self, step: Step) -> bytes:
-        """What can leave now; empty where nothing can."""
+        """Return the bytes that can be sent now. Empty if there are none."""
         ...
 
 
 def encoder_for(job: ChatJob, fingerprint: str) -> Encoder:
+    """Return the encoder for a turn: SSE for a streamed answer, otherwise JSON."""
     return SseEncoder(job, fingerprint) if job.is_stream else JsonEncoder(job, fingerprint)
 
 
 class SseEncoder:
-    """`chat.completion.chunk` events. The role goes in the same bytes as a choice's first delta: sent alone and earlier it
-    would pass for a first token (`vllm bench serve` stamps TTFT on it).
+    """Encodes `chat.completion.chunk` events.
+
+    The role goes in the same bytes as a choice's first delta. Sent earlier, it would be taken for the first token:
+    `vllm bench serve` would measure TTFT with it.
     """
 
     media_type = EVENT_STREAM
@@ -52,7 +56,7 @@ class SseEncoder:
     def __init__(self, job: ChatJob, fingerprint: str) -> None:
         head = orjson.dumps(_envelope(job, fingerprint, "chat.completion.chunk"))
         self._head = b"data: " + head[:-1] + b',"choices":['
-        # With usage asked for, OpenAI's chunks all have the field, null until the last.
+        # If usage is requested, every chunk has the field, as at OpenAI. It is null until the last chunk.
         self._tail = b'],"usage":null}\n\n' if job.include_usage else b"]}\n\n"
         self._include_usage = job.include_usage
         self._is_legacy = job.is_legacy_functions
@@ -99,7 +103,7 @@ class SseEncoder:
 
 
 class _Choice:
-    """One choice of a whole answer, as it is collected."""
+    """One choice of an answer that is not streamed, while it is collected."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -126,7 +130,7 @@ class _Choice:
 
     def as_openai(self, index: int, *, is_legacy: bool) -> dict[str, Any]:
         text = "".join(self.texts)
-        # OpenAI: null beside a call, unless the model also said something.
+        # As at OpenAI, content is null beside a call, unless the model also generated text.
         message: dict[str, Any] = {"role": "assistant", "content": text if text or not self.calls else None, "refusal": None}
         if self.thoughts:
             message["reasoning_content"] = "".join(self.thoughts)
@@ -140,7 +144,7 @@ class _Choice:
 
 
 class JsonEncoder:
-    """One `chat.completion`, collected from the same events; nothing leaves before the last."""
+    """Encodes one `chat.completion`, collected from the same events. No bytes exist before the last event."""
 
     media_type = JSON
     has_begun = False
@@ -162,7 +166,7 @@ class JsonEncoder:
 
 
 def error_event(error: dict[str, dict[str, str | None]]) -> bytes:
-    """An error after the stream has begun. OpenAI's SDKs raise on a `data:` event that holds `error`; no [DONE] follows."""
+    """Encode an error after the stream has begun. OpenAI's SDKs raise on a `data:` event that has `error`. No [DONE] follows."""
     return b"data: " + orjson.dumps(error) + b"\n\n"
 
 
@@ -174,7 +178,7 @@ def _envelope(job: ChatJob, fingerprint: str, kind: str) -> dict[str, Any]:
         "model": job.model,
         "system_fingerprint": fingerprint,
     }
-    # There is one tier here; who asks is told so, as at OpenAI.
+    # There is only one service tier. As at OpenAI, the answer names it if the request names one.
     return envelope | ({"service_tier": "default"} if job.wants_service_tier else {})
 
 
@@ -205,7 +209,7 @@ def _json_string(text: str) -> bytes:
     encoded = orjson.dumps(text)
     if text.isascii():
         return encoded
-    # Allowed in JSON and in SSE, but clients that read lines (httpx's iter_lines) break them here.
+    # These are allowed in JSON and in SSE. But clients that read lines (httpx's iter_lines) split an event at them.
     return encoded.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"\xc2\x85", b"\\u0085")
 
 

@@ -1,8 +1,10 @@
-"""How a stream is cut into frames. A voice speaks about four tokens a second, so beyond the first word it needs no frame for
-each; and each costs a wake-up and a system call. While the event loop has time to spare, every token leaves as it comes. As
-it fills, text is gathered for a short window, by the engine itself where it can: with the frames, the wake-ups go too, and all
-that is done to make a step's output. All streams wait for the same moment, so that one timer does for all and their frames leave
-together.
+"""Decides how a stream is split into frames (SSE events).
+
+A voice speaks about four tokens a second. So after the first word a stream does not need one frame for each token, and each
+frame costs a wake-up and a system call. While the event loop has time to spare, each token is sent as it comes. When the event
+loop gets busy, a stream waits after each frame until a short window ends. vLLM's AsyncLLM merges the stream's deltas meanwhile
+(this is public behaviour), and the next frame has all of them. This saves wake-ups, and the work to read and encode each delta.
+All streams wait for the end of the same window. So one timer is enough, and their frames are sent together.
 """
 
 import asyncio
@@ -16,37 +18,45 @@ FRAMES_HEADER = "x-firstword-frames"
 FRAMES = _EACH_TOKEN, _ADAPTIVE = "token", "adaptive"
 
 _LOOK_S = 0.25
-"""How often the loop's business is looked at."""
+"""Seconds between two measurements of how busy the event loop is."""
 _FULL, _FREE = 0.15, 0.075
-"""Shares of a processor that the loop uses: above the first the window grows, below the second it shrinks. A window takes up
-to a third of the load away: at a load just above the first it opens in part, and stays.
+"""Shares of one processor that the event loop uses. Above `_FULL` the window grows, and below `_FREE` it shrinks.
+
+A window removes up to a third of the load. So at a load just above `_FULL`, the window opens partly and then stays the same.
 """
 _FIRST_S, _FACTOR = 0.005, 1.5
+"""Length of the first window in seconds, and the factor by which a window grows or shrinks."""
 
 
 def wants_each_token(asked: str | None) -> bool:
-    """What a request says of its frames: `token`, or `adaptive` as by default. Raises `InvalidRequest`."""
-    asked = asked and asked.strip()  # Blanks around it are no part of a header's value (RFC 9110, 5.5).
+    """Return whether a request's header asks for one frame per token (`token`). The default is `adaptive`.
+
+    Raises `InvalidRequest` for any other value.
+    """
+    asked = asked and asked.strip()  # White space around a header's value is not part of it (RFC 9110, 5.5).
     if asked not in (None, _EACH_TOKEN, _ADAPTIVE):
         raise InvalidRequest(f"{FRAMES_HEADER} must be {_EACH_TOKEN} or {_ADAPTIVE}.", param=FRAMES_HEADER, code="invalid_value")
     return asked == _EACH_TOKEN
 
 
 class Frames:
-    """The window by which text is gathered now; one for all streams of an event loop."""
+    """The current window in which text is gathered. All streams of an event loop share it."""
 
     def __init__(self, *, longest_s: float, cpu_s: Callable[[], float] = time.thread_time) -> None:
-        """`longest_s`: the window at most; 0: every token has a frame. `cpu_s`: processor time of the loop's thread so far."""
+        """`longest_s` is the longest window in seconds. 0 gives every token its own frame.
+
+        `cpu_s` returns the processor time that the event loop's thread has used so far, in seconds.
+        """
         self.window_s = 0.0
-        """Seconds from one frame of a stream to its next; 0: as tokens come."""
+        """Seconds from one frame of a stream to its next. 0 means that tokens are sent as they come."""
         self._longest_s = longest_s
         self._cpu_s = cpu_s
         self._last: tuple[float, float] | None = None
         self._window_ends: asyncio.Event | None = None
-        """Of the open window; None between windows."""
+        """Is set when the open window ends. None between windows."""
 
     async def gather(self) -> None:
-        """After a frame of a stream: wait for the moment of the next. Meanwhile the engine merges the stream's tokens."""
+        """Wait after a frame until the window ends. The engine merges the stream's tokens meanwhile."""
         if not self.window_s:
             return
         if self._window_ends is None:
@@ -59,9 +69,12 @@ class Frames:
         ends.set()
 
     def on_step(self, step: EngineStep) -> None:
-        """Listens to the engine, on the loop: an engine at rest leaves the window as it was, which costs nobody anything."""
+        """Adapt the window to the event loop's load. Called on the event loop after each step of the engine.
+
+        While the engine is idle, the window keeps its length. That delays no stream, because none is running.
+        """
         if self._last is None or step.at_s - self._last[0] > 4 * _LOOK_S:
-            self._last = step.at_s, self._cpu_s()  # It was at rest.
+            self._last = step.at_s, self._cpu_s()  # The engine was idle before this step.
             return
         if step.at_s - self._last[0] < _LOOK_S:
             return

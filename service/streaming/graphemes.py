@@ -1,7 +1,7 @@
-"""Where a stream may be cut. A voice (and a screen) must not get half of what is read as one sign: after a zero-width
-joiner the sign goes on, and two regional indicators make one flag (Unicode Standard Annex 29, rules GB11 and GB12).
+"""Decides where a stream may be split. A voice or a screen must not get half of a grapheme, which is read as one character.
 
-Code points are never split before this: vLLM's detokenizer holds half of one back.
+After a zero-width joiner a grapheme continues, and two regional indicators make one flag (Unicode Standard Annex 29, rules GB11
+and GB12). Code points are never split, because vLLM's detokenizer holds back an incomplete one.
 """
 
 import unicodedata
@@ -10,14 +10,14 @@ from service.domain import TextDelta
 
 _JOINER = "\u200d"
 _INDICATORS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
-# Unicode's combining marks: variation selectors are among them, skin tones are not.
+# Unicode's combining marks. They include variation selectors, but not skin tones.
 _MARKS = frozenset({"Mn", "Mc", "Me"})
-# Twice the longest that is in use: a model that joins for ever must not be waited for.
-_LONGEST_SIGN = 24
+# In characters: twice the longest grapheme in use. A model that joins without end must not hold its stream back.
+_LONGEST_GRAPHEME = 24
 
 
 class Holdback:
-    """Keeps back, per choice, the little at the end of a delta that is not yet whole."""
+    """Holds back, for each choice, the end of a delta that is not yet a whole grapheme."""
 
     def __init__(self) -> None:
         self._held: dict[int, str] = {}
@@ -27,7 +27,7 @@ class Holdback:
         return bool(self._held)
 
     def pass_on(self, delta: TextDelta) -> str:
-        """What may leave of what is held and what has come."""
+        """Return the part of the held text and the new delta that can be sent."""
         text = self._held.pop(delta.index, "") + delta.text
         tail = _unfinished_tail(text)
         if not tail:
@@ -36,18 +36,18 @@ class Holdback:
         return text[:-tail]
 
     def release(self, index: int) -> str:
-        """What is held, now that nothing more comes."""
+        """Return the held text of a choice that has ended."""
         return self._held.pop(index, "")
 
 
 def _unfinished_tail(text: str) -> int:
-    """Characters at the end that wait for the next: a trailing joiner with all that it joins, or an odd regional indicator."""
-    joined = _joined_tail(text[-_LONGEST_SIGN:])
+    """Return how many characters at the end must wait: a trailing joiner with all that it joins, or an odd regional indicator."""
+    joined = _joined_tail(text[-_LONGEST_GRAPHEME:])
     return joined + _odd_indicator(text[: len(text) - joined])
 
 
 def _joined_tail(text: str) -> int:
-    """The length of the sign that a trailing joiner goes on with: its base, what modifies it, and what was joined before."""
+    """Return the length of the grapheme that a trailing joiner continues: base, modifiers, and all that was joined before."""
     start = len(text)
     while start and text[start - 1] == _JOINER:
         start -= 1
@@ -62,5 +62,5 @@ def _modifies(char: str) -> bool:
 
 
 def _odd_indicator(text: str) -> int:
-    """1 where the text ends in half of a flag, else 0."""
+    """Return 1 if the text ends in half of a flag, otherwise 0."""
     return (len(text) - len(text.rstrip(_INDICATORS))) % 2

@@ -1,7 +1,7 @@
-"""/metrics: ours and the engine's in one document, on the main port, on a port of its own, or on both.
+"""/metrics: our metrics and the engine's in one document, on the main port, on a separate port, or on both.
 
-Always in Prometheus' text format 0.0.4, which every scraper reads, whatever it asks for: in OpenMetrics, prometheus_client 0.26
-writes `vllm_x` for `vllm:x`, and no dashboard finds that. Nothing here needs more than the plain format has.
+The format is always Prometheus' text format 0.0.4, whatever the scraper asks for. Every scraper reads it. In OpenMetrics,
+prometheus_client 0.26 writes `vllm_x` for `vllm:x`, and dashboards do not find that. Nothing here needs more than this format.
 """
 
 import socket
@@ -19,13 +19,13 @@ from service.errors import StartError
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _MOST_CONNECTIONS = 16
-"""Of scrapers at once. Each costs a thread and an open file, and the main port needs those."""
+"""Maximum number of connections to the separate port. Each costs a thread and an open file, which the main port needs too."""
 _PATIENCE_S = 5.0
-"""With a scraper that says nothing."""
+"""Seconds to wait for a scraper that sends nothing."""
 
 
 class Exposition(Collector):
-    """Our registry, and prometheus_client's global one, where vLLM's `vllm:*` and the process's own are."""
+    """Renders our registry together with prometheus_client's global one, which has vLLM's `vllm:*` and the process's metrics."""
 
     def __init__(self, ours: CollectorRegistry) -> None:
         self._ours = ours
@@ -35,17 +35,17 @@ class Exposition(Collector):
         self._begun = self._done = 0
         self._document = b""
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
-        """For the main port's scrapes: the loop's own has other work."""
+        """Thread for scrapes of the main port. The event loop's default executor has other work."""
 
     def collect(self) -> Iterable[Metric]:
         yield from self._ours.collect()
         yield from REGISTRY.collect()
 
     def render(self) -> bytes:
-        """The document, as it is now. Takes tens of milliseconds of processor time: not for the event loop.
+        """Return the current document. It takes tens of milliseconds of processor time, so do not call this on the event loop.
 
-        One at a time, so that many scrapers hold up tokens no more than one does: who waits for another's to be done shares the
-        next, which begins later than he came.
+        Only one thread renders at a time, so that many scrapers delay tokens no more than one does. Callers that wait share the
+        next document. Its rendering begins after they have called, so it is current for each of them.
         """
         wanted = self._begun + 1
         with self._lock:
@@ -56,15 +56,16 @@ class Exposition(Collector):
             return self._document
 
     def serve(self, host: str, port: int) -> int:
-        """Answer on threads of its own from now on, also while the event loop is blocked. Returns the port, which is a free one
-        for 0. Raises `StartError`.
+        """Answer on separate threads from now on, even while the event loop is blocked.
+
+        Returns the port; 0 asks for any free port. Raises `StartError` if the address cannot be bound.
         """
         handler = type("Handler", (_Handler,), {"exposition": self})
         server_class = _Server6 if ":" in host else _Server
         try:
             server = server_class((host, port), handler)
         except OSError as error:
-            raise StartError(f"Cannot bind {host}:{port}: {error.strerror}. See FIRSTWORD_METRICS_PORT.") from None
+            raise StartError(f"Cannot bind {host}:{port}: {error.strerror}. Set FIRSTWORD_METRICS_PORT to a free port.") from None
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         return int(server.server_address[1])
 
@@ -77,14 +78,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """As the base class's, without its look-up of our own name."""
+        """Bind as the base class does, but without looking up this machine's name."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """One too many is closed at once."""
+        """Close a connection above the maximum at once."""
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
@@ -97,7 +98,7 @@ class _Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A scraper that went away: nothing to tell, least of all with a traceback past the log."""
+        """Ignore a scraper that closed its connection. The base class would print a traceback outside of the log."""
 
 
 class _Server6(_Server):
@@ -109,8 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _PATIENCE_S
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != "/metrics":  # Or a probe of this port by mistake would be content for ever.
-            self._answer(404, "text/plain", b"Only /metrics is here.\n")
+        if self.path.partition("?")[0] != "/metrics":  # A probe that points to this port by mistake must fail.
+            self._answer(404, "text/plain", b"This port serves only /metrics.\n")
         else:
             self._answer(200, CONTENT_TYPE, self.exposition.render())
 
@@ -122,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-        """Scrapes come every few seconds: nobody reads of them."""
+        """Log nothing: scrapes come every few seconds."""

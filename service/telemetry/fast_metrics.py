@@ -1,4 +1,4 @@
-"""Metrics for what happens with every token, step or turn: without what the library does for those who come seldom."""
+"""Metrics for events on every token, step or turn. They avoid prometheus_client's cost per call."""
 
 import functools
 from bisect import bisect_left
@@ -15,7 +15,10 @@ M = TypeVar("M", bound=MetricWrapperBase)
 
 
 class LocalHistogram:
-    """Gaps between the frames of one turn, in seconds. Of one thread; a tick costs a search of some bounds."""
+    """Histogram of the gaps between one turn's frames, in seconds.
+
+    One thread uses it, so it needs no lock. A tick costs one binary search over the bucket bounds.
+    """
 
     __slots__ = ("_bounds", "_last_s", "counts", "sum_s")
 
@@ -26,7 +29,7 @@ class LocalHistogram:
         self.sum_s = 0.0
 
     def tick(self, now_s: float) -> None:
-        """A frame leaves, at this time of a monotonic clock."""
+        """Record a frame that is sent at `now_s`, in seconds of a monotonic clock."""
         if self._last_s is not None:
             gap_s = now_s - self._last_s
             self.counts[bisect_left(self._bounds, gap_s)] += 1
@@ -35,23 +38,24 @@ class LocalHistogram:
 
 
 class MergingHistogram(Collector):
-    """A Prometheus histogram without labels that takes whole tallies."""
+    """A Prometheus histogram without labels. It adds up the `LocalHistogram`s of turns."""
 
     def __init__(self, name: str, help_text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
         self._name = name
         self._help_text = help_text
         self._bounds = tuple(bounds)
-        # Replaced as one, never changed: the scraper's thread reads a whole.
+        # Replaced as a whole and never changed in place, so that the scraper's thread reads consistent values.
         self._merged: tuple[tuple[int, ...], float] = ((0,) * (len(bounds) + 1), 0.0)
         registry.register(self)
 
     def start(self) -> LocalHistogram:
+        """Return an empty histogram with the same bucket bounds, for one turn."""
         return LocalHistogram(self._bounds)
 
-    def merge(self, tally: LocalHistogram) -> None:
-        """Add what one turn has counted. On one thread only."""
+    def merge(self, local: LocalHistogram) -> None:
+        """Add the counts of one turn. Call this on one thread only."""
         counts, sum_s = self._merged
-        self._merged = tuple(old + new for old, new in zip(counts, tally.counts, strict=True)), sum_s + tally.sum_s
+        self._merged = tuple(old + new for old, new in zip(counts, local.counts, strict=True)), sum_s + local.sum_s
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         counts, sum_s = self._merged
@@ -62,9 +66,9 @@ class MergingHistogram(Collector):
 
 
 def with_quick_labels(metric: M) -> M:
-    """The same, and `labels` remembers what it gave: it makes strings and a tuple of them, and takes a lock, each time.
+    """Return the metric with a cached `labels` method. The original makes strings and a tuple, and takes a lock, in each call.
 
-    For a metric whose series are never removed.
+    Use this only for a metric whose series are never removed.
     """
     metric.labels = functools.cache(metric.labels)  # type: ignore[method-assign]
     return metric

@@ -1,7 +1,7 @@
-"""Where log lines go: a bounded queue and a thread that writes it out.
+"""The output of log lines: a bounded queue, and a thread that writes its lines.
 
-A reader that stops, a closed pipe or a full disk must never hold up or fail a turn: a full queue drops lines, and says how
-many once it can.
+A reader that stops, a closed pipe or a full disk must never delay or fail a turn. A full queue drops lines, and reports their
+number as soon as it can.
 """
 
 import contextlib
@@ -12,15 +12,15 @@ from typing import TextIO
 
 QUEUE_LINES = 10_000
 _GATHER_S = 0.02
-"""After a line, for those that come with it: to wake the thread costs a turn more than to write its line."""
+"""Seconds to wait after a line for more lines. Waking the thread costs a turn more than writing its line."""
 
 
 class LogQueue:
-    """A text stream (as far as loggers need one) whose `write` neither blocks nor raises."""
+    """A text stream, as far as loggers need one. Its `write` neither blocks nor raises."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        # Not `queue.Queue`: its lock and its condition are Python, for the turn that writes.
+        # Not `queue.Queue`: its lock and condition are Python code, which the writing turn would pay for.
         self._lines: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
         self._dropped = 0
         threading.Thread(target=self._write_out, name="log sink", daemon=True).start()
@@ -33,30 +33,30 @@ class LogQueue:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits for a log line."""
+        """Do nothing: no caller waits for a log line."""
 
     def isatty(self) -> bool:
         return self._stream is not None and self._stream.isatty()
 
     def close_within(self, timeout_s: float) -> None:
-        """Give what is queued the time to be written, at the end of the process."""
+        """Wait up to `timeout_s` seconds until the queued lines are written. Call this at the end of the process."""
         is_written = threading.Event()
         self._lines.put(is_written)
         is_written.wait(timeout_s)
 
     def _write_out(self) -> None:
         while True:
-            said = [self._lines.get()]
+            entries = [self._lines.get()]
             time.sleep(_GATHER_S)
-            said += [self._lines.get() for _ in range(self._lines.qsize())]  # Nobody else takes any.
-            lines = [text for text in said if isinstance(text, str)]
+            entries += [self._lines.get() for _ in range(self._lines.qsize())]  # Does not block: this is the only reader.
+            lines = [text for text in entries if isinstance(text, str)]
             if self._dropped and lines:
                 self._dropped, dropped = 0, self._dropped
                 lines.append(f"({dropped} log lines dropped)\n")
             if self._stream is not None:
-                with contextlib.suppress(OSError, ValueError):  # Closed, full, or nobody reads any more.
+                with contextlib.suppress(OSError, ValueError):  # The stream is closed, the disk is full, or the reader is gone.
                     self._stream.write("".join(lines))
                     self._stream.flush()
-            for is_written in said:
-                if isinstance(is_written, threading.Event):  # All that came before it is out.
+            for is_written in entries:
+                if isinstance(is_written, threading.Event):  # All earlier lines are written.
                     is_written.set()

@@ -1,4 +1,4 @@
-"""Logs: structlog to stderr, JSON for machines or readable for people. Never a key, never what a message says."""
+"""Logs: structlog to stderr, as JSON for machines or as readable lines for people. They never have a key or message content."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from service.telemetry.log_queue import LogQueue
 
 
 def configure_logs(log_format: Literal["auto", "json", "console"]) -> LogQueue:
-    """Call once, before the first log line. Returns what the lines go through, to be emptied at the end."""
+    """Configure all loggers. Call this once, before the first log line. Returns the queue, to be closed at the end."""
     sink = LogQueue(sys.stderr)
     is_console = log_format == "console" or (log_format == "auto" and sink.isatty())
     rendering: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
@@ -24,16 +24,16 @@ def configure_logs(log_format: Literal["auto", "json", "console"]) -> LogQueue:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *rendering,
         ],
-        logger_factory=structlog.WriteLoggerFactory(sink),  # type: ignore[arg-type]  # as much of a stream as it needs
+        logger_factory=structlog.WriteLoggerFactory(sink),  # type: ignore[arg-type]  # has the methods that are used
         cache_logger_on_first_use=True,
     )
-    # Libraries log through the standard library: their warnings only, on the same stream.
+    # Libraries log through the standard library. Only their warnings are kept, on the same stream.
     logging.basicConfig(level=logging.WARNING, stream=sink, format="%(levelname)s %(name)s: %(message)s")
-    # uvicorn has nothing left to say that is not said elsewhere, and the tracebacks it would print can quote a conversation.
+    # All that uvicorn reports is logged elsewhere, and its tracebacks can quote a conversation.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return sink
 
 
 def _without_unknowns(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A machine wants every field of a line, a person those that say something."""
+    """Drop empty fields from a line for people. JSON lines keep every field."""
     return {name: value for name, value in event.items() if value not in (None, [], {})}

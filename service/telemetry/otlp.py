@@ -1,6 +1,6 @@
-"""Traces over OTLP: OpenTelemetry's SDK, whose exporting is on a thread of its own, behind a bounded queue.
+"""Traces over OTLP. OpenTelemetry's SDK exports them on its own thread, behind a bounded queue.
 
-The tracer provider is an object of ours: the global one is vLLM's, for its own spans to the same collector.
+The tracer provider is our own object. The global provider is vLLM's, which sends vLLM's spans to the same collector.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from service.telemetry.traces import OtlpProtocol, Traces, TurnSpan
 _log = structlog.get_logger("firstword.traces")
 _WARN_EVERY_S = 60.0
 _LONGEST_WORDS = 300
-"""Of another's logger, which may quote a collector's whole answer."""
+"""Maximum number of characters of another logger's message, which may quote a collector's whole response."""
 
-# OpenTelemetry's names, where it has one; any other fact is `firstword.*`.
+# OpenTelemetry's attribute names, where they exist. Any other attribute is `firstword.*`.
 _NAMES = {
     "model": "gen_ai.request.model",
     "prompt_tokens": "gen_ai.usage.input_tokens",
@@ -42,34 +42,38 @@ _NAMES = {
 
 
 def collector_url(endpoint: str, protocol: OtlpProtocol) -> str:
-    """The address as exporters take it: over HTTP, the default path where none is given. Raises `StartError`."""
+    """Return the address for exporters. Over HTTP, the default path is added if there is none. Raises `StartError`."""
     schemes = ("http", "https", "") if protocol == "grpc" else ("http", "https")
     try:
         url = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
         is_one = url.scheme in schemes and bool(url.hostname) and url.port != 0
         has_secret = bool(url.username or url.password or url.query)
-    except ValueError:  # A port that is no number, a bracket that does not close.
+    except ValueError:  # The port is not a number, or a bracket is not closed.
         is_one = has_secret = False
-    if has_secret:  # Exporters quote the address in what they log.
-        raise StartError("FIRSTWORD_OTLP_ENDPOINT is an address alone: a key goes into OTEL_EXPORTER_OTLP_HEADERS.")
+    if has_secret:  # Exporters log the address.
+        raise StartError(
+            "FIRSTWORD_OTLP_ENDPOINT must have no user, password or query. Set a key in OTEL_EXPORTER_OTLP_HEADERS instead."
+        )
     if not is_one:
         raise StartError("FIRSTWORD_OTLP_ENDPOINT must be http://HOST:PORT or https://HOST:PORT.")
     return f"{endpoint.rstrip('/')}/v1/traces" if protocol == "http/protobuf" and url.path in ("", "/") else endpoint
 
 
 class OtlpTraces(Traces):
+    """Sends spans to an OTLP collector."""
+
     def __init__(self, endpoint: str, protocol: OtlpProtocol, sample_ratio: float, version: str) -> None:
         _tame_logs()
         url = collector_url(endpoint, protocol)
         try:
-            # `insecure` is for an address without a scheme: https is secure all the same.
+            # `insecure` only affects an address without a scheme. https stays secure.
             exporter: SpanExporter = GrpcExporter(url, insecure=True) if protocol == "grpc" else HttpExporter(url)
             self._provider = TracerProvider(
                 sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=_resource(version), shutdown_on_exit=False
             )
             self._provider.add_span_processor(BatchSpanProcessor(exporter))
         except Exception as error:
-            raise StartError(f"Traces can't be sent ({type(error).__name__}); see the OTEL_* variables.") from None
+            raise StartError(f"Traces cannot be sent ({type(error).__name__}). Check the OTEL_* environment variables.") from None
         self._tracer = self._provider.get_tracer("firstword", version)
         self._propagator = TraceContextTextMapPropagator()
         self._failures = _Warner("tracing failed")
@@ -82,12 +86,12 @@ class OtlpTraces(Traces):
             return None
 
     def close(self, within_s: float) -> None:
-        with contextlib.suppress(Exception):  # Whatever can't be sent any more is no reason not to end.
+        with contextlib.suppress(Exception):  # Spans that cannot be sent must not stop the process from ending.
             closing(self._provider).join(within_s)
 
 
 def closing(provider: TracerProvider) -> threading.Thread:
-    """A thread that sends what a provider still holds: join it for as long as you have. The SDK would wait for half a minute."""
+    """Start a thread that sends the spans a provider still holds. Join it for as long as you can; the SDK may need 30 s."""
     thread = threading.Thread(target=provider.shutdown, name="closing traces", daemon=True)
     thread.start()
     return thread
@@ -102,11 +106,11 @@ class _OtlpTurnSpan(TurnSpan):
         started_at_s: float,
         failures: "_Warner",
     ) -> None:
-        # One look at both clocks for all of a turn's times: a wall clock that is set meanwhile doesn't tear the turn apart.
+        # Both clocks are read once for all times of a turn. So a wall clock that is set meanwhile does not distort them.
         self._monotonic_epoch_ns = time.time_ns() - time.monotonic_ns()
         self._tracer = tracer
         self._failures = failures
-        # From an empty context, never the current one: without a valid `traceparent` this begins a trace.
+        # Start from an empty context, never from the current one. Without a valid `traceparent` this begins a new trace.
         caller = propagator.extract(headers, Context())
         self._span = tracer.start_span("turn", caller, SpanKind.SERVER, start_time=self._wall_ns(started_at_s))
         self._within = set_span_in_context(self._span, Context())
@@ -138,7 +142,7 @@ class _OtlpTurnSpan(TurnSpan):
 
 
 class _Warner(logging.Handler):
-    """Says a thing once a minute at most; as a handler, what another logger says of it."""
+    """Logs one event at most once a minute. As a handler, it logs the messages of another logger under that event."""
 
     def __init__(self, event: str) -> None:
         super().__init__()
@@ -155,11 +159,12 @@ class _Warner(logging.Handler):
 
 
 def _tame_logs() -> None:
-    """OpenTelemetry says much while a collector is down, and quotes callers' headers that it can't read. Of exporting, a line a
-    minute is kept, also of vLLM's spans; of the rest nothing.
+    """Limit what OpenTelemetry logs. It logs a lot while a collector is down, and it quotes callers' headers that it cannot read.
+
+    Exporter warnings are kept, at most one line a minute, also for vLLM's spans. Everything else is dropped.
     """
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    warner = _Warner("trouble with the collector of traces")
+    warner = _Warner("traces could not be exported")
     for name in ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal"):
         exporting = logging.getLogger(name)
         exporting.setLevel(logging.WARNING)
@@ -168,6 +173,6 @@ def _tame_logs() -> None:
 
 
 def _resource(version: str) -> Resource:
-    """Who we are, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES says otherwise."""
+    """Return the service's name and version, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES sets others."""
     ours = Resource({"service.name": "firstword", "service.version": version})
     return Resource.create().merge(ours).merge(OTELResourceDetector().detect())

@@ -1,4 +1,4 @@
-"""Where every thread, task and engine process is: names of files, functions and states, never a value."""
+"""Shows where every thread, task and engine process is: names of files, functions and states, but no values."""
 
 import asyncio
 import contextlib
@@ -14,27 +14,27 @@ from typing import Any
 import psutil
 
 _FRAMES = 12
-"""The innermost ones: the rest is middleware, the same for all."""
+"""Number of innermost frames to show. The outer frames are middleware, the same for all."""
 _LONGEST_CHAIN = 100
 _TASKS = 64
 
 
 def thread_stacks() -> dict[str, list[str]]:
-    """The frames of each thread, the innermost last."""
+    """Return the frames of each thread, innermost last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return {names.get(ident, str(ident)): _places(traceback.walk_stack(frame)) for ident, frame in sys._current_frames().items()}
 
 
 def task_stacks(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """What the tasks of a loop wait for, the most frequent first. Safe to call from another thread."""
-    with contextlib.suppress(RuntimeError):  # Tasks came and went while we looked, again and again.
+    """Return what the tasks of an event loop wait for, most frequent first. Safe to call from another thread."""
+    with contextlib.suppress(RuntimeError):  # The set of tasks kept changing while it was read.
         waiting = Counter(_task(task) for task in asyncio.all_tasks(loop))
         return [f"{count} x {task}" for task, count in waiting.most_common(_TASKS)]
     return []
 
 
 def process_states() -> list[dict[str, Any]]:
-    """Each process below this one: `status` tells a stopped one from one that works or waits."""
+    """Return the state of each descendant process. `status` shows whether it is stopped, works or waits."""
     states: list[dict[str, Any]] = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -43,12 +43,12 @@ def process_states() -> list[dict[str, Any]]:
 
 
 def places_of(error: BaseException) -> list[str]:
-    """Where an error was raised, the innermost place last. Places only: an exception's words can quote a conversation."""
+    """Return where an error was raised, innermost place last. The message is left out: it can quote a conversation."""
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-_FRAMES:]
 
 
 def _task(task: "asyncio.Task[Any]") -> str:
-    """Its chain of awaits. `Task.get_stack` shows the outermost frame alone."""
+    """Return a task's chain of awaits. `Task.get_stack` shows only the outermost frame."""
     places: list[str] = []
     awaited: Any = task.get_coro()
     while awaited is not None and len(places) < _LONGEST_CHAIN:
@@ -59,8 +59,10 @@ def _task(task: "asyncio.Task[Any]") -> str:
 
 
 def _first_of(awaited: Any, *names: str) -> Any:
-    """An attribute that coroutines, generators and asynchronous generators each have under their own name."""
-    if type(awaited).__name__ == "async_generator_asend":  # What `anext` gives; only the garbage collector knows whose it is.
+    """Return an attribute that coroutines, generators and asynchronous generators have under different names."""
+    if (
+        type(awaited).__name__ == "async_generator_asend"
+    ):  # The result of `anext`. Only the garbage collector knows its generator.
         awaited = next(filter(inspect.isasyncgen, gc.get_referents(awaited)), None)
     return next((getattr(awaited, name) for name in names if hasattr(awaited, name)), None)
 

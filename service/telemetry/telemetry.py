@@ -1,4 +1,4 @@
-"""What the rooms are given to say what happens: metrics, the log line and the trace of each turn."""
+"""The telemetry that the steps of a turn report to: metrics, and the log line and trace of each turn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,14 @@ from service.telemetry.traces import Traces
 from service.telemetry.turn_record import TurnRecord
 
 OTHER = "other"
-"""Stands for the tenants beyond those that have a label of their own."""
+"""Label value of all tenants without a label value of their own."""
 
 
 class Telemetry:
-    """Of one service. `max_tenants` bounds the label `tenant`: first come, until the process ends."""
+    """The telemetry of one service.
+
+    `max_tenants` bounds the values of the label `tenant`. The first tenants get their own value, until the process ends.
+    """
 
     def __init__(self, *, model: str, ttft_budget_s: float, max_tenants: int = 50, traces: Traces | None = None) -> None:
         self.metrics = Metrics(model)
@@ -24,7 +27,7 @@ class Telemetry:
         self._traces = traces
 
     def add_tenant(self, tenant: str) -> None:
-        """It may come from now on: its series are there at 0."""
+        """Create a tenant's series at 0, before its first turn."""
         if tenant in self._tenants:
             return
         if len(self._tenants) < self._max_tenants:
@@ -34,23 +37,23 @@ class Telemetry:
             self.metrics.add_tenant(OTHER)
 
     def key_file_reloaded(self, *, is_ok: bool) -> None:
-        """The key file has changed, and its keys were taken or refused."""
+        """Record that the key file has changed, and whether its keys were loaded."""
         self.metrics.key_file_reloads.labels("loaded" if is_ok else "refused").inc()
         self.metrics.key_file_ok.set(is_ok)
 
     def rejected(self, status: int) -> None:
-        """A request was refused that is no turn."""
+        """Count a request that was refused before it became a turn."""
         if str(status) in REJECTED:
             self.metrics.rejected.labels(str(status)).inc()
 
     def close(self, within_s: float) -> None:
-        """Send the traces that are still here. Blocks."""
+        """Send the traces that are still queued. Blocks for up to `within_s` seconds."""
         if self._traces is not None:
             self._traces.close(within_s)
 
     @contextmanager
     def turn(self, turn_id: str, caller: Caller, arrival: Arrival) -> Iterator[TurnRecord]:
-        """Record one turn, however it ends. Errors pass through."""
+        """Record one turn, however it ends. Exceptions pass through."""
         label = caller.tenant if caller.tenant in self._tenants else OTHER
         span = self._traces.begin(arrival.trace_headers, arrival.at_s) if self._traces else None
         record = TurnRecord(

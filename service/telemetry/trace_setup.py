@@ -1,13 +1,13 @@
-"""From the settings to traces, or to none."""
+"""Makes the traces that the settings ask for."""
 
 from service.telemetry.traces import OtlpProtocol, Traces
 
 
 def make_traces(*, endpoint: str | None, protocol: OtlpProtocol, sample_ratio: float, version: str) -> Traces | None:
-    """Traces that go to an OTLP collector; None without an endpoint, and then OpenTelemetry is not imported.
+    """Return traces that go to an OTLP collector. None without an endpoint; then OpenTelemetry is not imported.
 
-    `sample_ratio` (0 to 1) is the share that is traced of turns whose caller sends no trace context. A caller's context decides
-    for its own turn. Raises `StartError` where the endpoint is not a usable address.
+    `sample_ratio` (0 to 1) is the traced share of the turns whose caller sends no trace context. Otherwise the caller's context
+    decides. Raises `StartError` if the endpoint is not a valid address.
     """
     if endpoint is None:
         return None

@@ -1,4 +1,4 @@
-"""The record of one turn: what it fills the metrics with, its one line in the log, and its trace."""
+"""The record of one turn: its part of the metrics, its line in the log, and its trace."""
 
 import asyncio
 import time
@@ -16,7 +16,10 @@ _log = structlog.get_logger("firstword.turn")
 
 
 class TurnRecord:
-    """What is measured of one turn. Times are monotonic seconds. Metrics are filled at `close`; the offer is told at once."""
+    """The measurements of one turn. Times are monotonic seconds.
+
+    Metrics are recorded at `close`, except that a valid turn is counted as offered at once.
+    """
 
     def __init__(
         self,
@@ -51,57 +54,58 @@ class TurnRecord:
 
     @property
     def trace_headers(self) -> Mapping[str, str] | None:
-        """For the engine: its own spans continue this turn's."""
+        """Trace headers for the engine, whose own spans continue this turn's trace."""
         return self._span.engine_headers if self._span else None
 
     def budgeted(self, budget_s: float) -> None:
-        """The time to first token that this turn may take: a later first word makes it `late`."""
+        """Set this turn's TTFT budget in seconds. A later first word makes the turn `late`."""
         self._budget_s = budget_s
 
     def passed(self, stage: str) -> None:
-        """A stage (`STAGES`) has ended."""
+        """Record the end of a stage, one of `STAGES`."""
         now_s = time.monotonic()
         self._stages.append(Stage(stage, self._since_s, now_s))
         self._since_s = now_s
 
     def normalized(self, job: ChatJob) -> None:
-        """It is valid, so it counts as offered. Which rules changed something goes into the log, never what."""
+        """Record that the turn is valid, and count it as offered. The log gets the names of the rules that changed something."""
         self.passed("normalize")
         self._metrics.offered.labels(*self._labels).inc()
         self._rules = job.rules
         self._choices, self._is_stream = job.sampling.n, job.is_stream
 
     def prepared(self, turn: PreparedTurn) -> None:
-        """Its prompt is rendered, and its engine will count what it generates."""
+        """Record that the prompt is rendered. From now on the engine counts the tokens that it generates."""
         self.passed("render")
         self._generated = turn.generated
 
     def begun(self, forecast_error_s: float) -> None:
-        """The first token exists: so much later was it forecast, or earlier where this is below 0."""
+        """Record the first token. `forecast_error_s` is forecast time minus actual time: below 0, the token was late."""
         self.passed("prefill")
         self._begun_s = self._since_s
         self._metrics.forecast_error.labels("late" if forecast_error_s < 0 else "early").observe(abs(forecast_error_s))
 
     def said(self, step: Step) -> None:
-        """A step on its way to the caller."""
+        """Record a step that is about to be sent to the caller."""
         if not self._speech.is_done:
-            self._speech.hear(step)
+            self._speech.observe(step)
 
     def framed(self) -> None:
-        """A piece of the answer leaves."""
-        if not (self._is_stream or self._has_answered):  # Nothing of a whole answer is heard before it leaves.
-            self._speech.hear_now()
+        """Record a frame that is sent to the caller."""
+        if not (self._is_stream or self._has_answered):  # An answer that is not streamed is heard only when it is sent.
+            self._speech.stamp()
         self._has_answered = True
         self._gaps.tick(time.monotonic())
 
     def finished(self, usage: Usage) -> None:
-        """The engine has said all."""
+        """Record that the engine has finished the turn."""
         self._usage = usage
         later_tokens = usage.completion_tokens / self._choices - 1
         if self._begun_s is not None and later_tokens > 0:
             self._tpot_s = (time.monotonic() - self._begun_s) / later_tokens
 
     def close(self, error: BaseException | None) -> None:
+        """End the record: fill the metrics, write the log line and end the span. `error` is what ended the turn early."""
         now_s = time.monotonic()
         outcome = self._outcome(error, now_s)
         abort_s = now_s - self._arrival.gone_s if error is not None and self._arrival.gone_s is not None else None
@@ -139,7 +143,7 @@ class TurnRecord:
     def _fill_metrics(self, outcome: Outcome, error: BaseException | None, now_s: float, abort_s: float | None) -> None:
         metrics, labels = self._metrics, self._labels
         metrics.turns.labels(*labels, outcome).inc()
-        if isinstance(error, NotReady):  # Nobody looked whether it is valid.
+        if isinstance(error, NotReady):  # It was refused before it was checked.
             metrics.offered.labels(*labels).inc()
         if isinstance(error, Overloaded | NotReady | RateLimited):
             metrics.refusals.labels(*labels, error.reason).inc()
@@ -164,7 +168,7 @@ class TurnRecord:
             metrics.barge_ins.labels(*labels, "nothing" if self._first_word_s is None else "speech").inc()
 
     def _status(self, error: BaseException | None) -> int | None:
-        """The HTTP status of the answer; None where there was none."""
+        """Return the HTTP status of the answer. None if there was no answer."""
         if error is None or self._has_answered:
             return 200
         return error.status if isinstance(error, TurnError) else None
@@ -181,7 +185,7 @@ class TurnRecord:
         return None if at_s is None else at_s - self._arrival.at_s
 
     def _outcome(self, error: BaseException | None, now_s: float) -> Outcome:
-        # A caller who gave up after the budget gave up because of us.
+        # A caller who hangs up after the budget has waited too long, so the turn is late and not cancelled.
         is_late = (self._first_word_s or now_s) - self._arrival.at_s > self._budget_s
         if error is None:
             return Outcome.LATE if is_late else Outcome.ON_TIME

@@ -1,4 +1,4 @@
-"""Keys -> `Caller`. Whatever key is presented, right or wrong, costs the same: one keyed hash for each place that may have it."""
+"""Authenticates API keys. A right and a wrong key cost the same: one keyed hash for the plain keys and one for the key file."""
 
 import hashlib
 import hmac
@@ -12,12 +12,12 @@ from service.tenants.key_file import KeyEntry, KeyFile, keyed_digest, public_id
 
 _MOST_CREDENTIALS = 8
 _NO_POLICY = TenantPolicy()
-# Compared with where an id is unknown, so that this takes as long as a wrong secret.
-_NOBODY = KeyEntry(id="-", tenant="-", hash="0" * 64)
+# Compared with a key whose id is unknown, so that this takes as long as a wrong secret.
+_UNKNOWN = KeyEntry(id="-", tenant="-", hash="0" * 64)
 
 
 class KeyIndex:
-    """A key file, made to be asked."""
+    """Look-up tables of a key file."""
 
     def __init__(self, key_file: KeyFile) -> None:
         self.content = key_file
@@ -25,28 +25,30 @@ class KeyIndex:
         self._policies = {tenant: entry.policy for tenant, entry in key_file.tenants.items()}
 
     def find(self, key: bytes) -> KeyEntry | None:
-        """By the key's public id, then one comparison that says nothing by the time it takes."""
-        if not self._by_id:  # Which is no secret.
+        """Return the entry of this key, or None. It is found by its public id, then compared in constant time."""
+        if not self._by_id:  # Whether the file has keys is not a secret.
             return None
-        entry = self._by_id.get(public_id(key), _NOBODY)
-        is_it = hmac.compare_digest(entry.hash, self.content.digest(key))
-        return entry if is_it and entry is not _NOBODY else None
+        entry = self._by_id.get(public_id(key), _UNKNOWN)
+        is_match = hmac.compare_digest(entry.hash, self.content.digest(key))
+        return entry if is_match and entry is not _UNKNOWN else None
 
     def policy_of(self, tenant: str) -> TenantPolicy:
         return self._policies.get(tenant, _NO_POLICY)
 
 
 class KeyRing:
-    """Every valid key, hashed. Never holds a key itself. Its key file may be replaced while turns run."""
+    """The hashes of all valid keys, never the keys themselves. Its key file can be replaced while turns run."""
 
     def __init__(
         self, key_file: KeyFile | None = None, plain: Iterable[tuple[str, str]] = (), *, isolates_cache: bool | None = None
     ) -> None:
-        """`isolates_cache`: tenants do not share a prefix cache; None: where there is more than one, or may come to be
-        through the key file. Fixed here, since what the cache holds was computed under it.
+        """`isolates_cache` says whether each tenant has its own prefix cache.
+
+        None means yes if there are several tenants, or a key file, which may add tenants. It is fixed at the start, as the cached
+        prompts depend on it.
         """
         self._process_salt = secrets.token_bytes(32)
-        # surrogateescape: a variable's bytes as they were, also where they are not UTF-8.
+        # surrogateescape restores the bytes of the environment variable, also if they are not UTF-8.
         self._plain = {self._plain_digest(key.encode(errors="surrogateescape")): tenant for tenant, key in plain}
         self._index = KeyIndex(key_file or KeyFile(salt=secrets.token_hex(16)))
         may_be_several = len(self.tenants) > 1 or key_file is not None
@@ -58,56 +60,56 @@ class KeyRing:
 
     @property
     def tenants(self) -> list[str]:
-        """Who has a key, in the order of the configuration."""
+        """Names of the tenants that have a key, in the order of the configuration."""
         return list(dict.fromkeys([*self._plain.values(), *(entry.tenant for entry in self._index.content.keys)]))
 
     @property
     def key_file(self) -> KeyFile:
-        """The file's content as it is in use; without a file, one without keys."""
+        """The key file in use. Without a file, a key file without keys."""
         return self._index.content
 
     def replace(self, key_file: KeyFile) -> None:
-        """From now on these are the file's keys and policies: at once, so no request sees a half. Turns in progress go on.
+        """Replace the key file's keys and policies at once. Turns in progress continue.
 
-        Raises `StartError` where nobody could call any more.
+        Raises `StartError` if no key at all would be left.
         """
         if not (key_file.keys or self._plain):
-            raise StartError("The key file holds no key: nobody could call.")
+            raise StartError("The key file has no key, so every request would be refused. Add one with `firstword keys add`.")
         self._index = KeyIndex(key_file)
 
     def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
-        """Who sent these raw HTTP headers (names in lower case).
+        """Return the caller that these raw HTTP headers (names in lower case) authenticate. Raises `NotAuthenticated`.
 
-        Several credentials may arrive, since gateways and SDKs add their own: one valid is enough, but two that are
-        valid for different tenants are refused. Raises `NotAuthenticated`.
+        A request may have several credentials, as gateways and SDKs add their own. One valid credential is enough. Valid
+        credentials of different tenants are refused.
         """
-        # A few, since each costs a hash, and whoever sends a thousand has none.
+        # Only the first few are tried, as each costs a hash.
         presented = list(islice(_credentials(headers), _MOST_CREDENTIALS))
         if not presented:
             raise NotAuthenticated("No API key given: send `x-api-key: KEY` or `Authorization: Bearer KEY`.")
-        index = self._index  # One for the whole request, whatever replaces it meanwhile.
+        index = self._index  # The same index for the whole request, even if it is replaced meanwhile.
         tenants = {tenant for key in presented for tenant in self._tenants_of(key, index)}
         if not tenants:
             raise NotAuthenticated("Incorrect API key provided.")
         if len(tenants) > 1:
-            raise NotAuthenticated("Keys of different tenants were given in one request; send one.")
+            raise NotAuthenticated("The request has keys of different tenants; send only one key.")
         return self._caller(tenants.pop(), index)
 
     def callers(self) -> list[Caller]:
-        """Everybody who may come: each tenant once."""
+        """Return a caller for each tenant that has a key."""
         return [self._caller(tenant, self._index) for tenant in self.tenants]
 
     def _caller(self, tenant: str, index: KeyIndex) -> Caller:
-        # From a secret of this process: who could guess another's salt could time what the other has asked.
+        # The salt comes from a secret of this process. With a guessed salt, one tenant could measure what another has asked.
         salt = keyed_digest(self._cache_secret, tenant.encode()).hex() if self._isolates_cache else None
         return Caller(tenant=tenant, cache_salt=salt, policy=index.policy_of(tenant))
 
     def _plain_digest(self, key: bytes) -> bytes:
-        # Nobody stores it, so it need not be the key file's: keyed BLAKE2 costs a turn a fraction of HMAC through OpenSSL.
+        # This digest is not stored, so it need not be the one of the key file. Keyed BLAKE2 is much faster than OpenSSL's HMAC.
         return hashlib.blake2b(key, key=self._process_salt, digest_size=32).digest()
 
     def _tenants_of(self, key: bytes, index: KeyIndex) -> Iterable[str]:
-        # The look-up's timing depends on the digest only, and without the salt a digest says nothing about a key.
+        # The time of the look-up depends only on the digest, which shows nothing about a key without the salt.
         tenant = self._plain.get(self._plain_digest(key))
         if tenant is not None:
             yield tenant
@@ -116,29 +118,30 @@ class KeyRing:
 
 
 def parse_plain_keys(text: str) -> list[tuple[str, str]]:
-    """`tenant=key,tenant=key` -> pairs. A key may hold `=`. Raises `StartError`, which never quotes a key."""
+    """Parse `tenant=key,tenant=key` into pairs. A key may contain `=`. Raises `StartError`, which never quotes a key."""
     pairs: list[tuple[str, str]] = []
     for position, item in enumerate(text.split(","), start=1):
         if not item.strip():
             continue
-        # Space around a key can't be part of it: identify strips what arrives in a header.
+        # Space around a key cannot be part of it, as `identify` strips the header's value.
         tenant, key = (part.strip() for part in item.partition("=")[::2])
         if not (tenant and key):
             raise StartError(f"FIRSTWORD_API_KEYS: entry {position} must look like tenant=key, both non-empty.")
-        if not tenant.isprintable():  # It is a label of metrics; a variable's bytes need not even be text.
-            raise StartError(f"FIRSTWORD_API_KEYS: the tenant of entry {position} has characters that cannot be shown.")
+        if not tenant.isprintable():  # It is a metrics label. The bytes of the variable may not even be text.
+            raise StartError(f"FIRSTWORD_API_KEYS: the tenant of entry {position} has characters that are not printable.")
         if any(key == other_key and tenant != other for other, other_key in pairs):
-            raise StartError(f"FIRSTWORD_API_KEYS: entry {position} gives a key that another tenant has.")
+            raise StartError(f"FIRSTWORD_API_KEYS: entry {position} has the key of another tenant. Give each tenant its own.")
         pairs.append((tenant, key))
     return pairs
 
 
 def make_plain_key() -> str:
-    """A random key for a service that was given none."""
+    """Return a random key for a service that has no configured key."""
     return f"fw_{secrets.token_urlsafe(24)}"
 
 
 def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
+    """Yield the keys in `x-api-key` and `Authorization: Bearer` headers."""
     for name, value in headers:
         if name == b"x-api-key":
             key = value.strip()

@@ -1,16 +1,16 @@
-"""The key file: who may call, and what each tenant may ask. It holds hashes of keys (YAML):
+"""The key file: the API keys' hashes, and the tenants' limits. It is a YAML file:
 
-    salt: 3b1f…            # hex; one a file
+    salt: 3b1f…            # hex; one for the file
     keys:
       - {id: 9c0d2e41, tenant: acme, hash: 5d41…}   # HMAC-SHA256 of the key under the salt, hex
-    tenants:               # optional, as is each field
+    tenants:               # optional, like each of its fields
       acme: {weight: 2, priority: 1, max_turns: 40, requests_per_min: 600, tokens_per_min: 200000, ttft_budget_s: 1.5}
 
-Where the file is itself kept as a secret and written by something that cannot hash (a Helm template, a vault's template), an
-entry may be `{tenant: acme, key: fw_9c0d2e41_…}`. It is hashed as it is read; `keys add` and `keys revoke` write the hash back.
+If the file itself is stored as a secret, a template that cannot hash (Helm's, or a vault's) may write `{tenant: acme, key:
+fw_9c0d2e41_…}` instead. The service hashes the key when it reads the file; `keys add` and `keys revoke` write the hash back.
 
-A key is `fw_<id>_<secret>`, long and random (`firstword keys add` makes it), so a fast keyed hash is enough; key stretching
-would cost every request and protect nothing more.
+A key is `fw_<id>_<secret>`; `firstword keys add` makes it. The secret is long and random, so a fast keyed hash is enough. Key
+stretching would slow down every request without more protection.
 """
 
 import contextlib
@@ -33,13 +33,15 @@ from service.errors import StartError
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 _MOST = 10**12
 
-# It is a label of metrics, and stands in log lines.
+# A tenant's name is a metrics label and appears in log lines.
 TenantName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
 class KeyEntry(BaseModel):
+    """A hashed key."""
+
     model_config = _STRICT
-    id: str = Field(pattern=r"^[0-9A-Za-z-]+$")  # No `_`: it ends the id within a key.
+    id: str = Field(pattern=r"^[0-9A-Za-z-]+$")  # Without `_`, which ends the id within a key.
     tenant: TenantName
     hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -52,14 +54,15 @@ class PlainEntry(BaseModel):
     key: SecretStr
 
     def hashed(self, salt: str) -> KeyEntry:
+        """Return the entry with the hash of its key. Raises `PydanticCustomError` if the key has the wrong form."""
         key = self.key.get_secret_value().encode()
         if not (key_id := public_id(key).decode()) or not key.partition(b"_")[2].partition(b"_")[2]:
-            raise PydanticCustomError("not_a_key", "a key is fw_<id>_<secret>, as `firstword keys add` makes them")
+            raise PydanticCustomError("not_a_key", "a key must have the form fw_<id>_<secret>; `firstword keys add` makes one")
         return KeyEntry(id=key_id, tenant=self.tenant, hash=keyed_digest(bytes.fromhex(salt), key).hex())
 
 
 class TenantEntry(BaseModel):
-    """The fields of `TenantPolicy`, as they may stand in the file."""
+    """The fields of `TenantPolicy`, with the bounds that the file allows."""
 
     model_config = _STRICT
     weight: float = Field(default=1.0, ge=0.001, le=1000)
@@ -87,7 +90,7 @@ class KeyFile(BaseModel):
     def _hash_plain_ones(cls, entries: Any, info: ValidationInfo) -> Any:
         salt = info.data.get("salt")
         if salt is None or not isinstance(entries, list):
-            return entries  # Refused elsewhere.
+            return entries  # The other validators refuse these.
         return [
             PlainEntry.model_validate(entry).hashed(salt) if isinstance(entry, dict) and "key" in entry else entry
             for entry in entries
@@ -96,25 +99,27 @@ class KeyFile(BaseModel):
     @model_validator(mode="after")
     def _ids_differ(self) -> "KeyFile":
         if len({entry.id for entry in self.keys}) < len(self.keys):
-            raise PydanticCustomError("same_id", "two keys have the same id")
+            raise PydanticCustomError("same_id", "two keys have the same id; each key needs its own")
         return self
 
     def digest(self, key: bytes) -> str:
+        """Return the hash of a key, in hex."""
         return keyed_digest(bytes.fromhex(self.salt), key).hex()
 
 
 def keyed_digest(salt: bytes, key: bytes) -> bytes:
+    """Return the HMAC-SHA256 of the key under the salt."""
     return hmac.digest(salt, key, hashlib.sha256)
 
 
 def public_id(key: bytes) -> bytes:
-    """The id within `fw_<id>_<secret>`; empty where there is none."""
+    """Return the id within `fw_<id>_<secret>`. It is empty if the key has another form."""
     kind, _, rest = key.partition(b"_")
     return rest.partition(b"_")[0] if kind == b"fw" else b""
 
 
 def read_key_file(path: Path) -> KeyFile:
-    """Raises `StartError` when the file is missing or not a key file: the message says where, and quotes nothing of it."""
+    """Read a key file. Raises `StartError`, which names the wrong field or line but never quotes the file."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -123,21 +128,23 @@ def read_key_file(path: Path) -> KeyFile:
 
 
 def parse_key_file(content: bytes, name: str) -> KeyFile:
-    """As `read_key_file`; `name` says in messages which file it is."""
+    """Parse the content of a key file. `name` is the file's name in messages. Raises `StartError` as `read_key_file` does."""
     try:
         return KeyFile.model_validate(yaml.safe_load(content.decode()) or {})
-    except Exception as error:  # A parser can fail in many ways, and whoever follows the file must outlive them all.
-        raise StartError(f"The key file {name} is not one{_explain(error)}; `firstword keys add` writes such a file.") from None
+    except Exception as error:  # A parser can fail in many ways, and none may end a task that follows the file.
+        raise StartError(
+            f"The key file {name} is not valid{_explain(error)}. `firstword keys add` writes a valid file."
+        ) from None
 
 
 def add_key(path: Path, tenant: str) -> str:
-    """Make a new key for a tenant, store its hash in the file (made if missing), and return the key: the only time it is seen.
+    """Make a key for a tenant, store its hash in the file, and return the key, which is not stored anywhere.
 
-    Raises `StartError` without a tenant, and where the file is not a key file or cannot be written.
+    A missing file is created. Raises `StartError` if the tenant is empty, or the file is not valid or cannot be written.
     """
     if not tenant:
-        raise StartError("A key needs a tenant: its name is empty.")
-    with _editing(path, is_made=True) as key_file:
+        raise StartError("The tenant's name is empty. Name the tenant that the key is for.")
+    with _editing(path, creates=True) as key_file:
         taken = {entry.id for entry in key_file.keys}
         while (key_id := secrets.token_hex(4)) in taken:
             pass
@@ -147,27 +154,30 @@ def add_key(path: Path, tenant: str) -> str:
 
 
 def revoke_key(path: Path, key_id: str) -> KeyFile:
-    """Take a key out of the file; the file's new content. Raises `StartError` where there is no such key or file."""
+    """Remove a key from the file, and return the new content. Raises `StartError` if the key or the file does not exist."""
     with _editing(path) as key_file:
         kept = [entry for entry in key_file.keys if entry.id != key_id]
         if len(kept) == len(key_file.keys):
-            # Not quoted: a whole key may have been given by mistake.
-            raise StartError(f"No key of {path} has this id; `firstword keys list` shows the ids.")
+            # The id is not quoted, as the user may have given a whole key by mistake.
+            raise StartError(f"The key file {path} has no key with this id. `firstword keys list` shows the ids.")
         key_file.keys = kept
     return key_file
 
 
 @contextlib.contextmanager
-def _editing(path: Path, *, is_made: bool = False) -> Iterator[KeyFile]:
-    """The content, written back where the scope ends well. One writer at a time, so that none loses what another wrote."""
+def _editing(path: Path, *, creates: bool = False) -> Iterator[KeyFile]:
+    """Yield the content, and write it back if the scope ends without an error. `creates` makes a file that is missing.
+
+    Only one process edits the file at a time, so that none overwrites the change of another.
+    """
     try:
-        target = path.resolve()  # A symlink stays one.
-        if is_made:
+        target = path.resolve()  # So that a symlink is kept, and its target replaced.
+        if creates:
             target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):
-            key_file = KeyFile(salt=secrets.token_hex(16)) if is_made and not target.exists() else read_key_file(path)
+            key_file = KeyFile(salt=secrets.token_hex(16)) if creates and not target.exists() else read_key_file(path)
             yield key_file
-            # Unset fields are left out: who wrote `weight: 2` finds just that.
+            # Unset fields are left out, so that a tenant keeps only the fields that the user wrote.
             content = key_file.model_dump(exclude_unset=True)
             _write_atomically(target, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     except OSError as error:
@@ -176,7 +186,7 @@ def _editing(path: Path, *, is_made: bool = False) -> Iterator[KeyFile]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The folder is locked: each write puts a new file in the place of the old, and a file for the lock alone would stay."""
+    """Lock the folder. The file itself is replaced by each write, and a separate lock file would be left behind."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -186,7 +196,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    # 0600 from the start: hashes are not keys, but nobody else needs them either.
+    # Mode 0600 from the start: no other user needs the hashes.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -195,7 +205,7 @@ def _write_atomically(path: Path, text: str) -> None:
             os.fsync(file.fileno())
             with contextlib.suppress(FileNotFoundError):
                 old = path.stat()
-                # The service that reads it may be another user; only root can give a file away.
+                # The service may run as another user, so keep the owner. Only root can change it.
                 with contextlib.suppress(PermissionError):
                     os.fchown(file.fileno(), old.st_uid, old.st_gid)
                 os.fchmod(file.fileno(), old.st_mode & 0o777)
@@ -206,12 +216,12 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _explain(error: Exception) -> str:
-    """`: where and why`, of our own words only: a parser's can quote what stands there."""
+    """Return `: where: why`, without a parser's own message, which can quote the file."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
-        return f": no valid YAML at line {mark.line + 1}, column {mark.column + 1}"
+        return f": the YAML is not valid at line {mark.line + 1}, column {mark.column + 1}"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         known = {*KeyFile.model_fields, *KeyEntry.model_fields, *PlainEntry.model_fields, *TenantEntry.model_fields}
-        place = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in first["loc"])
-        return f": {place}: {first['msg']}" if place else f": {first['msg']}"
+        field = ".".join(str(part) if isinstance(part, int) or part in known else "…" for part in first["loc"])
+        return f": {field}: {first['msg']}" if field else f": {first['msg']}"
     return ""

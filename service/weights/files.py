@@ -1,4 +1,4 @@
-"""Which files of a model repository vLLM loads, and which of them lie on the disk already."""
+"""Which files of a model repository vLLM loads, and which of them are on the disk already."""
 
 import json
 import time
@@ -14,10 +14,10 @@ _TORCH = (".bin", ".pt")
 
 
 def wanted(files: Mapping[str, int]) -> dict[str, int]:
-    """Names and sizes of what vLLM loads with `load_format: auto`: no other formats, none twice.
+    """Return names and sizes of the files that vLLM loads with `load_format: auto`, without other formats and duplicates.
 
-    As in its loader: `consolidated*.safetensors` where there are any, else `*.safetensors`, else `*.bin` and `*.pt`; weights in
-    folders (`original/` and the like) are not read.
+    As in vLLM's loader: `consolidated*.safetensors` if there are any, otherwise `*.safetensors`, otherwise `*.bin` and `*.pt`.
+    Weights in folders (`original/` and the like) are not read.
     """
     top = [name for name in files if "/" not in name]
     has_safetensors = any(fnmatch(name, "*.safetensors") for name in top)
@@ -37,7 +37,7 @@ def wanted(files: Mapping[str, int]) -> dict[str, int]:
 
 
 def missing(folder: Path) -> list[str]:
-    """What a folder lacks to be served: by the list that `fetch` left, else by what each model or adapter must have."""
+    """Return the files that a folder lacks: by the list that `fetch` wrote, or else by what every model or adapter must have."""
     try:
         names = json.loads((folder / _MARKER).read_text())
     except (OSError, ValueError):
@@ -58,40 +58,43 @@ def _obviously_missing(folder: Path) -> list[str]:
 
 
 def _has(folder: Path, pattern: str) -> bool:
-    # A link into a cache whose file is gone is not there.
+    # A link to a file that is gone does not count.
     return any(path.is_file() for path in folder.glob(pattern))
 
 
 def is_marked(folder: Path) -> bool:
-    """True where a `fetch` got to its end, and all its files are still there."""
+    """Return whether a `fetch` into this folder has completed and all its files still exist."""
     return (folder / _MARKER).is_file() and not missing(folder)
 
 
 def mark(folder: Path, names: Iterable[str]) -> None:
-    """Remember what a whole download holds; under its name only when written."""
+    """Write the list of the files of a complete download. The list gets its name only when it is complete."""
     draft = folder / f".{_MARKER}.{time.monotonic_ns()}"
     draft.write_text(json.dumps(sorted(names)))
     draft.replace(folder / _MARKER)
 
 
 def bytes_of(files: Mapping[str, int], folder: Path) -> int:
-    """How many bytes of the files a folder has already; a file counts when it has its name, which it gets when whole."""
+    """Return how many bytes of the files a folder has already. A file gets its name only when it is complete."""
     return sum(size for name, size in files.items() if (folder / name).is_file())
 
 
 def bytes_coming(folder: Path) -> int:
-    """What downloads under way have written: each pod writes files of its own, and renames them at their end."""
+    """Return the bytes that running downloads have written. Each pod writes its own files, and renames them at the end."""
     total = 0
     for path in folder.rglob("*.incomplete"):
         try:
             total += min(path.stat().st_size, path.stat().st_blocks * 512)
         except FileNotFoundError:
-            continue  # Just renamed.
+            continue  # It was renamed meanwhile.
     return total
 
 
 def remove_abandoned(folder: Path) -> None:
-    """What killed downloads left: the client never goes on with one. An hour unwritten, so that no other pod is at it."""
+    """Remove the files of killed downloads, which the client never resumes.
+
+    A file must be unchanged for an hour. Then no other pod is still writing it.
+    """
     for path in folder.rglob("*.incomplete"):
         try:
             if path.stat().st_mtime < time.time() - _ABANDONED_S:

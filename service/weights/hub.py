@@ -1,4 +1,4 @@
-"""The model hub, as far as `fetch` needs it: a repository's files, their download, and what its refusals mean."""
+"""The model hub, as far as `fetch` needs it: a repository's files, their download, and the meaning of the hub's errors."""
 
 import errno
 import glob
@@ -17,7 +17,7 @@ _PERMITTED_WAIT_S = 300.0
 
 @dataclass(frozen=True)
 class Repo:
-    """A model, in the hub's cache, or an adapter, in a folder of its own."""
+    """A repository of a model in the hub's cache, or of an adapter in its own folder."""
 
     name: str
     revision: str | None = None
@@ -32,18 +32,18 @@ class Repo:
 
     @property
     def is_pinned(self) -> bool:
-        """A commit: what is whole on the disk needs no look at the hub."""
+        """Whether the revision is a commit. A complete copy on the disk then needs no request to the hub."""
         return self.revision is not None and re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     @property
     def storage(self) -> Path:
-        """Where bytes arrive."""
+        """The folder into which files are downloaded."""
         if self.folder is not None:
             return self.folder
         return Path(_client().constants.HF_HUB_CACHE) / "--".join(["models", *self.name.split("/")])
 
     def on_disk(self) -> Path | None:
-        """The folder that an engine would read, whole or not; None where there is none."""
+        """Return the folder that an engine would read, complete or not. None if there is none."""
         if self.folder is not None:
             return self.folder if self.folder.is_dir() and any(self.folder.iterdir()) else None
         commit = self.revision if self.is_pinned else _text(self.storage / "refs" / (self.revision or "main"))
@@ -54,39 +54,42 @@ class Repo:
         return self.folder or self.storage / "snapshots" / commit
 
     def bytes_on_disk(self) -> int:
-        """What lies there whole; links count once."""
+        """Return the size of all complete files on the disk. A linked file counts once."""
         blobs = self.storage if self.folder is not None else self.storage / "blobs"
         whole = (path for path in blobs.rglob("*") if path.is_file() and path.suffix != ".incomplete")
         return sum(path.stat().st_size for path in whole)
 
     def files(self) -> tuple[Path, dict[str, int]]:
-        """Where the commit that the revision now means belongs, and its files' sizes, as the hub lists them."""
-        told = _client().HfApi().model_info(self.name, revision=self.revision, files_metadata=True)
-        return self.folder_of(told.sha), {file.rfilename: file.size or 0 for file in told.siblings or ()}
+        """Ask the hub for the current commit of the revision. Returns its folder, and the names and sizes of its files."""
+        info = _client().HfApi().model_info(self.name, revision=self.revision, files_metadata=True)
+        return self.folder_of(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
     def download(self, names: Iterable[str]) -> Path:
-        """Those files. What is there is left; two pods at it at once each write files of their own and rename them when whole."""
+        """Download these files, except those that exist. Returns their folder.
+
+        Two pods can do this at once: each writes its own files, and renames them when they are complete.
+        """
         exact = [glob.escape(name) for name in names]
         where = {"local_dir": self.folder, "allow_patterns": exact, "max_workers": 4}
         return Path(_client().snapshot_download(self.name, revision=self.revision, **where))
 
 
 def refusal(error: BaseException, repo: Repo) -> str | None:
-    """A sentence where trying again is of no use; None where it may help."""
-    return next((told for cause in _causes(error) if (told := _refused(cause, repo) or _unwritable(cause, repo))), None)
+    """Return a sentence about an error for which a retry is useless. None if a retry may help."""
+    return next((reason for cause in _causes(error) if (reason := _refused(cause, repo) or _unwritable(cause, repo))), None)
 
 
 def _refused(error: BaseException, repo: Repo) -> str | None:
     kinds = _client().errors
     if isinstance(error, kinds.HFValidationError):
-        return f"{repo.name} is no Hugging Face model ID: it takes ORGANISATION/NAME."
+        return f"{repo.name} is not a Hugging Face model ID. Use the form ORGANISATION/NAME."
     if isinstance(error, kinds.GatedRepoError):
-        return f"{repo} is gated: accept its terms on its page, and give a token of that account in HF_TOKEN (a Secret)."
+        return f"{repo} is gated: accept its terms on its page, and set HF_TOKEN (from a Secret) to a token of that account."
     if isinstance(error, kinds.RevisionNotFoundError):
         return f"{repo.name} has no revision {repo.revision}."
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403, 404):
-        token = "HF_TOKEN is set, but may not read it" if os.environ.get("HF_TOKEN") else "no HF_TOKEN is set"
+        token = "HF_TOKEN is set, but may not read it" if os.environ.get("HF_TOKEN") else "HF_TOKEN is not set"
         return f"{repo.name} does not exist, or is private (status {status}; {token})."
     return None
 
@@ -100,11 +103,11 @@ def _unwritable(error: BaseException, repo: Repo) -> str | None:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """What a busy hub asks for, within bounds."""
+    """Return the wait in seconds that a busy hub asks for, at most 300. None if it asks for none."""
     for cause in _causes(error):
-        told = getattr(getattr(cause, "response", None), "headers", {}).get("retry-after", "")
-        if told.isdigit():
-            return min(float(told), _PERMITTED_WAIT_S)
+        retry_after = getattr(getattr(cause, "response", None), "headers", {}).get("retry-after", "")
+        if retry_after.isdigit():
+            return min(float(retry_after), _PERMITTED_WAIT_S)
     return None
 
 
@@ -116,11 +119,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _client() -> ModuleType:
     try:
-        # It reads the environment when imported.
+        # The client reads the environment when it is imported.
         import huggingface_hub.constants  # noqa: PLC0415
         import huggingface_hub.errors  # noqa: PLC0415
     except ImportError:
-        raise StartError("huggingface_hub is not installed here: `fetch` runs from the image that serves.") from None
+        raise StartError("huggingface_hub is not installed here. Run `fetch` in the image that serves.") from None
     return huggingface_hub
 
 

@@ -1,4 +1,4 @@
-"""A line for what is no turn and no probe, which tells nothing of what was asked but the route."""
+"""The log line of a request that is neither a turn nor a probe. It shows only the route of the request."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ CANARY = "canary-7f3a"
 
 
 def lines(running: ServiceProcess) -> list[dict[str, object]]:
-    told = [json.loads(line) for line in running.output.splitlines() if '"event": "request"' in line]
-    return [{name: line[name] for name in ("method", "route", "status")} for line in told]
+    logged = [json.loads(line) for line in running.output.splitlines() if '"event": "request"' in line]
+    return [{name: line[name] for name in ("method", "route", "status")} for line in logged]
 
 
 def test_a_request_that_is_no_turn_has_one_line_and_a_probe_none(tmp_path: Path) -> None:

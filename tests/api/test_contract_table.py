@@ -1,4 +1,4 @@
-"""docs/contract.md, row by row: against the official client's types, our schema, the tests it names, and a service that runs."""
+"""Compares each row of docs/contract.md with the official client's types, our schema, the tests it names and a service."""
 
 import ast
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from tests.support.service_under_test import ScriptedService
 TESTS = Path(__file__).parents[1]
 HONOURED, IGNORED, REFUSED, NOT_SENT = "honoured", "ignored safely", "refused", "not sent"
 
-# A value that asks for something, a field: what an answer could differ by.
+# For each ignored field, a value that would change the answer if the field had an effect.
 IGNORED_VALUES: dict[str, Any] = {
     "metadata": {"call": "42"},
     "store": True,
@@ -72,7 +72,7 @@ REFUSED_VALUES: dict[str, Any] = {
 
 
 def rows_under(heading: str) -> dict[str, tuple[str, str]]:
-    """Field -> what is said of it, and the test that is named; both without their backquotes."""
+    """Map each field to its status and the test that the row names, without backquotes."""
     rows = table_rows_under("contract.md", heading)
     fields = [field.strip("`") for field, *_ in rows]
     assert len(set(fields)) == len(fields), "a field has two rows"
@@ -89,7 +89,7 @@ def said(rows: dict[str, tuple[str, str]], *words: str) -> set[str]:
 
 
 def body_with(service: ScriptedService, field: str, value: Any) -> dict[str, Any]:
-    """`a.b` is the field b inside of a."""
+    """Return a body with this field. `a.b` is the field b inside a."""
     whole, _, part = field.partition(".")
     fields: dict[str, Any] = {"stream": bool(part), whole: {part: value} if part else value}
     return service.body(**fields)
@@ -128,7 +128,7 @@ def test_what_is_ignored_or_refused_is_tried_here_each() -> None:
 
 @pytest.mark.parametrize(("field", "value"), IGNORED_VALUES.items(), ids=list(IGNORED_VALUES))
 def test_what_is_ignored_changes_nothing(service: ScriptedService, field: str, value: object) -> None:
-    """Neither what the engine is asked nor what is answered."""
+    """The engine's job and the answer are the same with and without the field."""
     asked, plain = body_with(service, field, value), body_with(service, field, None)
     answers = [service.post(body) for body in (asked, plain)]
     jobs: Sequence[ChatJob] = [replace(job, turn_id="", created=0) for job in service.engine.jobs[-2:]]

@@ -1,7 +1,7 @@
-"""Thousands of requests nobody would write: every one gets an answer in the documented shapes, and none a 5xx.
+"""Thousands of generated requests: each gets an answer in a documented shape, and none gets a 5xx.
 
-Two ways: schemathesis reads our own OpenAPI document and makes requests that fit it, and that do not; hypothesis makes
-bodies out of the fields' names and values of every JSON kind, most of them wrong.
+schemathesis reads our OpenAPI document and makes requests that match it, and requests that do not. hypothesis makes bodies from
+the fields' names and from values of every JSON type; most of them are wrong.
 """
 
 import json

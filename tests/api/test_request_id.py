@@ -1,4 +1,4 @@
-"""x-request-id: on every answer, the caller's own where it is a decent one, and on the turn's log line."""
+"""x-request-id: it is on every answer and on the turn's log line. It is the caller's own if that is valid."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_another_is_replaced_by_one_of_ours(service: ScriptedService, given: Any
 
 @pytest.mark.parametrize("given", [b"\x01", b"\x7f", b"a\x1b[31m"])
 def test_control_characters_are_refused_with_the_request(service: ScriptedService, given: bytes) -> None:
-    """The HTTP parser does it, before any room of ours."""
+    """The HTTP parser refuses them, before any code of the service runs."""
     response = service.post(service.body(), headers={"x-request-id": given})
     assert response.status_code == 400
     assert given not in b"".join(value for _, value in response.headers.raw) + response.content
@@ -76,7 +76,7 @@ def test_the_turns_log_line_has_the_id_and_no_other_turns(tmp_path: Path) -> Non
         for number in range(3):
             running.post(running.body(), headers={"x-request-id": f"call-{number}"})
         ids = ["call-0", "call-1", "call-2", running.post(running.body()).headers["x-request-id"]]
-        until(lambda: len(turn_lines(running.output)) == len(ids))  # A turn is told once all of it is over.
+        until(lambda: len(turn_lines(running.output)) == len(ids))  # A turn is logged at its end.
         assert [line["request_id"] for line in turn_lines(running.output)] == ids
 
 

@@ -1,4 +1,4 @@
-"""What is not plain text, through a real socket and the official client: calls, thoughts, log probabilities."""
+"""Tool calls, reasoning and log probabilities, over a real socket and with the official client."""
 
 from collections.abc import Iterator
 from typing import Any

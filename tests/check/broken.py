@@ -1,4 +1,4 @@
-"""What a broken server is: one thing wrong, and the check that must tell."""
+"""A broken server: one fault, and the check that must report it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tests.check.good_server import GoodHandler
 
 @dataclass(frozen=True)
 class Broken:
-    """A server, and the results that are not a pass: of the check it is for, and what must follow from the same fault."""
+    """A server, the check that must report its fault, and the other results that follow from the same fault."""
 
     handler: type[GoodHandler]
     check: str
@@ -27,8 +27,8 @@ BROKEN: list[Broken] = []
 def breaks(
     check: str, outcome: Outcome, follows: dict[str, Outcome] | None = None
 ) -> Callable[[type[GoodHandler]], type[GoodHandler]]:
-    def note(handler: type[GoodHandler]) -> type[GoodHandler]:
+    def register(handler: type[GoodHandler]) -> type[GoodHandler]:
         BROKEN.append(Broken(handler, check, outcome, follows or {}))
         return handler
 
-    return note
+    return register

@@ -1,4 +1,4 @@
-"""Endpoints that take the plain question, and get wrong something that a platform sends beside it."""
+"""Endpoints that answer the plain question, but get one other request of a platform wrong."""
 
 from itertools import pairwise
 from typing import Any
@@ -59,7 +59,7 @@ class RefusesWhatItDoesNotKnow(_Picky):
 
 @breaks("request.max-tokens", "fail")
 class HasALimitOfItsOwn(GoodHandler):
-    """`length` alone does not show that the limit is the caller's."""
+    """It answers with `length` too, but at its own limit."""
 
     def limit(self, request: Json) -> int:
         limit = super().limit(request)

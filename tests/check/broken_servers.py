@@ -1,13 +1,11 @@
-"""Endpoints that get one thing wrong: at least one for each check, with those of `broken_streams` and
-`broken_requests`.
-"""
+"""Endpoints with one fault each. With `broken_streams` and `broken_requests` there is at least one for each check."""
 
 import json
 import time
 from collections.abc import Iterable
 
 import tests.check.broken_requests
-import tests.check.broken_streams  # noqa: F401  # both note their own
+import tests.check.broken_streams  # noqa: F401  # both register their own servers
 from tests.check.broken import breaks
 from tests.check.good_server import KEY, MODEL, WORDS, GoodHandler, Json
 
@@ -121,7 +119,7 @@ class AnswersForAnyModel(GoodHandler):
 
 @breaks("time.ttft", "warn")
 class ThinksLongNowAndThen(GoodHandler):
-    """Longer than the budget that the tests give, at each sixth stream."""
+    """Every sixth stream is later than the tests' budget."""
 
     def send_stream(self, frames: Iterable[bytes], request: Json) -> None:
         self.server.streams += 1
@@ -137,7 +135,7 @@ class ClosesAfterStreams(GoodHandler):
 
 @breaks("connection.hang-up", "fail")
 class LosesItsSlot(GoodHandler):
-    """Whoever hangs up leaves it busy."""
+    """A hang-up leaves its one slot taken."""
 
     def send_stream(self, frames: Iterable[bytes], request: Json) -> None:
         if self.limit(request) > 100:
@@ -161,7 +159,7 @@ class HangsOverTools(GoodHandler):
 
 
 class Gossip(GoodHandler):
-    """Breaks everything it can and says the caller's key and words wherever it can: none of it may be shown."""
+    """Breaks everything it can, and repeats the caller's key and words everywhere. No report may show them."""
 
     @property
     def secret(self) -> str:

@@ -1,4 +1,4 @@
-"""Endpoints that get one thing of a stream wrong."""
+"""Endpoints with one fault in their streams."""
 
 import time
 from collections.abc import Iterable
@@ -113,7 +113,7 @@ class LosesAWord(GoodHandler):
 
 @breaks("stream.incremental", "fail")
 class Buffers(GoodHandler):
-    """As a proxy does that collects the answer."""
+    """Like a proxy that collects the whole answer."""
 
     pause_s = 0.0
 

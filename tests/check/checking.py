@@ -11,7 +11,7 @@ from service.console.report import Outcome
 
 
 def checked(url: str, key: str, *, model: str | None = None, **options: Any) -> Report:
-    """Impatient, since the servers under test are near and quick."""
+    """Run the checks with short limits: the servers under test are local and fast."""
     chosen = Options(**{"timeout_s": 3.0, "ttft_budget_s": 0.6, "done_grace_s": 0.2, **options})
     credential = Credential(key, "variable", "FIRSTWORD_API_KEY")
     return asyncio.run(check_endpoint(parse_url(url), credential, model=model, options=chosen))
@@ -21,6 +21,6 @@ def not_passed(report: Report) -> dict[str, Outcome]:
     return {result.id: result.outcome for result in report.checks if result.outcome != "pass"}
 
 
-def told(report: Report) -> str:
-    """For the message of a test that fails."""
+def results_of(report: Report) -> str:
+    """All results, for the message of a failing test."""
     return "\n".join(f"{result.id} {result.outcome}: {result.seen}" for result in report.checks)

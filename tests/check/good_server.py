@@ -1,5 +1,6 @@
-"""A small endpoint on raw HTTP that does everything right, in methods that a broken one overrides: no code of the service's,
-so that what it gets wrong can be anything.
+"""A small, correct endpoint on raw HTTP. Broken servers override its methods.
+
+It uses no code of the service, so that a broken server can get anything wrong.
 """
 
 import json
@@ -20,12 +21,12 @@ Json = dict[str, Any]
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     is_busy = False
-    """For servers that lose their one slot."""
+    """Used by servers that lose their one slot."""
     streams = 0
-    """For servers that do something now and then."""
+    """Used by servers that do something at some requests only."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Callers hang up: that is no news."""
+        """Print nothing: hang-ups are expected."""
 
 
 class GoodHandler(BaseHTTPRequestHandler):
@@ -41,7 +42,7 @@ class GoodHandler(BaseHTTPRequestHandler):
     ends_body = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-        """Nobody reads it."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         if not self.may_enter():
@@ -85,7 +86,7 @@ class GoodHandler(BaseHTTPRequestHandler):
         return self.respond(request)
 
     def on_bad_json(self) -> None:
-        self.send_error_body(400, "The body is no JSON.", code="invalid_json")
+        self.send_error_body(400, "The body is not JSON.", code="invalid_json")
 
     def on_wrong_type(self) -> None:
         self.send_error_body(400, "messages must be a list.", param="messages", code="invalid_type")
@@ -100,11 +101,11 @@ class GoodHandler(BaseHTTPRequestHandler):
             self.send_json(200, self.answer(request), self.answer_type)
 
     def words(self, request: Json) -> list[str]:
-        """Many where many are asked for, so that there is something to hang up on. Each is a token."""
+        """The words of the answer, one token each. A high limit gives many, so that a client can hang up midway."""
         return self.all_words(request)[: self.limit(request)]
 
     def all_words(self, request: Json) -> list[str]:
-        """Without a limit."""
+        """The words without the token limit."""
         if (request.get("response_format") or {}).get("type") == "json_object":
             return ['{"day":', '"today"}']
         if "red green blue yellow" in str(request["messages"]):
@@ -112,7 +113,7 @@ class GoodHandler(BaseHTTPRequestHandler):
         return WORDS * (20 if self.limit(request) > 100 else 1)
 
     def limit(self, request: Json) -> int:
-        """The most tokens."""
+        """Most tokens of the answer."""
         limit: int = request.get("max_completion_tokens") or request.get("max_tokens") or 1000
         return limit
 
@@ -177,7 +178,7 @@ class GoodHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(handler: type[GoodHandler]) -> Iterator[str]:
-    """Its base URL."""
+    """Run the server, and yield its base URL."""
     with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

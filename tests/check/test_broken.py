@@ -1,4 +1,4 @@
-"""Each check against a server that is wrong in just what it is for: it tells, and no other check does."""
+"""Each check against a server with just its fault: this check reports it, and no other does."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from service.check.probe.target import CannotCheck
 from tests.check.broken import BROKEN, Broken
 from tests.check.broken_requests import KnowsNoTools
 from tests.check.broken_servers import OnlyTheBarePath, OnlyXApiKey
-from tests.check.checking import checked, not_passed, told
+from tests.check.checking import checked, not_passed, results_of
 from tests.check.good_server import KEY, GoodHandler, running
 
 
 def test_a_good_server_passes_every_check() -> None:
     with running(GoodHandler) as url:
         report = checked(url, KEY)
-    assert not_passed(report) == {}, told(report)
+    assert not_passed(report) == {}, results_of(report)
     assert report.verdict == "pass"
 
 
@@ -22,14 +22,14 @@ def test_a_good_server_passes_every_check() -> None:
 def test_a_broken_server_is_told_by_its_check_alone(broken: Broken) -> None:
     with running(broken.handler) as url:
         report = checked(url, KEY)
-    assert not_passed(report) == broken.expected, told(report)
+    assert not_passed(report) == broken.expected, results_of(report)
     assert report.verdict == ("fail" if "fail" in broken.expected.values() else "pass")
     for result in report.checks:
         assert (result.fix is not None) == (result.outcome in ("warn", "fail"))
 
 
 def test_every_check_has_a_server_that_brings_out_its_worst() -> None:
-    # Without a path at all nothing else can be asked, so that has a test of its own.
+    # If no path answers, no other check runs. That case has its own test.
     worst = {(broken.check, broken.outcome) for broken in BROKEN} | {("path.v1", "fail"), ("path.bare", "fail")}
     assert {(check.id, check.worst) for check in CHECKS} <= worst
     assert all(check.worst == "fail" or (check.id, "fail") not in worst for check in CHECKS)
@@ -78,17 +78,17 @@ def test_what_was_refused_for_load_is_asked_again() -> None:
 
     with running(Limited) as url:
         report = checked(url, KEY)
-    assert not_passed(report) == {}, told(report)
+    assert not_passed(report) == {}, results_of(report)
     assert report.resent == 2
 
 
 def test_a_wrong_key_a_wrong_model_and_silence_are_not_the_endpoints_fault() -> None:
     with running(GoodHandler) as url:
-        with pytest.raises(CannotCheck, match=r"refuses the key of FIRSTWORD_API_KEY \(status 401\)"):
+        with pytest.raises(CannotCheck, match=r"refuses the key .*FIRSTWORD_API_KEY \(status 401\)"):
             checked(url, "wrong-key")
         with pytest.raises(CannotCheck, match="refuses the key"):
             checked(url, "wrong-key", model="small-talk-1")
-        with pytest.raises(CannotCheck, match="serves no model 'no-such'"):
+        with pytest.raises(CannotCheck, match="model 'no-such'"):
             checked(url, KEY, model="no-such")
     with pytest.raises(CannotCheck, match="Connection refused"):
         checked(url, KEY)
@@ -100,7 +100,7 @@ def test_without_a_model_list_a_model_must_be_given() -> None:
             self.send_error_body(404, "There is no such path.")
 
     with running(NoList) as url:
-        with pytest.raises(CannotCheck, match=r"give --model"):
+        with pytest.raises(CannotCheck, match=r"--model"):
             checked(url, KEY)
         assert not_passed(checked(url, KEY, model="small-talk-1")) == {}
 
@@ -114,10 +114,9 @@ def test_a_redirect_is_not_followed_but_told() -> None:
             self.send_json(308, {})
 
     with running(Moved) as url:
-        with pytest.raises(CannotCheck, match="a redirect: give the URL that it leads to"):
+        with pytest.raises(CannotCheck, match=r"status 308, a redirect"):
             checked(url, KEY)
         report = checked(url, KEY, model="small-talk-1")
     seen = {result.id: result.seen for result in report.checks}
-    told = "status 308, a redirect: give the URL that it leads to"
-    assert seen["path.v1"] == f"{url}/v1/chat/completions: {told}"
-    assert seen["path.bare"] == f"{url}/chat/completions: {told}"
+    assert seen["path.v1"].startswith(f"{url}/v1/chat/completions: status 308, a redirect")
+    assert seen["path.bare"].startswith(f"{url}/chat/completions: status 308, a redirect")

@@ -1,4 +1,4 @@
-"""The reports that `firstword check` writes: where it cannot, it says so; and they are UTF-8."""
+"""The report files of `firstword check`: they are UTF-8, and a file that cannot be written gets one line."""
 
 import json
 import os
@@ -17,15 +17,17 @@ def test_a_file_that_cannot_be_written_gets_one_line(option: str, tmp_path: Path
     (tmp_path / "file").write_text("")
     with running(GoodHandler) as url:
         for file, why in (
-            (tmp_path / "file" / "x", "there is no such folder"),
+            (tmp_path / "file" / "x", "folder"),
             (tmp_path / ("x" * 300), "File name too long"),
         ):
-            assert_one_line(check(url, option, str(file)), f"{file} cannot be written: {why}.")
-        # Known at the end alone: everything else has been told by then.
+            assert_one_line(check(url, option, str(file)), f"{file} cannot be written", why)
+        # This fault shows only at the end. Everything else has been printed by then.
         late = check(url, option, "/dev/full")
     assert late.returncode == 2
     assert "To hand over to the platform" in late.stdout
-    assert late.stderr.splitlines()[-1] == "firstword: /dev/full cannot be written: No space left on device."
+    last = late.stderr.splitlines()[-1]
+    assert "/dev/full cannot be written" in last
+    assert "No space left on device" in last
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,4 +1,4 @@
-"""Servers that mean harm or are out of their mind: the checks come to an end, in bounded time and memory, with a clear word."""
+"""Hostile or badly broken servers: the checks end in bounded time and memory, with a clear result."""
 
 import asyncio
 import gzip
@@ -11,14 +11,14 @@ import pytest
 
 from service.check.checks.definition import Check
 from service.check.checks.schema import ChatCompletion
-from service.check.checks.validation import judge
+from service.check.checks.validation import validate
 from service.check.probe.client import Client, Exchange
 from service.check.probe.loose_json import parse, value_at
 from service.check.probe.session import Options, Session
 from service.check.probe.target import CannotCheck, Credential, parse_url
 from service.check.report import CheckResult
 from service.check.run import _result
-from tests.check.checking import checked, not_passed, told
+from tests.check.checking import checked, not_passed, results_of
 from tests.check.good_server import KEY, MODEL, GoodHandler, Json, running
 
 DEEP = b"[" * 100_000
@@ -28,12 +28,12 @@ def seen_of(handler: type[GoodHandler], **options: Any) -> dict[str, str]:
     with running(handler) as url:
         report = checked(url, KEY, model=MODEL, **options)
     assert report.verdict == "fail"
-    assert "the check broke" not in told(report)
+    assert "the check itself failed" not in results_of(report)
     return {result.id: result.seen for result in report.checks}
 
 
 class _Raw(GoodHandler):
-    """Answers with bytes of any kind, chunked."""
+    """Answers with any bytes, chunked."""
 
     encoding = "identity"
 
@@ -70,7 +70,7 @@ def test_a_list_of_models_too_deep_to_read_names_none() -> None:
         def do_GET(self) -> None:
             self.pour([b'{"data": ', DEEP], "application/json")
 
-    with running(Deep) as url, pytest.raises(CannotCheck, match=r"names no model .*give --model"):
+    with running(Deep) as url, pytest.raises(CannotCheck, match=r"names no model .*--model"):
         checked(url, KEY)
 
 
@@ -82,14 +82,15 @@ def test_a_body_without_end_is_given_up() -> None:
             else:
                 self.pour([b" " * 65536] * 1000, "application/json")
 
-    # As a probe: none of the paths has an answer.
+    # Discovery sends this request, so no path answers.
     seen = seen_of(Flood)
-    assert seen["path.v1"].endswith("/v1/chat/completions: status 200, given up: longer than 2 MiB")
+    assert "/v1/chat/completions: status 200" in seen["path.v1"]
+    assert seen["path.v1"].endswith("longer than 2 MiB")
 
 
 @pytest.mark.parametrize(
     ("piece", "why"),
-    [(b": " + b"." * 8192 + b"\n", "longer than 2 MiB"), (b"\n", "in more than 50000 pieces")],
+    [(b": " + b"." * 8192 + b"\n", "longer than 2 MiB"), (b"\n", "more than 50000 pieces")],
     ids=["large", "small"],
 )
 def test_a_stream_without_end_is_given_up(piece: bytes, why: str) -> None:
@@ -97,7 +98,7 @@ def test_a_stream_without_end_is_given_up(piece: bytes, why: str) -> None:
         def respond(self, request: Json) -> None:
             if request.get("stream"):
                 frames = self.frames(self.chunks(request))[:-1]
-                # In one write, so that the client finds all pieces at once.
+                # One write, so that the client receives all pieces at once.
                 some = b"%x\r\n%b\r\n" % (len(piece), piece) * 100
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
@@ -110,7 +111,8 @@ def test_a_stream_without_end_is_given_up(piece: bytes, why: str) -> None:
             super().respond(request)
 
     seen = seen_of(Flood, timeout_s=10)
-    assert seen["stream.done"] == f"status 200, given up: {why}"
+    assert seen["stream.done"].startswith("status 200")
+    assert seen["stream.done"].endswith(why)
 
 
 def test_a_stream_without_end_or_content_is_not_read_again_and_again() -> None:
@@ -124,7 +126,7 @@ def test_a_stream_without_end_or_content_is_not_read_again_and_again() -> None:
         started = time.monotonic()
         report = checked(url, KEY, timeout_s=10)
     assert time.monotonic() - started < 20
-    assert not_passed(report) == {"connection.hang-up": "skipped"}, told(report)
+    assert not_passed(report) == {"connection.hang-up": "skipped"}, results_of(report)
 
 
 def test_a_stream_that_says_done_again_and_again_is_ended_after_the_first() -> None:
@@ -144,7 +146,7 @@ def test_a_stream_that_says_done_again_and_again_is_ended_after_the_first() -> N
         started = time.monotonic()
         report = checked(url, KEY, timeout_s=1.0)
     assert time.monotonic() - started < 10
-    assert not_passed(report)["stream.done"] == "fail", told(report)
+    assert not_passed(report)["stream.done"] == "fail", results_of(report)
 
 
 def test_what_is_compressed_several_times_over_is_not_unpacked() -> None:
@@ -154,7 +156,7 @@ def test_what_is_compressed_several_times_over_is_not_unpacked() -> None:
         def respond(self, request: Json) -> None:
             self.pour([gzip.compress(gzip.compress(bytes(100 * 2**20)))], "application/json")
 
-    assert "compressed several times over" in seen_of(Bomb)["path.v1"]
+    assert "compressed several times" in seen_of(Bomb)["path.v1"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_what_is_compressed_several_times_over_is_not_unpacked() -> None:
 def test_a_document_of_faults_takes_little_memory(document: bytes) -> None:
     tracemalloc.start()
     try:
-        verdict = judge(ChatCompletion, document)
+        verdict = validate(ChatCompletion, document)
         assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     finally:
         tracemalloc.stop()
@@ -186,7 +188,9 @@ def test_a_check_that_breaks_is_a_failure_and_the_others_are_run() -> None:
             return await _result(Check("some.check", "Title", "warn", "Fix", boom), session)
 
     result = asyncio.run(broken())
-    assert (result.outcome, result.seen) == ("fail", "the check broke on what came (RecursionError)")
+    assert result.outcome == "fail"
+    assert "RecursionError" in result.seen
+    assert KEY not in result.seen
 
 
 def test_json_is_read_as_far_as_it_can_be() -> None:

@@ -1,4 +1,4 @@
-"""The checks run in a small image, such as that of `helm test`'s Job: no model, no web server, no terminal."""
+"""The checks run in a small image, such as the one of `helm test`: without a model, a web server or a terminal."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Our own service passes its own checklist, as a platform would meet it."""
+"""Our own service passes the checklist."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import pytest
 
 from service.check.checks.all_checks import CHECKS
 from service.check.report import Report
-from tests.check.checking import checked, not_passed, told
+from tests.check.checking import checked, not_passed, results_of
 from tests.check.good_server import KEY, GoodHandler, running
 from tests.support.service_under_test import ScriptedService, scripted_service, until
 
@@ -20,13 +20,13 @@ class Checked:
 
 @pytest.fixture(scope="module")
 def ours() -> Iterator[Checked]:
-    """At a pace at which buffering would show."""
+    """The service, slow enough for buffering to show."""
     with scripted_service(engine_args={"prefill_s": 0.02, "step_s": 0.006}) as service:
         yield Checked(service, checked(f"{service.url}/v1", service.key))
 
 
 def test_our_service_passes_every_check(ours: Checked) -> None:
-    assert not_passed(ours.report) == {}, told(ours.report)
+    assert not_passed(ours.report) == {}, results_of(ours.report)
     assert [result.id for result in ours.report.checks] == [check.id for check in CHECKS]
     incremental = next(result for result in ours.report.checks if result.id == "stream.incremental")
     assert "too fast" not in incremental.seen
@@ -50,7 +50,7 @@ def test_ttft_is_the_prefill_here_and_a_budget_below_it_warns() -> None:
         report = checked(slow.url, slow.key, ttft_budget_s=0.1)
     assert report.ttft is not None
     assert 0.2 <= report.ttft.median_s <= report.ttft.worst_s
-    assert not_passed(report) == {"time.ttft": "warn"}, told(report)
+    assert not_passed(report) == {"time.ttft": "warn"}, results_of(report)
 
 
 def test_a_session_that_a_gateway_begins_for_a_good_key_lets_no_wrong_one_in() -> None:
@@ -64,4 +64,4 @@ def test_a_session_that_a_gateway_begins_for_a_good_key_lets_no_wrong_one_in() -
 
     with running(Gateway) as url:
         report = checked(url, KEY)
-    assert not_passed(report) == {}, told(report)
+    assert not_passed(report) == {}, results_of(report)

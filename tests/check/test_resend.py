@@ -1,11 +1,11 @@
-"""What is refused for load is asked again: a few times, after a short wait, and not for ever."""
+"""Requests that are refused for load are sent again: a few times, after a short wait, within a bound."""
 
 import pytest
 
 from service.check.probe import session as sessions
 from service.check.probe.client import Exchange
 from service.check.probe.session import _retry_after_s
-from tests.check.checking import checked, not_passed, told
+from tests.check.checking import checked, not_passed, results_of
 from tests.check.good_server import KEY, MODEL, GoodHandler, Json, running
 
 
@@ -39,7 +39,7 @@ def test_only_a_short_wait_in_whole_seconds_is_waited_for(retry_after: str, wait
 
 
 class Refusing(GoodHandler):
-    """For load, so many times in a row before each answer."""
+    """Refuses for load, `times` in a row before each answer."""
 
     retry_after = "0"
     times = 2
@@ -61,8 +61,8 @@ def test_each_request_may_be_refused_for_load_three_times_in_a_row() -> None:
 
     with running(Thrice) as url:
         report = checked(url, KEY)
-    # The one after a hang-up is not asked again: its time is looked at.
-    assert not_passed(report) == {"connection.hang-up": "fail"}, told(report)
+    # The request after the hang-ups is not sent again, because its time is measured.
+    assert not_passed(report) == {"connection.hang-up": "fail"}, results_of(report)
     assert report.resent > 60
 
     class FourTimes(Refusing):

@@ -64,7 +64,7 @@ def test_what_vllm_loads_is_fetched_and_nothing_else(fetch: Fetcher) -> None:
 def test_what_is_there_is_not_fetched_again_and_a_commit_not_even_asked_for(fetch: Fetcher) -> None:
     assert fetch("acme/llama", "--revision", COMMIT).returncode == 0
     fetch.hub.asked.clear()
-    assert "is there" in fetch("acme/llama", "--revision", COMMIT).stderr
+    assert str(fetch.snapshot) in fetch("acme/llama", "--revision", COMMIT).stderr
     assert fetch.hub.asked == []
     assert "0 B to download" in fetch("acme/llama").stderr
     assert fetch.hub.bodies_sent() == []
@@ -115,7 +115,7 @@ def test_two_pods_at_once_on_one_volume(fetch: Fetcher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "arguments", "told"),
+    ("fault", "arguments", "reason"),
     [
         (Fault("/resolve/", 401, 99, "GatedRepo"), (), "is gated: accept its terms"),
         (Fault("/resolve/", 403, 99, "GatedRepo"), (), "is gated: accept its terms"),
@@ -123,18 +123,18 @@ def test_two_pods_at_once_on_one_volume(fetch: Fetcher) -> None:
         (Fault("/api/", 403, 99), (), "may not read it"),
         (None, ("--revision", "v9"), "acme/llama has no revision v9"),
         (None, ("--adapter", "sales=acme/nowhere"), "acme/nowhere does not exist"),
-        (None, ("--adapter", "sales"), "it takes NAME=REPO"),
+        (None, ("--adapter", "sales"), "NAME=REPO@REVISION"),
     ],
 )
 def test_what_waiting_would_not_help_ends_at_once(
-    fetch: Fetcher, fault: Fault | None, arguments: tuple[str, ...], told: str
+    fetch: Fetcher, fault: Fault | None, arguments: tuple[str, ...], reason: str
 ) -> None:
     fetch.hub.faults += [fault] if fault else []
     started = time.monotonic()
     done = fetch("acme/llama", *arguments)
     assert done.returncode == 2
-    assert told in done.stderr
-    assert "again in" not in done.stderr
+    assert reason in done.stderr
+    assert "next try in" not in done.stderr
     assert time.monotonic() - started < 15
 
 
@@ -142,7 +142,7 @@ def test_a_hub_that_stays_away_ends_in_a_sentence(fetch: Fetcher) -> None:
     fetch.hub.faults.append(Fault("/api/", 503, 1000))
     done = fetch("acme/llama", "--patience-s=3")
     assert done.returncode == 2
-    assert "gave up after 3 s without a new byte" in done.stderr
+    assert "acme/llama: gave up after 3 s" in done.stderr
 
 
 def test_what_is_whole_is_served_while_the_hub_is_away(fetch: Fetcher) -> None:
@@ -150,7 +150,7 @@ def test_what_is_whole_is_served_while_the_hub_is_away(fetch: Fetcher) -> None:
     fetch.hub.faults.append(Fault("/api/", 503, 1000))
     done = fetch("acme/llama", "--patience-s=2")
     assert done.returncode == 0
-    assert "What was fetched before is used" in done.stderr
+    assert str(fetch.snapshot) in done.stderr
 
 
 def test_adapters_go_to_folders_by_name_and_revision(fetch: Fetcher) -> None:
@@ -172,7 +172,7 @@ def test_offline_says_what_is_missing(fetch: Fetcher) -> None:
     (fetch.snapshot / "model-2.safetensors").unlink()
     done = fetch("acme/llama", HF_HUB_OFFLINE="1")
     assert done.returncode == 2
-    assert "is not whole: model-2.safetensors missing" in done.stderr
+    assert f"{fetch.snapshot} is not complete: model-2.safetensors missing" in done.stderr
     assert fetch.hub.asked == []
 
 
@@ -181,10 +181,10 @@ def test_a_volume_filled_by_hand_is_judged_by_its_index(tmp_path: Path, fetch: F
     folder.mkdir()
     for name in ("config.json", "model.safetensors.index.json", "model-1.safetensors"):
         (folder / name).write_bytes(WHOLE_MODEL[name])
-    assert "is not whole: model-2.safetensors missing" in fetch(str(folder)).stderr
+    assert f"{folder} is not complete: model-2.safetensors missing" in fetch(str(folder)).stderr
     (folder / "model-2.safetensors").touch()
     assert fetch(str(folder)).returncode == 0
-    assert "There is no folder" in fetch("/nowhere/model").stderr
+    assert "/nowhere/model does not exist" in fetch("/nowhere/model").stderr
 
 
 def test_a_full_volume_is_told_beforehand(fetch: Fetcher) -> None:
@@ -205,7 +205,7 @@ def test_a_volume_that_cannot_be_written_is_named(tmp_path: Path, fetch: Fetcher
     (tmp_path / "file").touch()
     done = fetch("embedded", VLLM_CACHE_ROOT=f"{tmp_path}/file/vllm")
     assert done.returncode == 2
-    assert f"VLLM_CACHE_ROOT={tmp_path}/file/vllm cannot be made" in done.stderr
+    assert f"VLLM_CACHE_ROOT={tmp_path}/file/vllm" in done.stderr
 
 
 @pytest.mark.parametrize(

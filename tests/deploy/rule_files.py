@@ -1,4 +1,4 @@
-"""The chart's rules, and the cases that promtool tries on them."""
+"""The chart's rules, and their promtool test cases."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Alerts: each fires and keeps quiet when it should, says where and how bad, and has a runbook."""
+"""Alerts: each is tested firing and quiet, names the place and the severity, and has a runbook."""
 
 import re
 
@@ -16,8 +16,8 @@ each_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=lambda rule: r
 
 @each_alert
 def test_each_alert_is_tested_firing_and_quiet(rule: Rule) -> None:
-    told = [bool(case["exp_alerts"]) for case in CASES if case["alertname"] == rule.name]
-    assert any(told) and not all(told)
+    fires = [bool(case["exp_alerts"]) for case in CASES if case["alertname"] == rule.name]
+    assert any(fires) and not all(fires)
 
 
 @each_alert
@@ -45,10 +45,10 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(rule: Rule) -> None:
 
 def test_runbooks_are_of_the_alerts_that_there_are() -> None:
     headings = [line.removeprefix("### Alert: ") for line in document_lines("operations.md") if line.startswith("### Alert: ")]
-    told = [(alert, severity) for alert, severity, _ in table_rows_under("operations.md", "## Alerts")]
+    listed = [(alert, severity) for alert, severity, _ in table_rows_under("operations.md", "## Alerts")]
     assert sorted(headings) == sorted(ALERTS)
     linked = [(f"[{name}](#alert-{name.lower()})", rule.document["labels"]["severity"]) for name, rule in ALERTS.items()]
-    assert sorted(told) == sorted(linked)
+    assert sorted(listed) == sorted(linked)
 
 
 def test_runbooks_name_panels_that_there_are() -> None:

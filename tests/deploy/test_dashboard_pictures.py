@@ -1,4 +1,4 @@
-"""Recording what a Prometheus answers, and drawing it."""
+"""Recordings of Prometheus' answers, and the pictures drawn from them."""
 
 import json
 import math
@@ -35,11 +35,11 @@ def series(metric: dict[str, str], *values: float) -> Series:
 
 
 def answers() -> Iterator[tuple[str, list[Series]]]:
-    """To each query two series that have every label it is grouped by; a histogram's are cumulative."""
+    """Two series for each query, with every label that it is grouped by. A histogram's buckets are cumulative."""
     for query in all_queries():
         grouping = re.findall(r" by \(([^)]*)\)", query.expr)
         labels = set(grouping[0].split(", ")) - {"le"} if grouping else set()
-        if query.panel == "How first words spread":
+        if query.panel == "TTFT distribution":
             yield query.expr, [series({"le": le}, *(at + n for n in range(4))) for at, le in enumerate(BOUNDS)]
         else:
             yield query.expr, [series({label: f"{label}-{which}" for label in labels}, 1, 2, 2, 3) for which in ("a", "b")]
@@ -71,16 +71,16 @@ def test_a_picture_shows_every_panel_and_says_how_it_was_made(uid: str) -> None:
 def test_legends_units_states_and_cells_are_written_out() -> None:
     engine, voice = (draw(document(uid), recording()) for uid in (ENGINE, VOICE_SLO))
     for figure in (engine, voice):
-        figure.canvas.draw()  # Only then are there texts at the axes.
+        figure.canvas.draw()  # Creates the texts at the axes.
 
-    assert {"running pod-a", "limit pod-b", "draining ", "up for", "3 s", "version-a", "3 tokens/s"} <= set(texts(engine))
+    assert {"running pod-a", "limit pod-b", "draining ", "uptime", "3 s", "version-a", "3 tokens/s"} <= set(texts(engine))
     assert {"300 %", "3 turns/s", "≤ 100 ms", "≤ 500 ms", "tenant-b", "p99"} <= set(texts(voice))
 
 
 def test_a_panel_without_an_answer_says_so() -> None:
     answered = recording()
     for answer in answered["panels"]:
-        if answer["panel"] == "GPU busy":
+        if answer["panel"] == "GPU utilization":
             answer["result"] = []
         if answer["panel"] == "GPU power":
             answer["result"] = [series({"pod": "a", "gpu": "0"}, math.nan, math.nan)]
@@ -99,7 +99,7 @@ def test_the_command_writes_a_png_for_each_dashboard(tmp_path: Path) -> None:
     for file in pictures.iterdir():
         picture = imread(file)
         assert picture.shape[1] > 1200
-        assert picture.std() > 0.02, "nothing but background"
+        assert picture.std() > 0.02, "only background"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_values_are_written_in_their_unit(value: float, unit: str, text: str) ->
 
 @contextmanager
 def prometheus(refused: str = "") -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    """Answers the range queries of its HTTP API, and keeps what it was asked. One expression it refuses, as if it were wrong."""
+    """A server that answers range queries of Prometheus' HTTP API and records them. It refuses one expression with 400."""
     asked: list[dict[str, list[str]]] = []
 
     class Api(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What the dashboards ask: valid PromQL, of metrics and labels that exist, narrowed by what the operator has chosen."""
+"""The dashboards' queries: valid PromQL on metrics and labels that exist, narrowed by the operator's choices."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support.promql import matched, nodes, selectors
 EXPOSITION = Path(__file__).parent / "exposition"
 QUERIES = queries.all_queries()
 SCRAPED = {"job", "instance", "namespace", "pod", "release", "pool"}
-"""Labels that the scraper adds to ours."""
+"""Labels that the scraper adds to our metrics."""
 
 each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.dashboard}: {query.panel} {query.ref_id}")
 
@@ -29,9 +29,9 @@ def model_registry() -> list[Metric]:
     return list(metrics.registry.collect())
 
 
-CATALOGUE = model_registry()
-SAMPLES = [sample for family in CATALOGUE for sample in family.samples]
-COUNTERS = {sample.name for family in CATALOGUE for sample in family.samples if family.type in ("counter", "histogram")} | {
+REGISTRY = model_registry()
+SAMPLES = [sample for family in REGISTRY for sample in family.samples]
+COUNTERS = {sample.name for family in REGISTRY for sample in family.samples if family.type in ("counter", "histogram")} | {
     name for name in VLLM_METRICS if name.endswith("_total")
 }
 
@@ -42,7 +42,7 @@ def test_every_metric_and_label_of_ours_exists(query: queries.PanelQuery) -> Non
         if not str(selector.name).startswith("firstword_"):
             continue
         samples = [sample for sample in SAMPLES if sample.name == selector.name]
-        assert samples, f"{selector.name} is not in the catalogue"
+        assert samples, f"{selector.name} is not in the metrics registry"
         for label, value in matched(selector).items():
             known = {sample.labels.get(label) for sample in samples}
             assert label in SCRAPED or known != {None}, f"{selector.name} has no label {label}"
@@ -61,7 +61,7 @@ def test_what_is_grouped_by_is_a_label_of_ours(query: queries.PanelQuery) -> Non
 
 @each_query
 def test_a_counter_is_never_shown_raw(query: queries.PanelQuery) -> None:
-    """It counts from the start of the process: only its growth means something. A histogram's parts are counters too."""
+    """A counter counts from the start of the process, so only its growth has a meaning. A histogram's series are counters too."""
     used = [str(selector.name) for selector in selectors(query.expr)]
     assert sorted(filter(is_counter, used)) == sorted(filter(is_counter, growing(query.expr)))
 
@@ -85,7 +85,7 @@ def test_the_check_for_raw_counters_finds_one() -> None:
 
 def test_every_metric_of_ours_is_on_a_dashboard() -> None:
     shown = {selector.name for query in QUERIES for selector in selectors(query.expr)}
-    missing = [family.name for family in CATALOGUE if not shown & {sample.name for sample in family.samples}]
+    missing = [family.name for family in REGISTRY if not shown & {sample.name for sample in family.samples}]
     assert missing == []
 
 
@@ -128,7 +128,7 @@ def exposed(file: str) -> list[tuple[str, dict[str, str]]]:
 )
 def test_queries_of_others_metrics_find_ours_in_what_they_expose(prefix: str, file: str) -> None:
     samples = exposed(file)
-    # The same as a scraper leaves them that keeps `pod` and `namespace` for the exporter's own.
+    # The same series from a scraper that keeps `pod` and `namespace` for the exporter's own pod.
     moved = {"namespace": "exported_namespace", "pod": "exported_pod", "container": "exported_container"}
     samples += [(name, {moved.get(label, label): value for label, value in labels.items()}) for name, labels in samples]
     asked = {str(one): one for query in QUERIES for one in selectors(query.expr) if str(one.name).startswith(prefix)}

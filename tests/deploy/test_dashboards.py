@@ -1,4 +1,4 @@
-"""The dashboards as files that Grafana reads: current, complete, and with nothing on top of something else."""
+"""The dashboard files that Grafana reads: they are up to date, complete, and no panels overlap."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def labels_to_name(expr: str) -> set[str]:
-    """What an expression is grouped by. A pod's name tells its pool."""
+    """The labels that a legend must name: those that the expression is grouped by. A pod's name implies its pool."""
     grouping = re.search(r" by \(([^)]*)\)", expr)
     labels = set(grouping.group(1).split(", ")) if grouping else set()
     if expr.startswith("histogram_quantile"):
@@ -51,12 +51,12 @@ def test_the_check_names_what_is_stale_and_writing_mends_it(tmp_path: Path) -> N
     changed.write_text(changed.read_text().replace("Preemptions", "preemptions"))
     left_over.write_text("{}\n")
 
-    told = check(tmp_path)
+    result = check(tmp_path)
 
-    assert told.returncode == 1
-    assert str(changed) in told.stderr
-    assert str(left_over) in told.stderr
-    assert f"{VOICE_SLO}.json" not in told.stderr
+    assert result.returncode == 1
+    assert str(changed) in result.stderr
+    assert str(left_over) in result.stderr
+    assert f"{VOICE_SLO}.json" not in result.stderr
     assert write(tmp_path) == [changed, left_over]
     assert check(tmp_path).returncode == 0
 
@@ -151,5 +151,5 @@ def test_objectives_and_burn_rates_are_those_of_the_alerts() -> None:
 
 @each_dashboard
 def test_grafana_10_need_not_be_newer(document: Json) -> None:
-    """It brings older schemas up to its own, 38, and knows nothing of newer ones."""
+    """Grafana 10 migrates older schemas up to its own, 38. It does not know newer ones."""
     assert document["schemaVersion"] <= 38

@@ -1,4 +1,4 @@
-"""Alerts and recording rules: promtool's own tests, and what they may name. What alerts say is in test_alerts.py."""
+"""Alerts and recording rules: promtool's tests, and the metrics and labels that they use. See also test_alerts.py."""
 
 import re
 import shutil
@@ -19,18 +19,18 @@ from tests.support.promql import matched, nodes, selectors
 
 EXPOSITION = Path(__file__).parent / "exposition"
 SCRAPED = {"job", "instance", "namespace", "pod", "release", "pool"}
-"""Labels that the scraper adds to ours."""
+"""Labels that the scraper adds to our metrics."""
 LEVELS = {
     "pool": {"namespace", "release", "pool"},
     "pool_tenant": {"namespace", "release", "pool", "tenant"},
     "pool_reason": {"namespace", "release", "pool", "reason"},
     "pool_tenant_reason": {"namespace", "release", "pool", "tenant", "reason"},
 }
-"""What the first part of a recorded name says that it is summed by."""
+"""The labels that the first part of a recorded name stands for."""
 
 
 def model_registry() -> dict[str, list[dict[str, str]]]:
-    """The labels of each series of ours, by its name in the exposition."""
+    """The labels of each of our series, by its name in the exposition."""
     metrics = Metrics("the-model")
     metrics.add_tenant("a-tenant")
     found: dict[str, list[dict[str, str]]] = {}
@@ -41,7 +41,7 @@ def model_registry() -> dict[str, list[dict[str, str]]]:
 
 
 def exporters() -> set[str]:
-    """What others tell, by name."""
+    """Names of the metrics of other exporters."""
     read = [text_string_to_metric_families(file.read_text()) for file in EXPOSITION.glob("*.prom")]
     return {sample.name for families in read for family in families for sample in family.samples}
 
@@ -77,7 +77,7 @@ def test_rules_do_what_they_are_for(file: Path) -> None:
 
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.name)
 def test_groups_are_evaluated_in_the_order_of_what_they_build_on(file: Path) -> None:
-    """Left to promtool the order is none, and a test passes now and then."""
+    """Without an order, promtool evaluates groups in a random one, and a test passes only now and then."""
     document = yaml.safe_load(file.read_text())
     read = [yaml.safe_load((file.parent / rules).read_text()) for rules in document["rule_files"]]
     assert document["group_eval_order"] == [group["name"] for rules in read for group in rules["groups"]]
@@ -98,14 +98,14 @@ def test_nothing_waits_for_helm() -> None:
 @each_rule
 def test_all_that_a_rule_names_exists(rule: Rule) -> None:
     for name in {str(selector.name) for selector in selectors(rule.expr)}:
-        assert name in OURS or name in RECORDS or name in OTHERS, f"nobody tells {name}"
+        assert name in OURS or name in RECORDS or name in OTHERS, f"no exporter has {name}"
 
 
 @each_rule
 def test_every_label_and_word_of_ours_exists(rule: Rule) -> None:
     for selector in selectors(rule.expr):
         name = str(selector.name)
-        # A recorded series has the labels of what it is made of.
+        # A recorded series has the labels of the series that it is computed from.
         made_of = [str(one.name) for one in selectors(RECORDS[name].expr)] if name in RECORDS else [name]
         series = [labels for each in made_of for labels in OURS.get(each, ())]
         for label, value in matched(selector).items() if series else ():
@@ -152,7 +152,7 @@ def test_the_dashboards_mean_the_same_turns() -> None:
 
 
 def outcomes(record: str) -> list[str]:
-    """Which turns a recorded share is made of, good and all, through what it builds on."""
+    """The outcomes that a recorded share counts, good and all, followed through other recording rules."""
     found = []
     for selector in selectors(RECORDS[record].expr):
         name = str(selector.name)

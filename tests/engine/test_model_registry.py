@@ -1,4 +1,4 @@
-"""The catalogue: which names are served, and what each means."""
+"""The model registry: which names are served, and what each of them means."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What all engines share: arguments by name, and how much room the context leaves."""
+"""What all engines share: arguments by name, and the completion tokens that the context leaves."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,8 @@ def test_given_wins_over_our_default_and_that_over_the_fields_own() -> None:
 def test_an_unknown_argument_is_refused_with_the_nearest_name(name: str, advice: str) -> None:
     with pytest.raises(StartError) as caught:
         build_args(Args, {}, {name: 1})
-    assert str(caught.value) == f"FIRSTWORD_ENGINE_ARGS: Args has no field {name!r}{advice}"
+    message = str(caught.value)
+    assert "FIRSTWORD_ENGINE_ARGS" in message and f"{name!r}" in message and message.endswith(advice)
 
 
 def test_an_argument_that_the_class_refuses_is_a_start_error() -> None:
@@ -58,6 +59,6 @@ def test_an_answer_gets_what_was_asked_or_what_the_context_leaves(prompt_tokens:
 
 @pytest.mark.parametrize("prompt_tokens", [100, 101, 5000])
 def test_a_prompt_that_leaves_no_room_is_refused_with_both_lengths(prompt_tokens: int) -> None:
-    with pytest.raises(PromptTooLong, match=rf"holds 100 tokens.*come to {prompt_tokens} tokens") as caught:
+    with pytest.raises(PromptTooLong, match=rf"\b100 tokens.*\b{prompt_tokens} tokens") as caught:
         completion_room(make_job(max_tokens=1), prompt_tokens=prompt_tokens, max_model_len=100)
     assert (caught.value.status, caught.value.param) == (400, "messages")

@@ -1,4 +1,4 @@
-"""LoRA adapters while the service runs: from the settings file into the catalogue, the engine, and out again."""
+"""LoRA adapters at run time: changes of the settings file reach the model registry and the engine."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class Served:
     folders: Path
 
     def write(self, *names: str, **paths: str) -> None:
-        """The settings file anew: adapters each in a folder of its name, or in the one given."""
+        """Write the settings file: each adapter has the folder of its name, or the given one."""
         self.file.write_text(yaml.safe_dump({"adapters": listed(self.folders, *names, **paths)}))
 
     def names(self) -> dict[str, str | None]:
@@ -164,7 +164,7 @@ def test_a_broken_file_keeps_the_last_good_list(served: Served, capsys: pytest.C
     until(lambda: served.loads("file_unreadable") == 1)
     assert served.names().keys() >= {"sales", "support"}
     said = capsys.readouterr()
-    assert "adapters stay as they are" in said.out + said.err
+    assert "the settings file cannot be used" in said.out + said.err
     assert CANARY not in said.out + said.err
     served.write("sales")
     until(lambda: served.in_engine == {"sales"})
@@ -177,7 +177,7 @@ def test_two_of_one_name_are_a_broken_list(served: Served) -> None:
 
 
 def test_the_symlink_swap_of_a_configmap_is_seen(tmp_path: Path) -> None:
-    """Kubernetes puts a new folder beside the old and renames the symlink `..data` onto it; the file's own link stays."""
+    """Kubernetes adds a new folder and renames the symlink `..data` onto it. The file's own link does not change."""
     with serving(tmp_path, "sales") as served:
         mount = tmp_path / "mount"
         for version, names in (("..v1", ["sales"]), ("..v2", ["sales", "billing"])):

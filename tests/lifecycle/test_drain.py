@@ -1,4 +1,4 @@
-"""SIGTERM: not ready at once, new turns still served for the lameduck, running ones finished, the rest told what happened."""
+"""SIGTERM: not ready at once, new turns served during the lameduck, running turns finished, the rest cut off with an error."""
 
 import signal
 import socket
@@ -78,7 +78,7 @@ def test_after_the_lameduck_new_turns_are_refused_while_running_ones_finish() ->
 
 
 def test_a_connection_whose_answer_began_before_takes_one_more_request(lame: ScriptedService) -> None:
-    """It was not told to close: closed behind the answer, it could take a request on its way with it."""
+    """Its answer had no `connection: close`. Closing it after the answer could lose a request that is on its way."""
     lame.engine.enqueue(Reply(steps=("word",) * 20, step_s=0.02))
     with client_of(lame) as client:
         with client.stream("POST", "/v1/chat/completions", json=lame.body(stream=True, max_tokens=20)) as begun:

@@ -1,4 +1,4 @@
-"""Garbage collection and malloc, in a process of their own: what they set holds for all of it."""
+"""Garbage collection and malloc, tested in a separate process, as their settings apply to the whole process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The key file while the service runs: keys come, go and change hands without a gap, and a broken file costs nothing."""
+"""Changes of the key file at run time: keys are added, revoked and replaced without a gap, and a broken file changes nothing."""
 
 import asyncio
 import shutil
@@ -28,7 +28,7 @@ class Served:
     service: ScriptedService
     file: Path
     key: str
-    """Of the tenant acme, in the file from the start."""
+    """A key of the tenant acme, in the file from the start."""
 
     def ask(self, key: str) -> int:
         return self.service.post(self.service.body(), headers={"x-api-key": key}).status_code
@@ -141,7 +141,7 @@ def test_the_last_key_of_a_file_may_go_where_there_are_others(tmp_path: Path) ->
 
 
 def test_the_symlink_swap_of_a_secret_is_seen(tmp_path: Path) -> None:
-    """Kubernetes puts a new folder beside the old, renames the symlink `..data` onto it, and removes the old."""
+    """Kubernetes adds a new folder, renames the symlink `..data` onto it, and removes the old folder."""
     mount = tmp_path / "mount"
     first = add_key(mount / "..v1" / "keys.yaml", "acme")
     shutil.copytree(mount / "..v1", mount / "..v2")
@@ -161,7 +161,7 @@ def test_the_symlink_swap_of_a_secret_is_seen(tmp_path: Path) -> None:
 
 
 def test_rotation_under_load_without_a_401(tmp_path: Path) -> None:
-    """The real process: callers send the current key all the time, while it is changed for another three times."""
+    """With the real process: callers send the current key all the time, while it is replaced three times."""
     file = tmp_path / "keys.yaml"
     current = [add_key(file, "acme")]
     statuses: list[list[int]] = [[], [], []]

@@ -1,4 +1,4 @@
-"""Configured system prompts are in the prefix cache before calls come, and again after they were evicted."""
+"""Configured system prompts are in the prefix cache before calls come, and again after an eviction."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ BATCHING = {"is_batching": True, "step_s": 0.001}
 
 
 def cached_tokens(service: ScriptedService, system: str, **kwargs: Any) -> int:
-    """What a call's first turn finds in the prefix cache."""
+    """Return the tokens that a call's first turn finds in the prefix cache."""
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "Good morning."}]
     answer = service.post({**service.body(), "messages": messages}, **kwargs)
     return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
@@ -64,13 +64,13 @@ def test_tenants_that_share_a_cache_need_it_once() -> None:
 
 def test_one_that_no_turn_could_begin_with_stops_the_start() -> None:
     kit = Kit([SystemPrompt(system="word " * 9000)])
-    with pytest.raises(StartError, match=r"FIRSTWORD_SYSTEM_PROMPTS: number 1 .*8192 tokens"):
+    with pytest.raises(StartError, match=r"FIRSTWORD_SYSTEM_PROMPTS: .*prompt 1: .*8192 tokens"):
         run_in_virtual_time(kit.prefix_warmup.start())
 
 
 def test_one_that_cannot_be_written_as_json_is_refused_with_the_settings() -> None:
     for tools in ([{"function": {True: 1}}], [{"n": 2**70}], [{"name": "\ud800"}]):
-        with pytest.raises(ValidationError, match="no JSON"):
+        with pytest.raises(ValidationError, match="JSON"):
             SystemPrompt(system="x", tools=tools)
 
 
@@ -81,7 +81,7 @@ def test_one_for_an_adapter_that_is_not_served_waits_for_it() -> None:
 
 
 class Kit:
-    """A warmth before an engine with a small cache, in virtual time: one prompt of each agent, and what callers do."""
+    """Prefix warm-up with an engine that has a small cache, in virtual time. It has one prompt for each agent, and runs turns."""
 
     def __init__(self, prompts: Sequence[SystemPrompt] = (), *, salts: Sequence[str | None] = (None, None)) -> None:
         self.salts = salts
@@ -122,7 +122,7 @@ class Kit:
 
 
 async def fill_the_cache(kit: Kit, numbers: Iterable[int]) -> None:
-    """Other calls push out what they do not use: about four of them all of it."""
+    """Run other calls, which evict what they do not use. About four of them fill the cache."""
     for number in numbers:
         await kit.turn(f"{number} " + "Something else entirely. " * 80)
 

@@ -1,4 +1,4 @@
-"""Conversations as clients send them, nice and nasty. Every text holds a word of its own, to be found again in the prompt."""
+"""Conversations as clients send them, usual and unusual. Every text has a unique word that must be found in the prompt."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def as_arrived(messages: list[dict[str, Any]]) -> list[ChatMessage]:
 
 
 def words_of(value: Any) -> list[str]:
-    """The words to be found again (`said7`), in order, wherever they are in the messages."""
+    """Return the unique words (such as `said7`) of the messages, in order."""
     return re.findall(r"said\d+", json.dumps(value))
 
 

@@ -21,7 +21,7 @@ def family_render(family: str) -> Render:
 
 
 def template_render(source: str) -> Render:
-    """The template in the environment that transformers makes (`chat_template_utils`), with what vLLM hands to it."""
+    """Return a renderer with the environment of transformers (`chat_template_utils`) and the arguments that vLLM passes."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = _to_json
     environment.globals |= {"raise_exception": _raise, "strftime_now": lambda form: datetime.now().strftime(form)}
@@ -34,7 +34,7 @@ def template_render(source: str) -> Render:
 
 
 def as_sent(message: Message) -> dict[str, Any]:
-    """What an engine hands to the template: arguments of calls as objects, nothing where there is nothing."""
+    """Return a message as an engine passes it to the template: arguments of calls as objects, and no empty fields."""
     calls = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json.loads(call.arguments)}}
         for call in message.tool_calls

@@ -1,4 +1,4 @@
-"""From a request's fields to its job, or to why there is none."""
+"""Makes a job from a request's fields, or the error if there is none."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ACME = Caller("acme")
 
 
 def job_of(*, caller: Caller = ACME, aliases: tuple[str, ...] = (), **fields: Any) -> ChatJob:
-    """Of a model `m` with a context of 100 tokens, one adapter, and room for four choices."""
+    """Return the job for a model `m` with a context of 100 tokens, one adapter, and at most four choices."""
     model_registry = ModelRegistry(make_card(max_model_len=100), aliases)
     model_registry.add(ADAPTER)
     return normalize(make_request(**fields), caller=caller, turn_id="turn-1", model_registry=model_registry, max_choices=4)

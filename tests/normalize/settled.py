@@ -1,4 +1,4 @@
-"""Messages as the rules see them, in one short line each."""
+"""Short functions that make messages as the rules get them."""
 
 from service.domain import Message, ToolCall
 

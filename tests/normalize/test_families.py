@@ -1,4 +1,4 @@
-"""normalize_messages on real families' templates: whatever arrives is rendered, and nothing that was said is lost."""
+"""normalize_messages with templates of real model families: every conversation is rendered, and no content is lost."""
 
 import random
 from typing import Any
@@ -24,7 +24,7 @@ def prompt_of(family: str, messages: tuple[Message, ...], tool_use: ToolUse | No
 
 
 def check_all_is_said(family: str, conversation: list[dict[str, Any]], tool_use: ToolUse | None) -> None:
-    """Rendered without an error; no word lost; what the user said still in order, and white space inside of it untouched."""
+    """Check that the conversation is rendered without an error, that no word is lost, and that the user's words are in order."""
     messages, _ = normalize_messages(as_arrived(conversation), TRAITS[family], tool_use)
     prompt = prompt_of(family, messages, tool_use)
     assert set(words_of(prompt)) >= set(words_of(conversation))
@@ -63,7 +63,7 @@ def test_what_the_rules_have_made_they_leave_alone(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_conversation_the_template_takes_is_not_touched(family: str) -> None:
-    """Whatever a family takes as it is, reaches its template as it is."""
+    """What a family's template supports reaches the template unchanged."""
     traits = TRAITS[family]
     conversation = [say("user", " said1 "), say("assistant", "said2\n"), say("user", "\tsaid3")]
     if traits.takes_system:
@@ -88,7 +88,7 @@ def test_a_template_that_takes_all_gets_all_as_it_is() -> None:
 
 
 def a_conversation(chance: random.Random) -> list[dict[str, Any]]:
-    """Any roles in any order, every form of content, calls and results that fit or do not."""
+    """Return a random conversation: any roles in any order, every form of content, calls and results that match or do not."""
     numbers = iter(range(1000))
     ids = ["a", "call_0", "call00000", "call_0123456789abcdefghijklmn"]
 

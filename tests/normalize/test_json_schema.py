@@ -1,4 +1,4 @@
-"""A schema that would stall or end the engine never reaches it; one that people write does."""
+"""A schema that would stall or end the engine is refused. Schemas that people write are accepted."""
 
 from typing import Any
 
@@ -37,30 +37,30 @@ def test_what_people_write_passes(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "limit"),
+    ("schema", "facts"),
     [
-        (nested(10), "nesting may be 10"),
-        ({"type": "object", "properties": {f"{CANARY}{number}": {} for number in range(1001)}}, "properties may be 1000"),
-        ({"enum": [f"{CANARY}{number}" for number in range(1001)]}, "enum values may be 1000"),
-        ({"const": CANARY * 20_001}, "characters of names and values"),
-        ({"description": "x" * 300_000}, "bytes may be 262144"),
-        ({"type": "string", "minLength": 10**9}, "minLength may be 2000"),
-        ({"type": "array", "items": {"type": "string", "maxLength": 10**6}}, "maxLength may be 2000"),
-        ({"type": "array", "minItems": -1}, "minItems must be a number of at least 0"),
-        ({"type": "array", "maxItems": float("nan")}, "maxItems must be a number"),
-        ({"type": "string", "pattern": "((a{1,100}){1,100}){1,100}"}, "repetitions of a pattern"),
-        ({"type": "string", "pattern": "a" * 501}, "characters of a pattern"),
-        ({"type": "object", "patternProperties": {"a{9999}": {}}}, "repetitions of a pattern"),
-        ({"not": {"type": "string"}}, "not is not supported"),
-        ({"$ref": f"file:///{CANARY}"}, "must be within the schema"),
-        ({"type": "string", "pattern": 5}, "a pattern must be a string"),
-        ({"anyOf": [{"type": "integer", "title": "x"}] * 10_000}, "may be"),
+        (nested(10), ("nesting", "10")),
+        ({"type": "object", "properties": {f"{CANARY}{number}": {} for number in range(1001)}}, ("properties", "1000")),
+        ({"enum": [f"{CANARY}{number}" for number in range(1001)]}, ("enum values", "1000")),
+        ({"const": CANARY * 20_001}, ("characters", "names and values", "120000")),
+        ({"description": "x" * 300_000}, ("bytes", "262144")),
+        ({"type": "string", "minLength": 10**9}, ("minLength", "2000")),
+        ({"type": "array", "items": {"type": "string", "maxLength": 10**6}}, ("maxLength", "2000")),
+        ({"type": "array", "minItems": -1}, ("minItems", "number", "at least 0")),
+        ({"type": "array", "maxItems": float("nan")}, ("maxItems", "number")),
+        ({"type": "string", "pattern": "((a{1,100}){1,100}){1,100}"}, ("repetitions", "pattern", "2000")),
+        ({"type": "string", "pattern": "a" * 501}, ("characters", "pattern", "500")),
+        ({"type": "object", "patternProperties": {"a{9999}": {}}}, ("repetitions", "pattern", "2000")),
+        ({"not": {"type": "string"}}, ("`not` is not supported",)),
+        ({"$ref": f"file:///{CANARY}"}, ("$ref", "begin with #")),
+        ({"type": "string", "pattern": 5}, ("pattern", "must be a string")),
+        ({"anyOf": [{"type": "integer", "title": "x"}] * 10_000}, ("at most",)),
     ],
 )
-def test_what_would_blow_up_is_refused_naming_the_limit(schema: dict[str, Any], limit: str) -> None:
+def test_what_would_blow_up_is_refused_naming_the_limit(schema: dict[str, Any], facts: tuple[str, ...]) -> None:
     with pytest.raises(InvalidRequest) as refused:
         check_schema(schema, "response_format.json_schema.schema")
-    assert limit in refused.value.message
+    assert all(fact in refused.value.message for fact in facts), refused.value.message
     assert refused.value.param == "response_format.json_schema.schema"
     assert CANARY not in refused.value.message
 

@@ -1,4 +1,4 @@
-"""normalize: what of a request is refused, by name, and what does no harm."""
+"""normalize: which fields of a request are refused by name, and which values are accepted."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,14 +19,14 @@ def without_time(job: ChatJob) -> ChatJob:
 def test_more_tokens_than_the_context_holds_are_refused(name: str) -> None:
     error = refusal(**{name: 101})
     assert (error.param, error.code) == (name, "integer_above_max_value")
-    assert error.message == f"{name} may be 100 at most; given: 101."
+    assert name in error.message and "at most 100" in error.message and "given: 101" in error.message
 
 
 def test_more_choices_than_the_setting_allows_are_refused() -> None:
     assert job_of(n=4).sampling.n == 4
     error = refusal(n=5)
     assert (error.param, error.code) == ("n", "integer_above_max_value")
-    assert error.message == "n may be 4 at most; given: 5."
+    assert "n must" in error.message and "at most 4" in error.message and "given: 5" in error.message
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "M", "", "m ", "x" * 1000 + CANARY, "\x1b[31m\n" + "m"])
@@ -68,7 +68,7 @@ def test_another_model_is_not_found(name: str) -> None:
 def test_what_would_change_the_answer_is_refused_by_name(field: str, value: object) -> None:
     error = refusal(**{field: value})
     assert (error.status, error.param, error.code) == (400, field, "unsupported_value")
-    assert error.message == f"{field} is not supported with this value."
+    assert field in error.message and "not supported" in error.message and CANARY not in error.message
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each rule: what it changes, and what it leaves alone. And what can be seen of it: its name, in the order of the table."""
+"""Each rule: what it changes and what it does not change. The names of rules that changed something, in order."""
 
 import inspect
 from dataclasses import replace
@@ -28,7 +28,7 @@ def old_result(name: str) -> Draft:
     return Draft("function", "result", name=name)
 
 
-# rule, what arrives, what it makes of it: None where it changes nothing
+# rule, input, output: None if the rule changes nothing
 READING: list[tuple[ReadingRule, tuple[Draft, ...], tuple[Draft, ...] | None]] = [
     (drafts.developer_role, (Draft("developer", "x"),), (Draft("system", "x"),)),
     (drafts.developer_role, (Draft("system", "x"), Draft("user", "developer")), None),
@@ -75,7 +75,7 @@ USER_FIRST_WITH_TOOLS = Context(replace(ALL, takes_any_opening_with_tools=False)
 ANY = Context(ALL)
 WAIT = user("...")
 
-# rule, what it sees, messages, what it makes of them: None where it changes nothing
+# rule, context, input, output: None if the rule changes nothing
 SPEECH: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | None]] = [
     (role_rules.names, NAMELESS, (user("a", "Ann"), user("b", "Ben")), (user("Ann: a"), user("Ben: b"))),
     (role_rules.names, NAMELESS, (user("a", "Ann"), user("b")), (user("Ann: a"), user("b"))),

@@ -1,4 +1,4 @@
-"""Each rule about calls and results: what it changes, and what it leaves alone."""
+"""Each rule about calls and results: what it changes and what it does not change."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ BARE_CALLS = Context(replace(ALL, takes_text_beside_calls=False))
 ONE_CALL = Context(replace(ALL, takes_parallel_calls=False))
 SHORT_IDS = Context(replace(ALL, takes_any_call_id=False))
 
-# rule, what it sees, messages, what it makes of them: None where it changes nothing
+# rule, context, input, output: None if the rule changes nothing
 ROWS: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | None]] = [
     (
         tool_history.calls_as_text,
@@ -99,8 +99,8 @@ def test_tools_are_described_where_the_template_cannot_show_them() -> None:
     assert tuple(rest) == without
     assert made.role == "system"
     assert '<tools>\n{"type": "function", "function": {"name": "find_table", "description": "Finds a free table."' in made.content
-    told = tool_history.tools_described(beside, replace(NO_TOOLS, tool_use=TOOLS))
-    assert told == (system("s\n\n" + made.content), user("x"))
+    appended = tool_history.tools_described(beside, replace(NO_TOOLS, tool_use=TOOLS))
+    assert appended == (system("s\n\n" + made.content), user("x"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""tool_use_of: which tools a turn has, and which may or must be called, in OpenAI's forms of both generations."""
+"""tool_use_of: which tools a turn has, and which may or must be called, in OpenAI's current and legacy forms."""
 
 from typing import Any
 
@@ -84,18 +84,18 @@ def test_a_function_without_parameters_takes_an_empty_object(parameters: object)
 @pytest.mark.parametrize(
     ("fields", "param", "reason"),
     [
-        ({"tools": OFFERED, "functions": SPECS}, "functions", "send one of the two"),
-        ({"tools": OFFERED, "tool_choice": named(CANARY)}, "tool_choice", "names a function that is not offered"),
-        ({"functions": SPECS, "function_call": {"name": CANARY}}, "function_call", "names a function that is not offered"),
-        ({"tools": [OFFERED[0], OFFERED[0]]}, "tools", "two functions of one name"),
-        ({"functions": [{"name": CANARY}, {"name": CANARY}]}, "functions", "two functions of one name"),
-        ({"tool_choice": "required"}, "tool_choice", "needs tools"),
-        ({"tools": [], "tool_choice": named("hang_up")}, "tool_choice", "needs tools"),
-        ({"function_call": {"name": "hang_up"}}, "function_call", "needs functions"),
-        # A choice of the other generation is not lost without a word.
-        ({"functions": SPECS, "tool_choice": "required"}, "tool_choice", "needs tools"),
-        ({"functions": SPECS, "tool_choice": named("hang_up")}, "tool_choice", "needs tools"),
-        ({"tools": OFFERED, "function_call": {"name": "hang_up"}}, "function_call", "needs functions"),
+        ({"tools": OFFERED, "functions": SPECS}, "functions", "only one of the two"),
+        ({"tools": OFFERED, "tool_choice": named(CANARY)}, "tool_choice", "not in tools"),
+        ({"functions": SPECS, "function_call": {"name": CANARY}}, "function_call", "not in functions"),
+        ({"tools": [OFFERED[0], OFFERED[0]]}, "tools", "same name"),
+        ({"functions": [{"name": CANARY}, {"name": CANARY}]}, "functions", "same name"),
+        ({"tool_choice": "required"}, "tool_choice", "requires tools"),
+        ({"tools": [], "tool_choice": named("hang_up")}, "tool_choice", "requires tools"),
+        ({"function_call": {"name": "hang_up"}}, "function_call", "requires functions"),
+        # A choice in the other form is not ignored silently.
+        ({"functions": SPECS, "tool_choice": "required"}, "tool_choice", "requires tools"),
+        ({"functions": SPECS, "tool_choice": named("hang_up")}, "tool_choice", "requires tools"),
+        ({"tools": OFFERED, "function_call": {"name": "hang_up"}}, "function_call", "requires functions"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_by_name(fields: dict[str, Any], param: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The messages of a request: what is taken of each role, and the place and words of what is not."""
+"""The messages of a request: what each role accepts, and the position and message of each error."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments
 
 
 def refusal(message: object) -> InvalidRequest:
-    """The error for this message, the second of two."""
+    """Return the error for this message, the second of two."""
     body = json.dumps(make_body(messages=[{"role": "user", "content": CANARY}, message])).encode()
     with pytest.raises(InvalidRequest) as caught:
         parse_request(body, max_messages=10)
@@ -141,21 +141,23 @@ def test_a_wrong_role_is_told_the_right_ones() -> None:
 def test_a_part_that_is_not_text_is_named_with_its_place(role: str, part: dict[str, Any]) -> None:
     error = refusal({"role": role, "tool_call_id": "x", "content": [TEXT, part]})
     assert (error.param, error.code) == ("messages[1].content[1].type", "invalid_value")
-    assert error.message == (f"messages[1].content[1].type: Input should be 'text': only text is taken here, not {part['type']}.")
+    assert error.message.startswith("messages[1].content[1].type: ")
+    assert "'text'" in error.message and f"not {part['type']}" in error.message
 
 
 def test_a_part_of_no_known_type_is_not_repeated() -> None:
     error = refusal({"role": "user", "content": [{"type": CANARY, CANARY: 1}]})
-    assert error.message == "messages[1].content[0].type: Input should be 'text': only text is taken here."
+    assert error.message.startswith("messages[1].content[0].type: ")
+    assert "'text'" in error.message and CANARY not in error.message
 
 
 def test_only_an_assistant_refuses() -> None:
     error = refusal({"role": "user", "content": [{"type": "refusal", "refusal": CANARY}]})
-    assert error.message.endswith("only text is taken here, not refusal.")
+    assert "'text'" in error.message and error.message.endswith("not refusal.")
 
 
 def test_audio_is_refused_in_words() -> None:
-    assert "only text is taken here, not audio" in refusal({"role": "assistant", "audio": {"id": CANARY}}).message
+    assert "not audio" in refusal({"role": "assistant", "audio": {"id": CANARY}}).message
 
 
 def test_of_ten_thousand_wrong_parts_one_is_reported() -> None:

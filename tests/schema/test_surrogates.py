@@ -1,4 +1,4 @@
-"""repair: half characters in JSON become U+FFFD, whole ones and everything else stay."""
+"""repair: unpaired surrogates in JSON become U+FFFD, and everything else stays the same."""
 
 import json
 import random

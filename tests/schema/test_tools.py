@@ -1,4 +1,4 @@
-"""tools, choices and response formats on the wire: what is taken, and the place of what is not."""
+"""Tools, choices and response formats in a request: what is accepted, and the position of each error."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What arrives before any application code runs: bounded, and answered in OpenAI's shape."""
+"""Input that arrives before application code runs: it is limited, and errors have OpenAI's shape."""
 
 import socket
 import time
@@ -31,7 +31,7 @@ def test_endless_headers_are_431_and_cost_others_nothing(bounded: ScriptedServic
     with socket.create_connection((bounded.host, bounded.port), timeout=10) as sock:
         sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nx-filler: ")
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            for _ in range(10_000):  # 650 MB, if it were let.
+            for _ in range(10_000):  # 650 MB, if the service accepted them.
                 sock.sendall(b"x" * 65536)
                 time.sleep(0.001)
     assert bounded.post(bounded.body()).status_code == 200

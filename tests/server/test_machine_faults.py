@@ -1,4 +1,4 @@
-"""What the machine does to a running service: its disk fills, its clock jumps."""
+"""Faults of the machine: its disk fills, its clock jumps."""
 
 import os
 import re
@@ -19,7 +19,7 @@ LINES_THAT_FILL_IT = 600
 
 
 def test_a_disk_that_fills_with_the_log_stops_nothing(tmp_path: Path) -> None:
-    """The log is on a file system of 64 KiB of its own, mounted where only this process sees it."""
+    """The log is on its own file system of 64 KiB, which only this process has mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f"mount -t tmpfs -o size=64k none {disk} && exec {FIRSTWORD} serve 2> {disk}/log"
@@ -31,7 +31,7 @@ def test_a_disk_that_fills_with_the_log_stops_nothing(tmp_path: Path) -> None:
                 assert running.post({}).status_code == 400
         filled = os.statvfs(seen)
         assert filled.f_bavail == 0
-        (seen / "log").open("w").close()  # Somebody makes room again.
+        (seen / "log").open("w").close()  # Free the space again.
         assert running.post(running.body()).status_code == 200
         until(lambda: '"outcome": "on_time"' in (seen / "log").read_text(errors="replace"))
 

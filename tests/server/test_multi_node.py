@@ -1,4 +1,4 @@
-"""Nodes of one replica: who may be one, who is refused, and that they go together. With vLLM: tests/live/test_multi_node.py."""
+"""A replica on several nodes: which nodes may join, and that all end together. With vLLM: tests/live/test_multi_node.py."""
 
 import signal
 import socket
@@ -72,7 +72,7 @@ def port() -> str:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a program, and await what it first says."""
+    """Start a program, and wait for its first line of output."""
     with ExitStack() as ending:
 
         def run(program: str, *arguments: str, says: str) -> "subprocess.Popen[str]":
@@ -178,16 +178,16 @@ def test_leader_and_further_node_differ_in_their_rank_alone() -> None:
 def test_what_must_be_equal_tells_settings_apart() -> None:
     node = Node(2, 0, "leader", 7)
     engines = [ScriptedEngine("m", {}), ScriptedEngine("m", {}), ScriptedEngine("m", {"max_adapters": 1})]
-    told = [equal_on_nodes(engine, node) for engine in engines]
-    assert told[0] == told[1] != told[2]
+    texts = [equal_on_nodes(engine, node) for engine in engines]
+    assert texts[0] == texts[1] != texts[2]
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (Settings(node_rank=1, nodes=2, master_address="leader"), "runs `firstword worker`"),
-        (Settings(nodes=2), "FIRSTWORD_MASTER_ADDRESS is missing"),
-        (Settings(nodes=2, master_address="leader", engine="scripted"), "the scripted engine has one node"),
+        (Settings(node_rank=1, nodes=2, master_address="leader"), "FIRSTWORD_NODE_RANK is 1.*`firstword worker`"),
+        (Settings(nodes=2), "FIRSTWORD_MASTER_ADDRESS"),
+        (Settings(nodes=2, master_address="leader", engine="scripted"), "FIRSTWORD_NODES must be 1"),
     ],
 )
 def test_what_can_not_lead(settings: Settings, said: str) -> None:
@@ -198,9 +198,9 @@ def test_what_can_not_lead(settings: Settings, said: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (Settings(), "runs `firstword serve`"),
-        (Settings(node_rank=2, nodes=2, master_address="leader"), "it must be less"),
-        (Settings(node_rank=1, nodes=2), "FIRSTWORD_MASTER_ADDRESS is missing"),
+        (Settings(), "FIRSTWORD_NODE_RANK is 0.*`firstword serve`"),
+        (Settings(node_rank=2, nodes=2, master_address="leader"), r"FIRSTWORD_NODE_RANK is 2.*FIRSTWORD_NODES \(2\)"),
+        (Settings(node_rank=1, nodes=2), "FIRSTWORD_MASTER_ADDRESS"),
     ],
 )
 def test_what_is_no_further_node(settings: Settings, said: str) -> None:

@@ -1,4 +1,4 @@
-"""What callers and networks do to a running service: it bears it, and other callers' streams do not notice."""
+"""Faults of callers and networks: the service survives them, and the streams of other callers are not affected."""
 
 import contextlib
 import resource
@@ -35,7 +35,7 @@ def connect(service: ServiceUnderTest, number: int, held: ExitStack) -> list[soc
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """By the service. What it has answered before is read away."""
+    """Return True if the service has closed the connection. Earlier answers are read and dropped."""
     sock.setblocking(False)
     try:
         while sock.recv(65536):
@@ -48,7 +48,7 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def dribble(socks: list[socket.socket], sip: bytes, *, within_s: float) -> None:
-    """Send a little on each again and again; returns once the service has closed them all."""
+    """Send a little on each socket repeatedly, until the service has closed them all."""
     deadline = time.monotonic() + within_s
     while open_ones := [sock for sock in socks if not is_closed(sock)]:
         assert time.monotonic() < deadline, f"{len(open_ones)} are still open"
@@ -80,7 +80,7 @@ def test_requests_that_never_get_whole_are_ended_and_disturb_nobody(serving: Ser
     heads = [
         post + b"x-slow: ",
         post + about_body + b"x-api-key: %b\r\n\r\n" % serving.key.encode(),
-        post + about_body + b"\r\n",  # Answered 401 before its body is there; what then comes is no new request.
+        post + about_body + b"\r\n",  # Answered 401 before its body has arrived; the bytes after that are not a new request.
     ]
     with ExitStack() as held, undisturbed_streams(serving):
         slow = connect(serving, 150, held)
@@ -91,7 +91,7 @@ def test_requests_that_never_get_whole_are_ended_and_disturb_nobody(serving: Ser
 
 
 def test_a_pause_of_the_machine_costs_no_caller_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service and the caller stand still between the connection and the request, longer than headers may take."""
+    """The service and the caller are paused between the connection and the request, for longer than headers may take."""
     monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.5)
     with scripted_service() as running, ExitStack() as held:
         [sock] = connect(running, 1, held)
@@ -130,14 +130,14 @@ def test_a_caller_that_reads_in_sips_is_dropped() -> None:
 
 
 def test_a_caller_that_vanished_while_its_turn_waits_is_found_out() -> None:
-    """Its machine is gone, so no end of the connection ever comes; and nothing is sent that could fail."""
+    """Its machine is gone, so the connection is never closed, and nothing is sent that could fail."""
     with scripted_service(send_timeout_s=2.0) as running:
         running.engine.enqueue(Reply(steps=("word",), prefill_s=60))
         with socket.create_connection((running.host, running.port)) as sock:
             sock.sendall(running.raw_request(running.body()))
             until(lambda: running.engine.running == 1)
             try:
-                sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, struct.pack("i", 1))  # Closes without a word.
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, struct.pack("i", 1))  # Closes without sending a FIN.
             except PermissionError:
                 pytest.skip("needs CAP_NET_ADMIN")
         until(lambda: running.engine.running == 0, within_s=20)

@@ -1,4 +1,4 @@
-"""`firstword serve` as a process, on the scripted engine: what it prints, and how it ends."""
+"""`firstword serve` as a process, with the scripted engine: its output, and how it exits."""
 
 import os
 import re

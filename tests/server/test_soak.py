@@ -1,4 +1,4 @@
-"""A compressed soak: what a service holds after thousands of turns is what it held before."""
+"""A short soak test: after thousands of turns, the service uses no more memory, files, threads or tasks than before."""
 
 import asyncio
 from pathlib import Path

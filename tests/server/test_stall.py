@@ -1,4 +1,4 @@
-"""A process that hangs: it says where, and ends. The real engine's own hang is in tests/live/test_faults.py."""
+"""A process that hangs: it logs where, and exits. tests/live/test_faults.py tests a hang of the real engine."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.process import service_process
 
-# `firstword serve` on an engine that can be told to hang, or to hang the event loop with itself.
+# `firstword serve` with an engine that hangs, or blocks the event loop, if the message asks for it.
 PROGRAM = """
 import asyncio, time
 from service.cli.main import main

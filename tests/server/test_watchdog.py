@@ -1,4 +1,4 @@
-"""What is a hang and what is not; the watchdog runs on its own thread beside a real event loop."""
+"""Hangs and slow steps that are not hangs. The watchdog runs on its own thread, with a real event loop."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Writes that leave together: in order, one write for each connection, and nothing lost at an end."""
+"""Combined writes: they keep their order, there is one for each connection, and nothing is lost at the end of a connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from service.server.write_coalescing import CoalescingTransport, WriteCoalescer
 
 
 class Wire:
-    """A transport that writes down what it is told, with others on the same list."""
+    """A transport that records its calls in a list, which it shares with other transports."""
 
     def __init__(self, said: list[str], name: str, *, is_broken: bool = False) -> None:
         self._said, self._name, self._is_broken = said, name, is_broken
@@ -27,8 +27,8 @@ class Wire:
         return self._is_broken
 
 
-def told(do: Callable[[Callable[..., CoalescingTransport]], None]) -> list[str]:
-    """What the wires were told by the time that the loop had gone round, and `later` where it goes round once more."""
+def recorded(do: Callable[[Callable[..., CoalescingTransport]], None]) -> list[str]:
+    """Return the calls that the transports got, with `-` for the end of `do` itself."""
     said: list[str] = []
     coalescer = WriteCoalescer()
 
@@ -52,7 +52,7 @@ def test_writes_wait_for_what_else_is_ready_and_leave_as_one() -> None:
             one.write(piece)
         other.write(b"4")
 
-    assert told(do) == ["-", "a:123", "b:4"]
+    assert recorded(do) == ["-", "a:123", "b:4"]
 
 
 def test_an_end_waits_for_nothing_and_loses_nothing() -> None:
@@ -63,7 +63,7 @@ def test_an_end_waits_for_nothing_and_loses_nothing() -> None:
         whole.write(b"2")
         whole.close()
 
-    assert told(do) == ["a:1", "a eof", "b:2", "b closed", "-"]
+    assert recorded(do) == ["a:1", "a eof", "b:2", "b closed", "-"]
 
 
 def test_a_broken_connection_shows_itself_at_its_next_write_and_harms_no_other() -> None:
@@ -83,5 +83,5 @@ def test_a_broken_connection_shows_itself_at_its_next_write_and_harms_no_other()
         asyncio.get_running_loop().call_soon(again)
         assert broken.is_closing()
 
-    assert told(do) == ["-", "b:2"]
+    assert recorded(do) == ["-", "b:2"]
     assert shown == ["the handler is closed"]

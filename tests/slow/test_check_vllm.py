@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.servers import START_S, vllm_serve
-from tests.check.checking import checked, not_passed, told
+from tests.check.checking import checked, not_passed, results_of
 
 KEY = "vllm-key-51c8"
 KNOWN = {
@@ -25,7 +25,7 @@ KNOWN = {
 def test_vllms_own_server_passes_but_for_what_is_known(tmp_path: Path) -> None:
     with vllm_serve(tmp_path / "vllm.log", "--api-key", KEY) as vllm:
         report = checked(vllm.url, KEY, timeout_s=60.0, ttft_budget_s=30.0, done_grace_s=1.0)
-    assert not_passed(report) == dict.fromkeys(KNOWN, "warn"), told(report)
+    assert not_passed(report) == dict.fromkeys(KNOWN, "warn"), results_of(report)
     assert report.verdict == "pass"
     assert report.hand_over.url == f"{vllm.url}/v1/chat/completions"
     assert report.hand_over.auth == ["bearer"]

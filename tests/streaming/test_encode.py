@@ -1,4 +1,4 @@
-"""Events -> bytes: read back as a client reads them, and held against the wire models."""
+"""Encoding of events as bytes. The tests read them as a client does, and check them against the response models."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Events that are not plain text -> bytes: calls, thoughts, log probabilities, and signs that must not be cut."""
+"""Encoding of events that are not plain text: calls, reasoning, log probabilities, and graphemes that must not be split."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ MEASURED: list[Step] = [
 
 
 def deltas_of(steps: list[Step], **job: Any) -> list[dict[str, Any]]:
-    """What each chunk's delta holds, as it is on the wire; each chunk checked against the schema."""
+    """Return each chunk's delta as it is sent. Each chunk is checked against the schema."""
     chunks_of(steps, **job)
     return [json.loads(event)["choices"][0]["delta"] for event in read_events(stream_of(steps, **job))[:-1]]
 
@@ -168,7 +168,7 @@ def test_every_chunk_has_the_fingerprint(steps: list[Step], include_usage: bool)
 
 
 def test_a_sign_is_not_cut_and_the_answer_loses_nothing() -> None:
-    """Two choices, each with half a flag at the end of a step; the second never gets its other half."""
+    """Two choices end a step with half a flag. The second choice never gets the other half."""
     events: list[list[Event]] = [
         [TextDelta(0, "in 🇩"), TextDelta(1, "🇫")],
         [TextDelta(1, "!🇷"), TextDelta(0, "🇪 now")],

@@ -1,4 +1,4 @@
-"""How a stream is cut into frames: each token by itself while there is time, gathered as the event loop fills."""
+"""How a stream is split into frames: one per token while there is time to spare, fewer when the event loop gets busy."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ LONGEST_S = 0.04
 
 
 class Loop:
-    """An event loop whose thread uses a share of a processor, seen at each step."""
+    """An event loop whose thread uses a given share of a processor. Frames sees it at each step."""
 
     def __init__(self, *, longest_s: float = LONGEST_S) -> None:
         self.now_s = self.cpu_s = 100.0
@@ -49,7 +49,7 @@ def test_it_grows_to_the_longest_under_load_and_closes_again() -> None:
 def test_between_the_two_bounds_it_stays() -> None:
     loop = Loop()
     loop.run(1, busy=0.8)
-    loop.run(0.5, busy=0.1)  # What was begun at the higher share ends.
+    loop.run(0.5, busy=0.1)  # The measurement that began at the higher share ends.
     window_s = loop.frames.window_s
     assert window_s > 0
     loop.run(20, busy=0.1)
@@ -60,7 +60,7 @@ def test_time_at_rest_is_not_load() -> None:
     loop = Loop()
     loop.run(0.2, busy=0.9)
     loop.now_s += 60
-    loop.cpu_s += 55  # Somebody else's work: no turn ran.
+    loop.cpu_s += 55  # Other work: no turn ran.
     loop.run(1, busy=0.1)
     assert loop.frames.window_s == 0
 
@@ -93,7 +93,7 @@ def test_all_streams_wait_for_the_end_of_one_window_and_one_that_hangs_up_takes_
     asyncio.run(run())
     assert len(back_s) == 2
     assert min(back_s) - began_s >= 0.19
-    assert max(back_s) - min(back_s) < 0.1  # The later one opened no window of its own.
+    assert max(back_s) - min(back_s) < 0.1  # The later stream opened no window of its own.
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def service() -> Iterator[ScriptedService]:
 
 
 def gaps_s(service: ScriptedService, **headers: str) -> list[float]:
-    """Between the frames with text of one stream, whose tokens would come at once."""
+    """Return the seconds between the text frames of one stream whose tokens are generated at once."""
     service.engine.enqueue(Reply(steps=("one", " two", " three"), prefill_s=0, step_s=0))
     body, headers = service.body(stream=True), {"x-api-key": service.key, **headers}
     with httpx.stream("POST", f"{service.url}/v1/chat/completions", json=body, headers=headers) as answer:
@@ -115,7 +115,7 @@ def gaps_s(service: ScriptedService, **headers: str) -> list[float]:
 
 @pytest.fixture
 def gathering(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> float:
-    """As if under load: streams gather for so long."""
+    """Set a window of 0.3 s, as under load. Returns its length."""
     monkeypatch.setattr(service.services.frames, "_adapt", lambda busy: None)
     monkeypatch.setattr(service.services.frames, "window_s", 0.3)
     return 0.3

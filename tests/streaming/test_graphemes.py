@@ -1,4 +1,4 @@
-"""Holdback: a stream is never cut inside of what is read as one sign, and nothing of the text is lost."""
+"""Holdback: a stream is never split inside a grapheme, and no text is lost."""
 
 import random
 from itertools import pairwise
@@ -15,7 +15,7 @@ SIGNS = [FLAG, OTHER_FLAG, FAMILY, "👩🏽‍🚀", "🏳️‍🌈", "❤️�
 
 
 def passed(pieces: list[str], *, index: int = 0) -> list[str]:
-    """What leaves for each piece, and what is released at the end."""
+    """Return what is sent for each piece, and what is released at the end."""
     holdback = Holdback()
     left = [holdback.pass_on(TextDelta(index, piece)) for piece in pieces]
     left.append(holdback.release(index))
@@ -24,7 +24,7 @@ def passed(pieces: list[str], *, index: int = 0) -> list[str]:
 
 
 def is_cut_inside(before: str, after: str) -> bool:
-    """By the rules themselves: no break after a joiner that joins something, nor between the halves of a flag."""
+    """Apply the Unicode rules: no break after a joiner that joins something, and none between the halves of a flag."""
     if not before or not after:
         return False
     if before.endswith(JOINER):
@@ -45,10 +45,10 @@ def is_cut_inside(before: str, after: str) -> bool:
         (["🇩", "x"], ["", "🇩x", ""]),
         (["👩‍", "🚀"], ["", "👩‍🚀", ""]),
         (["an 👩‍", "🚀."], ["an ", "👩‍🚀.", ""]),
-        (["👩", "‍🚀"], ["👩", "‍🚀", ""]),  # The joiner came too late: what has left can't be called back.
+        (["👩", "‍🚀"], ["👩", "‍🚀", ""]),  # The joiner came too late: the text before it was already sent.
         (["👩‍", "👩‍", "👧"], ["", "", "👩‍👩‍👧", ""]),
         (["👩‍"], ["", "👩‍"]),
-        (["a 👩🏽‍", "🚀"], ["a ", "👩🏽‍🚀", ""]),  # With the skin tone, and the woman whose it is.
+        (["a 👩🏽‍", "🚀"], ["a ", "👩🏽‍🚀", ""]),  # The joiner holds back the skin tone and its base.
         (["❤️‍", "🔥"], ["", "❤️‍🔥", ""]),
         (["x क्‍", "ष"], ["x ", "क्‍ष", ""]),
         ([f"{FLAG}{JOINER}", "x"], ["", f"{FLAG}{JOINER}x", ""]),
@@ -108,7 +108,7 @@ def test_a_text_that_joins_for_ever_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_only_an_unfinished_sign_is_held(seed: int) -> None:
-    """Holding more would be latency: once a sign is whole and has no joiner, all has left."""
+    """Holding back more would add latency. Once a grapheme is whole and has no joiner, all of it is sent."""
     chance = random.Random(seed)
     holdback, given, out = Holdback(), "", ""
     for sign in chance.choices([sign for sign in SIGNS if sign not in (FLAG, OTHER_FLAG)], k=40):

@@ -1,4 +1,4 @@
-"""What clients get wrong, or do on purpose: each gets a clear error, none costs a concurrent stream anything."""
+"""Wrong and hostile requests: each gets a clear error, and none disturbs a concurrent stream."""
 
 import json
 import socket
@@ -69,7 +69,7 @@ BAD_FIELDS = [
 
 @contextmanager
 def undisturbed_stream(service: ServiceUnderTest) -> Iterator[None]:
-    """A stream that runs beside what happens in this scope, and must come through whole."""
+    """Run a stream during this scope, and check that it arrives complete."""
     result: list[Any] = []
 
     def talk() -> None:
@@ -127,7 +127,7 @@ def test_ten_megabytes_are_413_and_the_connection_lives(service: ServiceUnderTes
         assert response.status_code == 413
         assert ErrorBody.model_validate_json(response.content).error.code == "request_too_large"
         after = client.post(url, json=service.body(), headers=headers)
-        # On a machine that other work holds up, it may be told that there is no room: that is an answer, too.
+        # On a busy machine the turn may be refused as overloaded, which is an answer too.
         assert after.status_code == 200 or after.json()["error"]["code"] == "overloaded", after.text
 
 
@@ -204,7 +204,7 @@ def test_not_http_at_all(service: ServiceUnderTest) -> None:
 
 
 def exchange(service: ServiceUnderTest, request: bytes) -> tuple[int, bytes]:
-    """Send raw bytes; the status and everything up to the end of the connection."""
+    """Send raw bytes. Return the status and all bytes until the connection ends."""
     with socket.create_connection((service.host, service.port), timeout=60) as sock:
         sock.sendall(request)
         answer = b""

@@ -1,4 +1,4 @@
-"""What callers say and the keys they show reach no log, no metric, no trace and no error."""
+"""Message content and keys reach no log, no metric, no trace and no error."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ def test_nothing_that_is_said_or_secret_is_told(tmp_path: Path) -> None:
             service.process.terminate()
             assert service.wait(20) == 0
         errors = "".join(answer.text for answer in answers if answer.status_code != 200)
-        told = {"log": service.output, "metrics": metrics, "traces": str(receiver.raw), "errors": errors}
+        outputs = {"log": service.output, "metrics": metrics, "traces": str(receiver.raw), "errors": errors}
     assert {answer.status_code for answer in answers} == {200, 400, 401, 404, 415}
     assert len(receiver.named("turn")) >= 15
-    # An unknown path or media type is said back to who sent it, and to nobody else.
-    told["errors"] = told["errors"].replace(f"GET /{SAID}", "").replace(f"text/{SAID}", "")
-    assert [place for place, text in told.items() if KEY_PART in text or SAID in text] == []
+    # The error for an unknown path or media type repeats it, but only to its sender.
+    outputs["errors"] = outputs["errors"].replace(f"GET /{SAID}", "").replace(f"text/{SAID}", "")
+    assert [place for place, text in outputs.items() if KEY_PART in text or SAID in text] == []

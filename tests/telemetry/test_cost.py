@@ -1,4 +1,4 @@
-"""What telemetry costs: as much for a turn of many tokens as for one of few."""
+"""The cost of telemetry: the same for a turn of many tokens as for a turn of few tokens."""
 
 import asyncio
 import sys
@@ -17,9 +17,9 @@ LIBRARIES = ("prometheus_client", "opentelemetry", "structlog")
 
 
 def calls_of_libraries(*, turns: int, tokens: int) -> Counter[str]:
-    """Functions that turns of one batch, streamed, call in each library of telemetry."""
+    """Count the function calls in each telemetry library, for streamed turns of one batch."""
     engine = ScriptedEngine("m", {"is_batching": True, "step_s": 0.002})
-    # Under the profiler the loop is busy, and turns that gather text take this engine's tokens in steps of their own.
+    # Under the profiler the loop is busy, so streams would gather text. Then turns would read this engine's tokens separately.
     app = create_app(Settings(engine="scripted", frame_window_s=0), engine, KeyRing(plain=[("acme", "key")]))
     calls: Counter[str] = Counter()
 

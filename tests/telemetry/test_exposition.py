@@ -1,4 +1,4 @@
-"""/metrics as scrapers get it: on the main port, on one of its own, in the form they ask for."""
+"""/metrics as scrapers get it: on the main port and on a separate port, in one format."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ from service.telemetry.exposition import Exposition
 from tests.support.process import service_process
 from tests.support.service_under_test import scripted_service, until
 
-# What Prometheus 2.42 and 3 send, what a browser sends, and what is none.
+# Accept headers: Prometheus 2.42, Prometheus 3, a browser, and an invalid one.
 ACCEPTS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5",
@@ -37,7 +37,7 @@ def make_exposition(tenant: str) -> Exposition:
 
 @pytest.fixture
 def engine_gauge() -> Iterator[None]:
-    """As vLLM names and registers its metrics."""
+    """A gauge that is named and registered as vLLM's metrics are."""
     gauge = Gauge("vllm:num_requests_running", "Running.")
     yield
     REGISTRY.unregister(gauge)
@@ -49,8 +49,8 @@ def test_a_scraper_gets_both_registries_in_one_document_whatever_it_asks_for(acc
     exposition = make_exposition('we"ird\\ten\nant')
     answer = httpx.get(f"http://127.0.0.1:{exposition.serve('127.0.0.1', 0)}/metrics", headers={"accept": accept})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    told = [sample for metric in text_string_to_metric_families(answer.text) for sample in metric.samples]
-    samples = {(sample.name, sample.labels.get("tenant")): sample.value for sample in told}
+    parsed = [sample for metric in text_string_to_metric_families(answer.text) for sample in metric.samples]
+    samples = {(sample.name, sample.labels.get("tenant")): sample.value for sample in parsed}
     assert samples["firstword_turns_total", 'we"ird\\ten\nant'] == 1
     assert samples["vllm:num_requests_running", None] == 0
     assert ("python_info", None) in samples
@@ -69,7 +69,7 @@ def test_a_port_of_its_own_answers_while_the_event_loop_is_blocked() -> None:
     with scripted_service() as running:
         port = running.services.exposition.serve("127.0.0.1", 0)
         answers: list[str] = []
-        # On the event loop itself: whatever needed the loop could not answer.
+        # The request runs on the event loop, so an answer that needs the loop could not come.
         running.loop.call_soon_threadsafe(lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text))
         until(lambda: bool(answers))
         assert "firstword_turns_running 0.0" in answers[0]
@@ -103,7 +103,7 @@ def test_scrapers_that_say_nothing_cost_the_service_a_few_threads_at_most(monkey
         silent = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(100)]
         for each in silent:
             each.settimeout(10)
-        # Those beyond the bound are closed at once, and the rest before long.
+        # Connections above the maximum are closed at once, and the others after a time-out.
         assert [each.recv(1) for each in silent[-50:]] == [b""] * 50
         assert threading.active_count() - before <= 20
     until(lambda: threading.active_count() == before, within_s=20)

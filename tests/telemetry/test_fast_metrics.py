@@ -1,4 +1,4 @@
-"""Metrics for what happens with every token, step or turn."""
+"""Metrics for events on every token, step or turn."""
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter

@@ -1,4 +1,4 @@
-"""When a caller hears the first word, and when a voice has its first sentence."""
+"""When a turn has its first word, and when it has its first sentence."""
 
 import pytest
 
@@ -9,11 +9,11 @@ END = Finished(Usage(1, 1, 0))
 
 
 def spoken(*texts: str) -> list[bool]:
-    """Whether the sentence is whole after each piece."""
+    """Return after each piece whether the sentence is complete."""
     speech = SpeechTimer()
     whole = []
     for text in texts:
-        speech.hear((TextDelta(0, text),))
+        speech.observe((TextDelta(0, text),))
         whole.append(speech.first_sentence_s is not None)
     return whole
 
@@ -46,7 +46,7 @@ def events(*given: Event) -> SpeechTimer:
     speech = SpeechTimer()
     for event in given:
         assert not speech.is_done
-        speech.hear((event,))
+        speech.observe((event,))
     return speech
 
 

@@ -1,4 +1,4 @@
-"""A log line never holds anything up."""
+"""Writing a log line never blocks."""
 
 import io
 import threading
@@ -7,7 +7,7 @@ from service.telemetry.log_queue import QUEUE_LINES, LogQueue
 
 
 class StuckStream(io.StringIO):
-    """A pipe whose reader does not read, until it goes on."""
+    """A pipe whose reader stops reading until `goes_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The metric catalogue: in the document, bounded, and there at 0 before anything has happened."""
+"""The metric catalogue: documented, with a bounded number of series, and all series at 0 from the start."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -18,7 +18,7 @@ from service.turn import Services
 from tests.support.documents import document_lines, table_rows
 
 MOST_SERIES = 4400
-"""Of ours. With the engine's some 450 (tests/live/test_monitoring.py), that is less than the 5,000 that a pod may have."""
+"""Maximum of our own series. With some 450 of the engine's (tests/live/test_monitoring.py), a pod stays below 5,000."""
 
 
 def series(registry: CollectorRegistry) -> set[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The collector of traces: how it is addressed, and what one that is down, slow or dead costs a turn: nothing."""
+"""The trace collector: its address, and that a collector that is down, slow or hanging costs a turn nothing."""
 
 import socket
 import subprocess
@@ -44,18 +44,18 @@ def test_a_collector_that_takes_nothing_costs_no_turn_anything_and_the_end_littl
         closing_s = time.monotonic()
         traces.close(0.5)
         assert time.monotonic() - closing_s < 2
-        take_turn(traces, {})  # One that ends after that.
+        take_turn(traces, {})  # A turn that ends after that.
 
 
 def test_what_a_slow_collector_has_no_time_for_is_dropped_the_oldest_first() -> None:
     with otlp_receiver() as receiver:
         receiver.answers.clear()
         with traces_to(receiver.endpoint) as traces:
-            told = [take_turn(traces, {}) for _ in range(1000)]
+            sent = [take_turn(traces, {}) for _ in range(1000)]
             receiver.answers.set()
         arrived = {span.trace_id for span in receiver.named("turn")}
-        assert len(receiver.spans) <= 2048 + 512  # The queue, and what was under way.
-        assert {span.trace_id for span in told[-200:]} <= arrived
+        assert len(receiver.spans) <= 2048 + 512  # The queue, and one batch that was being sent.
+        assert {span.trace_id for span in sent[-200:]} <= arrived
 
 
 def test_a_collector_that_is_down_is_one_line_a_minute_and_quotes_nobody() -> None:
@@ -77,7 +77,7 @@ log.close_within(1)
         command = [sys.executable, "-c", program.format(protocol, f"{TRACE}-{CALLER}")]
         ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=True)
         assert ended.stderr.count("\n") == 1, ended.stderr
-        assert '"event": "trouble with the collector of traces"' in ended.stderr
+        assert '"event": "traces could not be exported"' in ended.stderr
         assert "canary" not in ended.stderr + ended.stdout
 
 

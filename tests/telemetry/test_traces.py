@@ -1,4 +1,4 @@
-"""Spans of turns, as a real OTLP receiver gets them."""
+"""Spans of turns, received by a real OTLP receiver."""
 
 import subprocess
 import sys
@@ -20,11 +20,11 @@ def test_one_trace_from_the_caller_to_the_engine(protocol: OtlpProtocol) -> None
     with otlp_receiver(protocol) as receiver:
         with traces_to(receiver.endpoint, protocol) as traces:
             headers = {"traceparent": SAMPLED, "tracestate": "vendor=opaque"}
-            told = take_turn(traces, headers, ttft_s=0.25, prompt_tokens=12, cached_tokens=4, completion_tokens=7)
+            span = take_turn(traces, headers, ttft_s=0.25, prompt_tokens=12, cached_tokens=4, completion_tokens=7)
         turn = receiver.the("turn")
         assert (turn.trace_id, turn.parent_id, turn.kind, turn.trace_state) == (TRACE, CALLER, "SERVER", "vendor=opaque")
-        assert told.trace_id == TRACE
-        assert told.engine_headers == {"traceparent": f"00-{TRACE}-{turn.span_id}-01", "tracestate": "vendor=opaque"}
+        assert span.trace_id == TRACE
+        assert span.engine_headers == {"traceparent": f"00-{TRACE}-{turn.span_id}-01", "tracestate": "vendor=opaque"}
         stages = [receiver.the(name) for name in STAGES]
         assert len(receiver.spans) == 1 + len(STAGES)
         assert {(stage.trace_id, stage.parent_id) for stage in stages} == {(TRACE, turn.span_id)}
@@ -74,10 +74,10 @@ def test_times_are_the_wall_clocks_and_in_order() -> None:
 def test_without_a_valid_traceparent_a_trace_begins(headers: dict[str, str]) -> None:
     with otlp_receiver() as receiver:
         with traces_to(receiver.endpoint) as traces:
-            told = take_turn(traces, headers)
+            span = take_turn(traces, headers)
         turn = receiver.the("turn")
         assert (turn.parent_id, turn.trace_state) == ("", "")
-        assert turn.trace_id == told.trace_id != TRACE
+        assert turn.trace_id == span.trace_id != TRACE
 
 
 @pytest.mark.parametrize("tracestate", ["", "canary", "=,=", "a=b," * 600, "k=v," * 40])
@@ -91,11 +91,11 @@ def test_a_tracestate_that_says_nothing_does_not_end_the_trace(tracestate: str) 
 def test_a_callers_unsampled_turn_makes_no_span_and_the_engine_hears_so() -> None:
     with otlp_receiver() as receiver:
         with traces_to(receiver.endpoint) as traces:
-            told = take_turn(traces, {"traceparent": UNSAMPLED})
+            span = take_turn(traces, {"traceparent": UNSAMPLED})
         assert receiver.spans == []
-        assert told.trace_id is None
-        assert told.engine_headers is not None
-        _, trace_id, span_id, flags = told.engine_headers["traceparent"].split("-")
+        assert span.trace_id is None
+        assert span.engine_headers is not None
+        _, trace_id, span_id, flags = span.engine_headers["traceparent"].split("-")
         assert (trace_id, flags) == (TRACE, "00")
         assert span_id != CALLER
 
@@ -103,12 +103,12 @@ def test_a_callers_unsampled_turn_makes_no_span_and_the_engine_hears_so() -> Non
 def test_the_ratio_is_of_turns_whose_caller_does_not_say() -> None:
     with otlp_receiver() as receiver:
         with traces_to(receiver.endpoint, sample_ratio=0.25) as traces:
-            told = [take_turn(traces, {}) for _ in range(200)]
+            spans = [take_turn(traces, {}) for _ in range(200)]
             take_turn(traces, {"traceparent": SAMPLED})
-        sampled = [span.trace_id for span in told if span.trace_id]
+        sampled = [span.trace_id for span in spans if span.trace_id]
         assert 20 < len(sampled) < 90
         assert sorted(span.trace_id for span in receiver.named("turn")) == sorted([*sampled, TRACE])
-        unsampled = [span.engine_headers for span in told if span.trace_id is None]
+        unsampled = [span.engine_headers for span in spans if span.trace_id is None]
         assert all(headers and headers["traceparent"].endswith(("-00", "-02")) for headers in unsampled)
 
 

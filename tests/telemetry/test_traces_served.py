@@ -1,4 +1,4 @@
-"""Traces of served turns on the scripted engine, as a real OTLP receiver gets them."""
+"""Traces of served turns on the scripted engine, received by a real OTLP receiver."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def test_turns_are_traces_from_the_callers_header_to_the_log_line_and_hold_no_co
             assert service.post(service.body("canary one two", stream=True), headers=headers).status_code == 200
             assert service.post(service.body("canary", model="canary-model")).status_code == 404
             assert service.post(service.body("canary"), headers={"traceparent": UNSAMPLED}).status_code == 200
-            service.process.send_signal(signal.SIGTERM)  # At once: what is not sent yet must be, before the process ends.
+            service.process.send_signal(signal.SIGTERM)  # At once: queued spans must be sent before the process ends.
             assert service.wait(20) == 0
         answered, refused = sorted(receiver.named("turn"), key=lambda turn: turn.start_ns)
         assert (answered.trace_id, answered.parent_id, answered.trace_state) == (TRACE, CALLER, "vendor=opaque")
@@ -75,7 +75,7 @@ def test_the_engine_continues_the_span_of_the_turn() -> None:
 
             async def run() -> httpx.Response:
                 await app.state.services.lifecycle.start()
-                assert engine.trace_headers is None  # A warm-up's.
+                assert engine.trace_headers is None  # Those of a warm-up turn.
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process") as client:
                     body = {"model": "scripted", "messages": [{"role": "user", "content": "Hello!"}]}
                     headers = {"x-api-key": "key", "traceparent": SAMPLED}

@@ -1,4 +1,4 @@
-"""The record of a turn: each counted once, as what it was, with what was measured of it."""
+"""The record of a turn: each turn is counted once, with the right outcome and its measurements."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
 
 
 def outcomes(telemetry: Telemetry) -> dict[str, float | None]:
-    """The outcomes that have been counted."""
+    """Return the outcomes that have been counted."""
     counts = {str(outcome): value(telemetry, "turns_total", outcome=outcome) for outcome in Outcome}
     return {outcome: count for outcome, count in counts.items() if count}
 
@@ -65,8 +65,8 @@ def test_nothing_of_a_whole_answer_is_heard_before_it_leaves() -> None:
         record.framed()
     assert outcomes(telemetry) == {"late": 2}
     for name in ("ttft_seconds_sum", "first_sentence_seconds_sum"):
-        told_s = value(telemetry, name)
-        assert told_s is not None and told_s > 0.06
+        recorded_s = value(telemetry, name)
+        assert recorded_s is not None and recorded_s > 0.06
 
 
 def take_turn(telemetry: Telemetry, *, error: BaseException | None = None, has_spoken: bool = True, gone: bool = False) -> None:

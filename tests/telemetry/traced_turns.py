@@ -1,4 +1,4 @@
-"""Turns to be traced, without a service around them."""
+"""Turns for tracing tests, without a service."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
 
 @contextmanager
 def traces_to(endpoint: str, protocol: OtlpProtocol = "http/protobuf", sample_ratio: float = 1.0) -> Iterator[Traces]:
-    """Everything is sent when the scope is left, as far as that goes in 5 s."""
+    """Make traces. At the end of the scope, queued spans are sent for up to 5 s."""
     made = make_traces(endpoint=endpoint, protocol=protocol, sample_ratio=sample_ratio, version="1.2.3")
     assert made is not None
     try:
@@ -25,7 +25,7 @@ def traces_to(endpoint: str, protocol: OtlpProtocol = "http/protobuf", sample_ra
 
 
 def take_turn(traces: Traces, headers: Mapping[str, str], *, error: str | None = None, **facts: str | float) -> TurnSpan:
-    """A turn of 0.7 s that ends now, each stage 0.1 s."""
+    """Trace a turn of 0.7 s that ends now. Each stage takes 0.1 s."""
     began_s = time.monotonic() - 0.7
     span = traces.begin(headers, began_s)
     assert span is not None

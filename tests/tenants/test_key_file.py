@@ -1,4 +1,4 @@
-"""The key file: what it may hold, and how the command changes it without losing anything."""
+"""The key file: its allowed content, and changes by the command that lose nothing."""
 
 import dataclasses
 import os
@@ -113,7 +113,7 @@ def test_a_broken_key_file_is_a_start_error_and_stays_as_it_is(tmp_path: Path, c
     for attempt in (lambda: read_key_file(file), lambda: add_key(file, "acme")):
         with pytest.raises(StartError) as caught:
             attempt()
-        assert str(caught.value).startswith(f"The key file {file} is not one")
+        assert str(caught.value).startswith(f"The key file {file} is not valid")
         assert CANARY not in str(caught.value)
     assert file.read_bytes() == content
 

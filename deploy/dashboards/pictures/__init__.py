@@ -1,1 +1,1 @@
-"""Pictures of the dashboards for the docs, drawn from recorded answers of Prometheus: to see them takes no Grafana."""
+"""Draw pictures of the dashboards for the docs, without Grafana, from recorded answers of Prometheus."""

@@ -1,4 +1,4 @@
-"""`python -m deploy.dashboards.pictures RECORDED.json OUTDIR`: one PNG for each dashboard."""
+"""`python -m deploy.dashboards.pictures RECORDED.json OUTDIR` draws one PNG for each dashboard."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from deploy.dashboards.pictures.sheet import draw, save
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.dashboards.pictures", description="Draw the dashboards.")
-    parser.add_argument("recorded", type=Path, help="what deploy.dashboards.recorded.record() returned, as JSON")
+    parser.add_argument("recorded", type=Path, help="the result of deploy.dashboards.recorded.record(), as JSON")
     parser.add_argument("outdir", type=Path)
     arguments = parser.parse_args()
     recording = json.loads(arguments.recorded.read_text())

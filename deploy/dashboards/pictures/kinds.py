@@ -1,4 +1,4 @@
-"""How each kind of panel is drawn into its axes."""
+"""Draw each kind of panel into its axes."""
 
 import math
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def _value_axis(axes: Axes, defaults: dict[str, Any], values: list[float]) -> No
 
 
 def _stack(axes: Axes, shown: list[Line]) -> None:
-    """Series that begin later or have gaps count as 0 there."""
+    """Stack the series. A series counts as 0 where it has no value."""
     times = sorted({time for line in shown for time in line.times})
     rows = []
     for line in shown:
@@ -56,7 +56,7 @@ def _stack(axes: Axes, shown: list[Line]) -> None:
 
 
 def density(axes: Axes, panel: dict[str, Any], shown: list[Line]) -> None:
-    """A histogram's buckets count all below them: what is within one is the difference to the one before."""
+    """A heatmap. Prometheus' buckets are cumulative, so the content of one is its difference to the one before."""
     shown = sorted(shown, key=lambda line: float(line.labels["le"]))
     times = sorted({time for line in shown for time in line.times})
     cumulative = []
@@ -93,14 +93,14 @@ def states(axes: Axes, panel: dict[str, Any], shown: list[Line]) -> None:
 
 
 def _runs(line: Line) -> list[tuple[float, float, float]]:
-    """From when to when the series had which value."""
+    """Begin, end and value of each run of equal values."""
     changes = [0] + [at for at in range(1, len(line.values)) if line.values[at] != line.values[at - 1]]
     ends = [*changes[1:], len(line.values) - 1]
     return [(line.times[begin], line.times[end], line.values[begin]) for begin, end in zip(changes, ends, strict=True)]
 
 
 def number(axes: Axes, panel: dict[str, Any], shown: list[Line]) -> None:
-    """The newest values side by side, each before the run of its values."""
+    """The newest values side by side, each in front of a sparkline of its values."""
     axes.set_axis_off()
     axes.set(xlim=(0, len(shown)), ylim=(0, 1))
     defaults = panel["fieldConfig"]["defaults"]

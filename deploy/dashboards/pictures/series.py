@@ -1,4 +1,4 @@
-"""What a panel shows of a recording: its series by the names that their legends give them."""
+"""The series that a panel shows of a recording, named by their legends."""
 
 import math
 import re
@@ -24,7 +24,7 @@ class Line:
 
 
 def lines(panel: dict[str, Any], uid: str, recording: Recording) -> list[Line]:
-    """In the order of the queries, then by name, as Grafana has them. One that never had a value is left out."""
+    """The panel's series in Grafana's order: by query, then by name. A series without any value is left out."""
     answers = {(answer["dashboard"], answer["panel"], answer["ref_id"]): answer["result"] for answer in recording["panels"]}
     found: list[Line] = []
     for target in panel["targets"]:

@@ -1,4 +1,4 @@
-"""One dashboard on one sheet, its panels where Grafana has them."""
+"""Draw one dashboard on one sheet, with its panels at Grafana's positions."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -16,8 +16,8 @@ from deploy.dashboards.pictures.series import Line, lines
 from deploy.dashboards.recorded import Recording
 
 NOTE = (
-    "Drawn from recorded data with matplotlib; Grafana draws it alike, not the same. The embedded model on two processor cores, "
-    "overloaded on purpose.\nKubernetes, autoscaler and GPUs: made up, in the formats of their exporters."
+    "Drawn from recorded data with matplotlib; Grafana's panels look slightly different. The embedded model on two processor "
+    "cores, overloaded on purpose.\nKubernetes, autoscaler and GPU data: invented, in the formats of their exporters."
 )
 COLUMN_IN, ROW_IN, GAP_IN = 0.64, 0.36, 0.07
 HEADER_IN, TITLE_IN, LEGEND_ROW_IN = 0.62, 0.3, 0.17
@@ -43,7 +43,7 @@ _WITHOUT_AXES = ("stat", "table")
 
 
 def draw(document: dict[str, Any], recording: Recording) -> Figure:
-    """A panel to which Prometheus had no answer says so."""
+    """Draw the dashboard. A panel without data shows "No data"."""
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in document["panels"])
     figure = Figure(figsize=(24 * COLUMN_IN + GAP_IN, HEADER_IN + bottom * ROW_IN + GAP_IN), dpi=100, facecolor=theme.PAGE)
     FigureCanvasAgg(figure)
@@ -59,14 +59,14 @@ def draw(document: dict[str, Any], recording: Recording) -> Figure:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """As a PNG with a palette, a third as large; the same recording gives the same file."""
+    """Save as a PNG with a palette, which is a third as large. The same recording gives the same file."""
     drawn = BytesIO()
     figure.savefig(drawn, format="png")
     Image.open(drawn).convert("RGB").quantize(256).save(file, format="PNG", optimize=True)
 
 
 class _Sheet:
-    """Measured in inches from the upper left, as a page is."""
+    """A page. Positions are in inches from the upper left corner."""
 
     def __init__(self, figure: Figure) -> None:
         self._figure = figure
@@ -93,7 +93,7 @@ class _Sheet:
             return
         if panel["type"] not in _WITHOUT_AXES:
             names = [line.name for line in shown] if panel["type"] == "timeseries" else []
-            self._make_room(inner, panel, width, names)
+            self._leave_margins(inner, panel, width, names)
         _KINDS[panel["type"]](inner, panel, shown)
         if panel["type"] == "timeseries":
             _legend(inner, width)
@@ -119,8 +119,8 @@ class _Sheet:
     def _place(self, axes: Axes, left: float, top: float, width: float, height: float) -> None:
         axes.set_position((left / self._width, 1 - (top + height) / self._height, width / self._width, height / self._height))
 
-    def _make_room(self, axes: Axes, panel: dict[str, Any], width: float, names: list[str]) -> None:
-        """For the values at the left, the times below, and the legend below those."""
+    def _leave_margins(self, axes: Axes, panel: dict[str, Any], width: float, names: list[str]) -> None:
+        """Shrink the axes to leave space for the values at the left, and for the times and the legend below."""
         box = axes.get_position()
         left, top = box.x0 * self._width, (1 - box.y1) * self._height
         at_left = 2.1 if panel["type"] == "state-timeline" else 0.72
@@ -138,13 +138,13 @@ def _legend_rows(names: list[str], width: float) -> int:
 
 
 def _legend(axes: Axes, width: float) -> None:
-    """As many as have room; the picture says how many more there are."""
+    """Draw as many legend entries as fit, and the number of those left out."""
     handles: list[Any]
     handles, names = axes.get_legend_handles_labels()
     columns = _legend_columns(names, width)
-    room = columns * MOST_LEGEND_ROWS
-    if len(names) > room:
-        handles, names = handles[:room], [*names[: room - 1], f"and {len(names) - room + 1} more"]
+    most = columns * MOST_LEGEND_ROWS
+    if len(names) > most:
+        handles, names = handles[:most], [*names[: most - 1], f"and {len(names) - most + 1} more"]
     # Matplotlib fills a legend by columns, Grafana by rows.
     order = [at for column in range(columns) for at in range(column, len(names), columns)]
     handles, names = [handles[at] for at in order], [names[at] for at in order]

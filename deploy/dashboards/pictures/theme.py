@@ -1,4 +1,4 @@
-"""Colors, near those of Grafana's dark theme."""
+"""Colors close to those of Grafana's dark theme."""
 
 PAGE = "#111217"
 PANEL = "#181b1f"
@@ -20,7 +20,7 @@ PALETTE = (
     "#ca95e5",
     "#ffa6b0",
 )
-"""For series without a color of their own, in their order."""
+"""Colors of series without their own color, in the order of the series."""
 
 _NAMED = {
     "green": "#73bf69",
@@ -34,5 +34,5 @@ _NAMED = {
 
 
 def color(name: str) -> str:
-    """One of Grafana's names, as a dashboard has it."""
+    """The color of one of Grafana's color names."""
     return _NAMED[name]

@@ -1,4 +1,4 @@
-"""Values as Grafana writes them in the units that the dashboards use."""
+"""Format values as Grafana does, in the units that the dashboards use."""
 
 import math
 
@@ -26,7 +26,7 @@ def written(value: float, unit: str) -> str:  # noqa: PLR0911  # a table of unit
             return f"{_short(value)} W"
         case "none":
             return _short(value)
-    raise ValueError(f"nobody has said how to write the unit {unit!r}")
+    raise ValueError(f"No format is defined for the unit {unit!r}: add one to deploy/dashboards/pictures/units.py.")
 
 
 def _scaled(value: float, scale: tuple[tuple[float, str], ...]) -> str:

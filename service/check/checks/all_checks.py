@@ -1,4 +1,4 @@
-"""Every check, in the order in which they run: what may leave the endpoint worse comes last."""
+"""Every check, in the order in which they run. Checks that may disturb the endpoint come last."""
 
 from service.check.checks import access, answer, option, request, stream, time
 from service.check.checks.definition import Check
@@ -14,4 +14,4 @@ CHECKS: tuple[Check, ...] = (
     *time.CHECKS,
 )
 NEED_NO_ANSWER = frozenset({"path.v1", "path.bare"})
-"""All others ask by the way that was found."""
+"""The checks that run even if no path answers. All others need the path that discovery found."""

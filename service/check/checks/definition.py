@@ -1,6 +1,6 @@
-"""A check: a name, a question, what to do where the answer is no, and the function that finds out.
+"""What a check is: an id, a title, a fix, and the function that runs it.
 
-A check function returns what it saw. Where not all is well it raises `Failed`, `Warned` or `Skipped` with what it saw.
+The function returns what it saw. It raises `Failed`, `Warned` or `Skipped` if the check does not pass.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,11 +17,11 @@ class Check:
     id: str
     title: str
     worst: Literal["warn", "fail"]
-    """What it can come to."""
+    """The worst outcome of the check."""
     fix: str
     run: Run
 
 
 def check(check_id: str, title: str, *, worst: Literal["warn", "fail"], fix: str) -> Callable[[Run], Check]:
-    """Make a function a check."""
+    """Decorator that makes a check of a function."""
     return lambda run: Check(check_id, title, worst, fix, run)

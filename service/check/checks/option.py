@@ -1,4 +1,4 @@
-"""Fields of OpenAI's request that change the answer: is what they ask for done? Only a limit of some kind is a must."""
+"""Checks of request fields that change the answer. Only a working token limit is required; the others are warnings."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from service.check.probe.session import COUNT, Session
 from service.check.probe.stream import Stream
 
 _FEW = 8
-"""Tokens; `COUNT` asks for many times as many."""
+"""A limit in tokens. `COUNT` asks for many times as many."""
 _STOP = "blue"
 _TOOL = {
     "type": "function",
@@ -22,7 +22,7 @@ _TOOL = {
     },
 }
 _CALL = {
-    "id": "call00007",  # Nine letters and digits: Mistral's chat template takes no others.
+    "id": "call00007",  # Nine letters and digits: Mistral's chat template accepts no other form.
     "type": "function",
     "function": {"name": "look_up_booking", "arguments": '{"number": "7"}'},
 }
@@ -30,10 +30,10 @@ _CALL = {
 
 @check(
     "request.max-tokens",
-    "`max_tokens` and `max_completion_tokens` end an answer, with `length`",
+    "`max_tokens` and `max_completion_tokens` end an answer with `length`",
     worst="fail",
-    fix="Honour both: OpenAI's newer name is `max_completion_tokens`. While only one works, tell the platform to send that; "
-    "without any an answer may go on and on.",
+    fix="Honour both names. `max_completion_tokens` is OpenAI's newer one. If only one works, configure the platform to send "
+    "it. Without a limit an answer can become very long.",
 )
 async def max_tokens(session: Session) -> str:
     names = ("max_tokens", "max_completion_tokens")
@@ -42,7 +42,7 @@ async def max_tokens(session: Session) -> str:
         raise Failed("; ".join(faults))
     if faults:
         raise Warned(faults[0])
-    return f"both end it at {_FEW} tokens"
+    return f"both end the answer at {_FEW} tokens"
 
 
 async def _fault_of_limit(session: Session, name: str) -> str | None:
@@ -50,23 +50,23 @@ async def _fault_of_limit(session: Session, name: str) -> str | None:
     del body["max_tokens"]
     seen = await session.ask({**body, name: _FEW})
     if not seen.is_ok:
-        return f"{name}: {seen.told()}"
+        return f"{name}: {seen.summary()}"
     answer = parse(seen.body)
-    told = value_at(answer, "usage", "completion_tokens")
-    tokens = told if isinstance(told, int) else len(_text(seen).split())
+    reported = value_at(answer, "usage", "completion_tokens")
+    tokens = reported if isinstance(reported, int) else len(_text(seen).split())
     if tokens > _FEW:
-        return f"{name}: {tokens} tokens came for {_FEW}"
+        return f"{name}: {tokens} tokens for a limit of {_FEW}"
     reason = value_at(answer, "choices", 0, "finish_reason")
-    if tokens == _FEW and isinstance(reason, str) and reason != "length":  # None at all: see response.schema.
-        return f"{name}: cut without the finish_reason `length`"
+    if tokens == _FEW and isinstance(reason, str) and reason != "length":  # response.schema reports a missing one.
+        return f"{name}: cut, but the finish_reason is not `length`"
     return None
 
 
 @check(
     "request.stop",
-    "`stop` ends an answer before its text",
+    "`stop` ends an answer before the stop text",
     worst="warn",
-    fix="Honour `stop`, and leave its text out of the answer; or make sure that the platform does not rely on it.",
+    fix="Honour `stop`, and leave the stop text out of the answer. Otherwise make sure that the platform does not rely on it.",
 )
 async def stop(session: Session) -> str:
     messages = [
@@ -75,18 +75,18 @@ async def stop(session: Session) -> str:
         {"role": "user", "content": "Go on."},
     ]
     seen = await session.ask(session.body(messages=messages, stop=[_STOP]))
-    told = answered(session, seen, otherwise=Warned)
+    result = answered(session, seen, otherwise=Warned)
     if _STOP in _text(seen):
-        raise Warned("the answer went on over it")
-    return told
+        raise Warned("the answer did not end at the stop text")
+    return result
 
 
 @check(
     "request.json",
-    "`response_format` json_object makes the answer JSON",
+    "`response_format` json_object makes the answer a JSON object",
     worst="warn",
-    fix='Honour `response_format: {"type": "json_object"}` (in vLLM: structured outputs), or make sure that the platform does '
-    "not rely on it.",
+    fix='Honour `response_format: {"type": "json_object"}` (in vLLM: structured outputs). Otherwise make sure that the platform '
+    "does not rely on it.",
 )
 async def json_object(session: Session) -> str:
     messages = [
@@ -95,10 +95,10 @@ async def json_object(session: Session) -> str:
         {"role": "user", "content": '{"day": "today", "seats": 2}'},
     ]
     seen = await session.ask(session.body(messages=messages, max_tokens=64, response_format={"type": "json_object"}))
-    told = answered(session, seen, otherwise=Warned)
+    result = answered(session, seen, otherwise=Warned)
     if not isinstance(parse(_text(seen)), dict):
         raise Warned("no JSON object within 64 tokens")
-    return told
+    return result
 
 
 def _text(seen: Exchange) -> str:
@@ -108,9 +108,9 @@ def _text(seen: Exchange) -> str:
 
 @check(
     "request.tools",
-    "Tools may be offered",
+    "A request may offer tools",
     worst="warn",
-    fix="Accept `tools` (vLLM: --enable-auto-tool-choice and --tool-call-parser), if the agent shall look things up.",
+    fix="Accept `tools` if the agent must look things up (vLLM: --enable-auto-tool-choice and --tool-call-parser).",
 )
 async def tools(session: Session) -> str:
     return answered(session, await session.ask(session.body(tools=[_TOOL], tool_choice="auto")), otherwise=Warned)
@@ -118,10 +118,10 @@ async def tools(session: Session) -> str:
 
 @check(
     "request.tool-result",
-    "A tool's result is taken, and answered in a stream",
+    "A tool's result is accepted, and answered in a stream",
     worst="warn",
-    fix="Accept an assistant message with `tool_calls` and null content, and the `tool` message after it, if the agent shall "
-    "look things up. The model's chat template must know both.",
+    fix="If the agent must look things up, accept an assistant message with `tool_calls` and null content, and the `tool` "
+    "message after it. The model's chat template must support both.",
 )
 async def tool_result(session: Session) -> str:
     messages = [
@@ -132,7 +132,7 @@ async def tool_result(session: Session) -> str:
     seen = await session.ask(session.body(messages=messages, tools=[_TOOL], stream=True, max_tokens=64))
     stream = Stream(seen)
     if not seen.is_ok:
-        raise Warned(seen.told())
+        raise Warned(seen.summary())
     if any("error" in chunk for _, chunk in stream.chunks):
         raise Warned("an error event")
     if not stream.contents:

@@ -1,10 +1,10 @@
-"""What a platform sends beside the plain question: conversations as calls make them, and the fields of OpenAI's request."""
+"""Checks of requests as platforms send them: conversations of a call, and further fields of OpenAI's request."""
 
 from typing import Any
 
 from service.check.checks.definition import check
 from service.check.checks.schema import ChatCompletion
-from service.check.checks.validation import judge, some
+from service.check.checks.validation import first_few, validate
 from service.check.outcome import Failed, NotPassed, Warned
 from service.check.probe.client import Exchange
 from service.check.probe.session import Session
@@ -21,10 +21,10 @@ _EXTRAS: dict[str, Any] = {
 
 @check(
     "request.history",
-    "Several turns with a system message are answered",
+    "A conversation of several turns with a system message is answered",
     worst="fail",
-    fix="Accept system, user and assistant messages in turn. If the model's chat template refuses a system role, "
-    "fold it into the first user message.",
+    fix="Accept system, user and assistant messages in one conversation. If the model's chat template refuses a system role, "
+    "merge that message into the first user message.",
 )
 async def history(session: Session) -> str:
     messages = [
@@ -40,10 +40,10 @@ async def history(session: Session) -> str:
 
 @check(
     "request.turn-order",
-    "The agent may speak first, and a caller twice in a row",
+    "The agent may speak first, and a caller may speak twice in a row",
     worst="warn",
-    fix="Calls begin with the agent's greeting, and who interrupts has two messages in a row. If the model's chat template wants "
-    "the roles to alternate, join neighbours of one role and put a user message before the greeting.",
+    fix="Accept a greeting of the agent as the first message, and two messages of a caller who interrupts. If the model's chat "
+    "template requires alternating roles, join neighbouring messages of one role and put a user message before the greeting.",
 )
 async def turn_order(session: Session) -> str:
     messages = [
@@ -58,8 +58,8 @@ async def turn_order(session: Session) -> str:
     "request.content-parts",
     "Content may be a list of text parts",
     worst="warn",
-    fix='Accept `"content": [{"type": "text", "text": ...}]` beside plain text, as OpenAI does, or tell the platform to '
-    "send text.",
+    fix='Accept `"content": [{"type": "text", "text": ...}]` as well as plain text, as OpenAI does. Otherwise configure the '
+    "platform to send plain text.",
 )
 async def content_parts(session: Session) -> str:
     parts = [{"type": "text", "text": "I booked a table."}, {"type": "text", "text": "For which day?"}]
@@ -69,9 +69,9 @@ async def content_parts(session: Session) -> str:
 
 @check(
     "request.sampling",
-    "The sampling fields that platforms send are taken",
+    "The sampling fields that platforms send are accepted",
     worst="fail",
-    fix="Accept temperature, top_p, frequency_penalty and presence_penalty: PolyAI's documentation names them.",
+    fix="Accept temperature, top_p, frequency_penalty and presence_penalty. PolyAI's documentation names them.",
 )
 async def sampling(session: Session) -> str:
     return answered(session, await session.ask(session.body(**_SAMPLING)))
@@ -79,22 +79,22 @@ async def sampling(session: Session) -> str:
 
 @check(
     "request.extra-fields",
-    "Fields that the endpoint does not know do no harm",
+    "Fields that the endpoint does not know are ignored",
     worst="fail",
-    fix="Ignore unknown fields instead of refusing the request: platforms send some.",
+    fix="Ignore unknown fields instead of refusing the request. Platforms send some.",
 )
 async def extra_fields(session: Session) -> str:
     return answered(session, await session.ask(session.body(**_EXTRAS)))
 
 
 def answered(session: Session, seen: Exchange, *, otherwise: type[NotPassed] = Failed) -> str:
-    """Raises `otherwise`."""
+    """Raises `otherwise` if there is no answer, or if it has faults that the plain answer does not have."""
     if not seen.is_ok:
-        raise otherwise(seen.told())
-    # What the plain answer has too is told there.
-    known = judge(ChatCompletion, session.whole.body).faults
-    if faults := [fault for fault in judge(ChatCompletion, seen.body).faults if fault not in known]:
-        raise otherwise(some(faults))
+        raise otherwise(seen.summary())
+    # response.schema reports the faults of the plain answer.
+    known = validate(ChatCompletion, session.whole.body).faults
+    if faults := [fault for fault in validate(ChatCompletion, seen.body).faults if fault not in known]:
+        raise otherwise(first_few(faults))
     return "status 200, answered"
 
 

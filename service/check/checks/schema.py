@@ -1,6 +1,7 @@
-"""OpenAI's answer, stream chunk and error as strict models: what any server must send, unlike `service.schema.response`, which
-says what ours does. Held against the official client's types by a test; where the API reference is stricter (`content` must
-be there, if only as null), so are we.
+"""OpenAI's answer, stream chunk and error as strict models.
+
+They say what any server must send; `service.schema.response` says what ours sends. A test compares them with the official
+client's types. Where the API reference is stricter than the client, so are they: `content` must be present, even if null.
 """
 
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Expected:
-    """Marks a field that the API reference requires, but whose absence clients read as null."""
+    """Marks a field that the API reference requires. Clients read its absence as null."""
 
 
 class _Wire(BaseModel):

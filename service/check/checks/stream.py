@@ -1,10 +1,10 @@
-"""The form of a streamed answer."""
+"""Checks of the form of a streamed answer."""
 
 from collections import defaultdict
 
 from service.check.checks.definition import check
 from service.check.checks.schema import ChatCompletionChunk
-from service.check.checks.validation import judge, some
+from service.check.checks.validation import first_few, validate
 from service.check.outcome import Failed, Skipped, Warned
 from service.check.probe.loose_json import parse, value_at
 from service.check.probe.session import Session
@@ -15,12 +15,12 @@ from service.check.probe.stream import Delta, Stream
     "stream.content-type",
     "`stream: true` is answered as text/event-stream",
     worst="fail",
-    fix="Honour `stream: true`, and send `Content-Type: text/event-stream`. Where a proxy changes it, look there.",
+    fix="Honour `stream: true`, and send `Content-Type: text/event-stream`. If a proxy changes it, correct the proxy.",
 )
 async def content_type(session: Session) -> str:
     seen = await session.stream_exchange()
     if not seen.is_ok:
-        raise Failed(seen.told())
+        raise Failed(seen.summary())
     if seen.media_type != "text/event-stream":
         raise Failed(f"content type {seen.media_type or 'missing'}")
     return "text/event-stream"
@@ -28,9 +28,9 @@ async def content_type(session: Session) -> str:
 
 @check(
     "stream.framing",
-    "Server-sent events are framed: `data:` lines, a blank line after each",
+    "Server-sent events are framed: a blank line follows each `data:` line",
     worst="fail",
-    fix="Write each event as `data: {...}` and a blank line, and nothing else but comments. Print no logs into the stream.",
+    fix="Write each event as `data: {...}` and a blank line. Write nothing else into the stream but comments, and no logs.",
 )
 async def framing(session: Session) -> str:
     seen = await session.stream_exchange()
@@ -39,7 +39,7 @@ async def framing(session: Session) -> str:
         raise Failed("no `data:` line came")
     stream = await session.stream()
     if stream.faults:
-        raise Failed(some(stream.faults))
+        raise Failed(first_few(stream.faults))
     return f"{len(stream.events)} events"
 
 
@@ -47,27 +47,27 @@ async def framing(session: Session) -> str:
     "stream.utf8",
     "The stream is UTF-8, and no character is cut in two",
     worst="fail",
-    fix="Decode tokens incrementally, and hold bytes back until a character is whole. Send UTF-8 only.",
+    fix="Decode tokens incrementally, and hold bytes back until a character is complete. Send only UTF-8.",
 )
 async def utf8(session: Session) -> str:
     stream = await session.stream()
     try:
         stream.exchange.body.decode()
     except UnicodeDecodeError as error:
-        raise Failed(f"byte {error.start} is no UTF-8") from None
-    # A token limit may cut the last one; the others are cut between two deltas.
+        raise Failed(f"byte {error.start} is not valid UTF-8") from None
+    # The token limit may cut the last character. Any other is cut between two deltas.
     cut = sum("\ufffd" in delta.text for delta in stream.contents[:-1])
     if cut:
-        raise Warned(f"U+FFFD, the sign for a broken character, in {cut} deltas")
-    return "UTF-8, whole"
+        raise Warned(f"U+FFFD, the replacement for a broken character, in {cut} deltas")
+    return "UTF-8, no character cut"
 
 
 @check(
     "stream.chunks",
-    "Every event is OpenAI's ChatCompletionChunk, every field and type",
+    "Every event matches OpenAI's ChatCompletionChunk in every field and type",
     worst="fail",
-    fix="Make the named fields what OpenAI's API reference says. An error event: the answer broke midway, and the server's "
-    "log may say why.",
+    fix="Make the named fields match OpenAI's API reference. An error event means that the answer failed midway: look in the "
+    "server's log.",
 )
 async def chunks(session: Session) -> str:
     stream = await session.stream()
@@ -76,28 +76,28 @@ async def chunks(session: Session) -> str:
     absent = ""
     extra: set[str] = set()
     for number, event in enumerate(stream.payloads, start=1):
-        verdict = judge(ChatCompletionChunk, event.data)
-        if verdict.faults:
-            raise Failed(f"chunk {number}: {some(verdict.faults)}")
-        if verdict.absent and not absent:
-            absent = f"chunk {number}: not sent, and read as null: {some(verdict.absent)}"
-        extra.update(verdict.extra)
+        result = validate(ChatCompletionChunk, event.data)
+        if result.faults:
+            raise Failed(f"chunk {number}: {first_few(result.faults)}")
+        if result.absent and not absent:
+            absent = f"chunk {number}: missing fields, which clients read as null: {first_few(result.absent)}"
+        extra.update(result.extra)
     if absent:
         raise Warned(absent)
-    return f"{len(stream.payloads)} chunks" + (f"; beyond OpenAI's: {some(sorted(extra))}" if extra else "")
+    return f"{len(stream.payloads)} chunks" + (f"; fields that OpenAI does not have: {first_few(sorted(extra))}" if extra else "")
 
 
 @check(
     "stream.identity",
-    "All chunks have one `id`, `model` and `created`",
+    "All chunks have the same `id`, `model` and `created`",
     worst="fail",
-    fix="Make `id` and `created` once a turn, and repeat them and `model` in every chunk.",
+    fix="Create `id` and `created` once for each turn. Repeat them and `model` in every chunk.",
 )
 async def identity(session: Session) -> str:
     stream = await session.stream()
     for name in ("id", "model", "created"):
         given = [chunk.get(name) for _, chunk in stream.chunks if "error" not in chunk]
-        # Of what is neither text nor number its kind will do: stream.chunks tells of it.
+        # Compare values of any other type by their type only: stream.chunks reports them.
         values = {value if isinstance(value, str | int) else type(value) for value in given}
         if len(values) > 1:
             raise Failed(f"{len(values)} values of `{name}` in one stream")
@@ -113,7 +113,7 @@ async def identity(session: Session) -> str:
 async def role(session: Session) -> str:
     for choice, deltas in _by_choice(await session.stream()).items():
         if deltas[0].role != "assistant":
-            raise Failed(f"no such role in the first delta of choice {choice}")
+            raise Failed(f"the first delta of choice {choice} does not have the role `assistant`")
     return "in the first delta"
 
 
@@ -144,51 +144,52 @@ def _by_choice(stream: Stream) -> dict[int, list[Delta]]:
 
 @check(
     "stream.done",
-    "`data: [DONE]` comes last, and the body ends",
+    "`data: [DONE]` is the last event, and the body ends after it",
     worst="fail",
-    fix="Send `data: [DONE]` once, as the last event, and end the body at once: a client waits for both.",
+    fix="Send `data: [DONE]` once, as the last event, and end the body at once. A client waits for both.",
 )
 async def done(session: Session) -> str:
     stream = await session.stream()
     if stream.exchange.end != "whole":
-        raise Failed("the body did not end after [DONE]" if stream.exchange.end == "left open" else stream.exchange.told())
+        raise Failed("the body did not end after [DONE]" if stream.exchange.end == "left open" else stream.exchange.summary())
     marks = [event.is_done for event in stream.events]
     if marks.count(True) != 1 or not marks[-1]:
         raise Failed(f"[DONE] came {marks.count(True)} times" + (", not last" if any(marks) and not marks[-1] else ""))
-    return "[DONE], and the end"
+    return "[DONE], then the end of the body"
 
 
 @check(
     "stream.usage",
     "`stream_options.include_usage` adds a last chunk with the usage",
     worst="fail",
-    fix="Honour `stream_options: {include_usage: true}`: a last chunk with empty `choices` and the `usage`, null in the others.",
+    fix="Honour `stream_options: {include_usage: true}`. Send a last chunk with empty `choices` and the `usage`. In all other "
+    "chunks `usage` is null.",
 )
 async def usage(session: Session) -> str:
     seen = await session.ask(session.body(stream=True, stream_options={"include_usage": True}))
     if not seen.is_ok:
-        raise Failed(seen.told())
+        raise Failed(seen.summary())
     stream = Stream(seen)
     if not stream.chunks:
         raise Skipped("no chunks came: see stream.framing")
-    told = [position for position, (_, chunk) in enumerate(stream.chunks, start=1) if chunk.get("usage") is not None]
+    with_usage = [position for position, (_, chunk) in enumerate(stream.chunks, start=1) if chunk.get("usage") is not None]
     last = stream.chunks[-1][1]
-    if told != [len(stream.chunks)] or last.get("choices") != []:
+    if with_usage != [len(stream.chunks)] or last.get("choices") != []:
         raise Failed(
-            f"usage in {len(told)} of {len(stream.chunks)} chunks"
-            + ("" if last.get("choices") == [] else ", the last has choices")
+            f"usage in {len(with_usage)} of {len(stream.chunks)} chunks"
+            + ("" if last.get("choices") == [] else ", and the last has choices")
         )
-    if faults := judge(ChatCompletionChunk, stream.payloads[-1].data).faults:
-        raise Failed(some(faults))
+    if faults := validate(ChatCompletionChunk, stream.payloads[-1].data).faults:
+        raise Failed(first_few(faults))
     return "in the last chunk"
 
 
 @check(
     "stream.same-text",
-    "Streamed or not, the same question gets the same text",
+    "The same question gets the same text, streamed or not",
     worst="warn",
-    fix="With temperature 0 and a seed both should say the same. If not: does the stream lose pieces, or are there several "
-    "versions behind the URL? Engines that batch may differ now and then.",
+    fix="With temperature 0 and a seed both texts should be the same. If they differ, check whether the stream loses pieces, "
+    "and whether several versions are behind the URL. Engines that batch may differ now and then.",
 )
 async def same_text(session: Session) -> str:
     stream = await session.stream()
@@ -196,14 +197,14 @@ async def same_text(session: Session) -> str:
     if whole is None:
         raise Skipped("nothing to compare with: see response.schema")
     if not whole and not stream.text:
-        raise Warned("neither said anything within 32 tokens")
+        raise Warned("neither answer has text within 32 tokens")
     if whole != stream.text:
-        raise Warned(f"{len(stream.text)} characters streamed, {len(whole)} not, and not the same")
+        raise Warned(f"the texts differ: {len(stream.text)} characters streamed, {len(whole)} not streamed")
     return f"the same {len(whole)} characters"
 
 
 def _text_of(body: bytes) -> str | None:
-    """None where there is no message."""
+    """The text of the message. None without a message."""
     message = value_at(parse(body), "choices", 0, "message")
     content = value_at(message, "content") or ""
     return content if isinstance(message, dict) and isinstance(content, str) else None

@@ -1,4 +1,4 @@
-"""What a caller hears: when the first word comes, whether the rest comes as it is made, and what a hang-up leaves behind."""
+"""Checks of timing and connections: TTFT, incremental streaming, keep-alive, hang-ups and the time limit."""
 
 import re
 import statistics
@@ -14,93 +14,93 @@ _LINE_END = re.compile(rb"[\r\n]")
 _TTFT_CALLS = 5
 _HANG_UPS = 3
 _GAP_S = 0.0005
-"""Between two deltas that did not come together."""
+"""Shortest gap, in seconds, between two deltas of different bursts."""
 _ONE_BURST_S = 0.02
-"""A buffer empties in less."""
+"""Longest time, in seconds, that a proxy needs to send a buffered answer."""
 _TOO_FAST_S = 0.1
-"""What is over so soon does not show whether it was held back, and nobody would hear it."""
+"""Seconds. A faster answer does not show whether it was buffered, and buffering would not be heard."""
 
 
 @check(
     "stream.incremental",
-    "The stream comes piece by piece, not at once at its end",
+    "The stream arrives piece by piece, not all at its end",
     worst="fail",
-    fix="Turn off buffering in every proxy on the way (nginx: proxy_buffering off; or send `X-Accel-Buffering: no`), and "
-    "compression of text/event-stream.",
+    fix="Turn off buffering in every proxy on the way (nginx: `proxy_buffering off`, or send `X-Accel-Buffering: no`). "
+    "Turn off compression of text/event-stream.",
 )
 async def incremental(session: Session) -> str:
     seen = await session.ask(session.body(COUNT, stream=True, max_tokens=64))
     contents = Stream(seen).contents
     if not seen.is_ok or not contents:
-        raise Skipped(f"{seen.told()}, no content: see stream.content-type and time.ttft")
+        raise Skipped(f"{seen.summary()}, no content: see stream.content-type and time.ttft")
     words = sum(len(delta.text.split()) for delta in contents)
     if len(contents) == 1 and words >= 8:
         raise Failed(f"{words} words in one delta")
     if len(contents) < 8:
-        raise Warned(f"only {len(contents)} deltas: too short an answer to tell")
+        raise Warned(f"only {len(contents)} deltas: the answer is too short to show buffering")
     times = [delta.at for delta in contents]
     bursts = 1 + sum(later - earlier > _GAP_S for earlier, later in pairwise(times))
     first_s, spread_s = times[0] - seen.sent_at, times[-1] - times[0]
-    told = f"{len(contents)} deltas in {bursts} bursts, the first after {first_s:.2f} s, the last {spread_s:.2f} s later"
+    measured = f"{len(contents)} deltas in {bursts} bursts, the first after {first_s:.2f} s, the last {spread_s:.2f} s later"
     if first_s + spread_s < _TOO_FAST_S:
-        return f"{told}: too fast to matter"
+        return f"{measured}: too fast to show buffering"
     if bursts * 4 > len(contents):
-        return told
+        return measured
     if spread_s < _ONE_BURST_S:
-        raise Failed(told)
-    raise Warned(told)
+        raise Failed(measured)
+    raise Warned(measured)
 
 
 @check(
     "time.ttft",
-    "The first content comes within the budget (--ttft-budget-s)",
+    "The first content arrives within the budget (--ttft-budget-s)",
     worst="warn",
-    fix="Look at what comes before the first word: distance, proxies, queue, prompt length, the engine's load. A call hears this "
-    "pause at every turn.",
+    fix="Find out what delays the first word: distance, proxies, queueing, prompt length or the engine's load. Callers hear "
+    "this pause in every turn.",
 )
 async def ttft(session: Session) -> str:
-    """Over a kept connection and one after another: the least that a caller waits. The role's delta is no content."""
+    """Measure TTFT one call after another on a kept connection: the shortest wait of a caller. The role alone is not content."""
     times = []
     for _ in range(_TTFT_CALLS):
         seen = await session.ask(session.body(stream=True))
         time_s = Stream(seen).ttft_s
         if time_s is None:
-            raise Warned(f"{seen.told()}, no content within 32 tokens")
+            raise Warned(f"{seen.summary()}, no content within 32 tokens")
         times.append(time_s)
     found = session.ttft = Ttft(tuple(times), statistics.median(times), max(times))
-    told = (
-        f"median {found.median_s:.3f} s, worst {found.worst_s:.3f} s of {_TTFT_CALLS}, budget {session.options.ttft_budget_s:g} s"
+    measured = (
+        f"median {found.median_s:.3f} s, worst of {_TTFT_CALLS} {found.worst_s:.3f} s, budget {session.options.ttft_budget_s:g} s"
     )
     if found.worst_s > session.options.ttft_budget_s:
-        raise Warned(told)
-    return told
+        raise Warned(measured)
+    return measured
 
 
 @check(
     "connection.keep-alive",
-    "The connection is kept from one request to the next",
+    "The connection stays open between requests",
     worst="warn",
-    fix="Keep connections open (no `Connection: close`, HTTP/1.1 throughout): a new one costs each turn a TCP and TLS handshake.",
+    fix="Keep connections open (HTTP/1.1, no `Connection: close`). A new connection costs each turn a TCP and a TLS handshake.",
 )
 async def keep_alive(session: Session) -> str:
     async with session.new_client() as client:
         first = await session.ask(session.body(stream=True), client=client)
         second = await session.ask(session.body(), client=client)
     if not (first.is_ok and second.is_ok):
-        raise Warned(f"{first.told()}, then {second.told()}")
+        raise Warned(f"{first.summary()}, then {second.summary()}")
     if first.end == "left open":
         raise Skipped("the first answer did not end: see stream.done")
     if first.connection != second.connection:
-        raise Warned("closed after a streamed answer")
+        raise Warned("the connection was closed after a streamed answer")
     return "two requests on one connection"
 
 
 @check(
     "connection.hang-up",
-    "After callers have hung up midway, the next is answered in time",
+    "After callers have hung up midway, the next turn is answered in time",
     worst="fail",
-    fix="End the turn when its client is gone (proxies: pass the disconnect on), and give its place free: "
-    "callers interrupt all the time.",
+    fix="End the turn when its client disconnects, and free its slot. Proxies must pass the disconnect on. "
+    "Callers interrupt all the time.",
 )
 async def hang_up(session: Session) -> str:
     hung_up = 0
@@ -111,17 +111,19 @@ async def hang_up(session: Session) -> str:
         raise Skipped("no stream to hang up on: see stream.content-type and time.ttft")
     after = await session.ask(session.body(stream=True), may_resend=False)
     if not after.is_ok:
-        raise Failed(f"after {hung_up} hang-ups: {after.told()}")
+        raise Failed(f"after {hung_up} hang-ups: {after.summary()}")
     time_s = Stream(after).ttft_s
     usual_s = session.ttft.worst_s if session.ttft else 0.0
-    told = f"after {hung_up} hang-ups the first word took {'forever' if time_s is None else f'{time_s:.3f} s'}"
-    if time_s is None or time_s > max(session.options.ttft_budget_s, 2 * usual_s):
-        raise Warned(told)
-    return told
+    if time_s is None:
+        raise Warned(f"after {hung_up} hang-ups no first word came")
+    measured = f"after {hung_up} hang-ups the first word took {time_s:.3f} s"
+    if time_s > max(session.options.ttft_budget_s, 2 * usual_s):
+        raise Warned(measured)
+    return measured
 
 
 class _UntilContent:
-    """Whether content has come. Each line is read once: a flood without any must not keep us busy until the time is out."""
+    """Whether content has come. Each line is read only once, so that a flood without content cannot keep us busy."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -135,15 +137,14 @@ class _UntilContent:
     "time.limit",
     "No answer takes longer than the limit (--timeout-s)",
     worst="fail",
-    fix="Bound what a turn may take (a proxy's and the server's own time limit), so that a platform gets an error "
-    "instead of silence.",
+    fix="Limit the duration of a turn, in the proxy and in the server. Then a platform gets an error instead of silence.",
 )
 async def limit(session: Session) -> str:
-    """The last of all: it looks back at every request."""
+    """Runs last, because it looks at the times of all requests."""
     client = session.client
     if client.timeouts:
         raise Failed(f"{client.timeouts} requests were not answered within {client.timeout_s:g} s")
-    return f"the slowest took {client.slowest_s:.2f} s of {client.timeout_s:g} s"
+    return f"the slowest answer took {client.slowest_s:.2f} s, limit {client.timeout_s:g} s"
 
 
 CHECKS = (ttft, keep_alive, hang_up, limit)

@@ -1,4 +1,4 @@
-"""What is wrong with a document, told by JSON paths and never by its values."""
+"""Validate a document against a strict model. Faults are reported by JSON path, never by value."""
 
 import re
 from collections.abc import Iterator
@@ -10,44 +10,44 @@ from pydantic_core import ErrorDetails
 
 from service.check.checks.schema import Expected
 
-_MOST_TOLD = 3
+_MOST_SHOWN = 3
 _LONGEST = 128 * 2**10
-"""Of one document, which answers some 60 tokens. Of a longer one the faults alone could fill the memory."""
+"""Most bytes of one document. An answer here has some 60 tokens. The faults of a huge document could fill the memory."""
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Of one document: JSON paths, and never a value."""
+class ValidationResult:
+    """The findings in one document, as JSON paths without values."""
 
     faults: tuple[str, ...] = ()
     """`choices[0].message.content: field required`."""
     absent: tuple[str, ...] = ()
-    """Required by the reference, read as null by clients."""
+    """Missing fields that the reference requires and clients read as null."""
     extra: tuple[str, ...] = ()
-    """Fields that OpenAI's reference does not know."""
+    """Fields that OpenAI's reference does not have."""
 
 
-def judge(model: type[BaseModel], document: bytes | str) -> Verdict:
+def validate(model: type[BaseModel], document: bytes | str) -> ValidationResult:
     if len(document) > _LONGEST:
-        return Verdict(faults=(f"(the whole body): longer than {_LONGEST // 2**10} KiB",))
+        return ValidationResult(faults=(f"(the whole body): longer than {_LONGEST // 2**10} KiB",))
     try:
         parsed = model.model_validate_json(document)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        return Verdict(faults=tuple(f"{_path(each['loc'])}: {_words(each)}" for each in errors))
+        return ValidationResult(faults=tuple(f"{_path(each['loc'])}: {_words(each)}" for each in errors))
     fields = list(_fields(parsed, ""))
-    return Verdict(
+    return ValidationResult(
         absent=tuple(path for path, kind in fields if kind == "absent"),
         extra=tuple(path for path, kind in fields if kind == "extra"),
     )
 
 
-def some(paths: tuple[str, ...] | list[str]) -> str:
-    """The first few, each once."""
+def first_few(paths: tuple[str, ...] | list[str]) -> str:
+    """The first few paths without duplicates, and how many more there are."""
     each_once = list(dict.fromkeys(paths))
-    rest = len(each_once) - _MOST_TOLD
-    return "; ".join(each_once[:_MOST_TOLD]) + (f"; and {rest} more" if rest > 0 else "")
+    rest = len(each_once) - _MOST_SHOWN
+    return "; ".join(each_once[:_MOST_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def _fields(value: Any, path: str) -> Iterator[tuple[str, Literal["absent", "extra"]]]:
@@ -72,11 +72,11 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 
 def _name(name: str) -> str:
-    """What looks like a field's name: a server may use a caller's words for one."""
+    """The name if it looks like a field's name, else `?`: a server may use a caller's words as a name."""
     return name if _NAME.fullmatch(name) else "?"
 
 
 def _words(error: ErrorDetails) -> str:
-    # The only message that quotes what was given.
+    # This is the only message that quotes the value.
     message = "Input should be a known type" if error["type"] == "union_tag_invalid" else error["msg"]
     return message[:1].lower() + message[1:]

@@ -1,5 +1,6 @@
-"""One request and everything that was seen of its answer: nothing is raised, whatever the server does, and no more is read than
-a check could want.
+"""Send one request and record its answer.
+
+Nothing is raised, whatever the server does. Reading stops at a limit beyond what any check needs.
 """
 
 import asyncio
@@ -16,38 +17,41 @@ import httpx
 from service import __version__
 from service.check.probe.target import CannotCheck
 
-# At the beginning of a line: an answer may say these words, too, but no raw line break before them.
+# Only at the beginning of a line. An answer's text may hold these words too, but never a raw line break before them.
 _DONE = re.compile(rb"[\r\n]data: ?\[DONE\]")
 
 _MOST_BYTES = 2 * 2**20
-"""Of a body. An answer of 512 tokens has a tenth of it; only a long list of models comes near."""
+"""Most bytes to read of one body. An answer of 512 tokens has a tenth of it. Only a long list of models comes near."""
 _MOST_PIECES = 50_000
-"""Of a body: each costs memory beside its bytes."""
+"""Most pieces to read of one body. Each piece costs memory beside its bytes."""
 
 End = Literal["whole", "timeout", "left open", "broken off", "unreachable", "hung up", "given up"]
-"""How an answer ended. `left open`: `[DONE]` was here, but not the end of the body; `hung up`: by us, as meant; `given up`:
-by us, since nobody would read it all.
+"""How an answer ended.
+
+- `left open`: `[DONE]` came, but the body did not end.
+- `hung up`: we closed the connection on purpose.
+- `given up`: we stopped reading at a limit.
 """
 
 
 @dataclass
 class Exchange:
-    """Filled in as the answer comes. Times are of the monotonic clock, in seconds."""
+    """One request and its answer, recorded as the answer arrives. Times are in seconds of the monotonic clock."""
 
     sent_at: float = 0.0
     status: int | None = None
     headers: httpx.Headers = field(default_factory=httpx.Headers)
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
-    """What was read at once, and when."""
+    """Each piece of the body, with the time at which it was read."""
     ended_at: float = 0.0
     end: End = "whole"
     why: str = ""
-    """Of an end that nobody wanted: in our words or the network library's."""
+    """Reason of an unwanted end, in our words or in those of the network library."""
     connection: Any = None
-    """Our side's address: the same for two requests on one connection."""
+    """Our local address. Two requests on one connection have the same one."""
 
     length: int = 0
-    """Of all pieces, in bytes."""
+    """Total length of all pieces, in bytes."""
 
     def begin(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, response.headers
@@ -60,7 +64,7 @@ class Exchange:
         if self.length > _MOST_BYTES:
             self.end, self.why = "given up", f"longer than {_MOST_BYTES // 2**20} MiB"
         elif len(self.pieces) > _MOST_PIECES:
-            self.end, self.why = "given up", f"in more than {_MOST_PIECES} pieces"
+            self.end, self.why = "given up", f"more than {_MOST_PIECES} pieces"
 
     @property
     def body(self) -> bytes:
@@ -79,37 +83,37 @@ class Exchange:
         value: str = self.headers.get("content-type", "")
         return value.split(";", maxsplit=1)[0].strip().lower()
 
-    def told(self) -> str:
-        """What came, in a few words and none of the body's."""
+    def summary(self) -> str:
+        """The answer in a few words, without any of the body."""
         if self.end == "timeout":
-            return f"no whole answer within {self.took_s:.1f} s"
+            return f"no complete answer within {self.took_s:.1f} s"
         if self.end in ("broken off", "unreachable"):
             return f"{'the connection broke off' if self.end == 'broken off' else 'no connection'} ({self.why})"
         if self.end == "given up":
-            return f"status {self.status}, given up: {self.why}"
-        redirect = ", a redirect: give the URL that it leads to" if self.status and 300 <= self.status < 400 else ""
+            return f"status {self.status}, stopped reading: {self.why}"
+        redirect = ", a redirect: use the URL that it points to" if self.status and 300 <= self.status < 400 else ""
         return f"status {self.status}{redirect}"
 
 
 class Client:
-    """Connections that are kept, a limit for each whole answer, and the memory of which took longest.
+    """An HTTP client that keeps its connections, limits the time of each whole answer, and records the slowest one.
 
-    Raises `CannotCheck` where the environment's proxy or certificates cannot be used.
+    Raises `CannotCheck` if the environment's proxy or certificates cannot be used.
     """
 
     def __init__(self, *, timeout_s: float, done_grace_s: float) -> None:
         self.timeout_s = timeout_s
         self._done_grace_s = done_grace_s
-        # Not compressed, or a proxy's compression would pass for buffering.
+        # Ask for no compression: compression in a proxy would look like buffering.
         headers = {"user-agent": f"firstword-check/{__version__}", "accept-encoding": "identity"}
         try:
             self._http = httpx.AsyncClient(timeout=timeout_s, headers=headers, follow_redirects=False)
-        except (httpx.InvalidURL, ValueError, ImportError, OSError):  # Its words quote what may be a proxy's password.
+        except (httpx.InvalidURL, ValueError, ImportError, OSError):  # Its text may quote a proxy's password.
             raise CannotCheck(
-                "The environment's proxy or certificates cannot be used: look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY "
+                "The environment's proxy or certificates cannot be used. Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY "
                 "(http:// or https:// URLs), SSL_CERT_FILE and SSL_CERT_DIR."
             ) from None
-        # A session that a gateway begins for a good key would let a wrong one in.
+        # Keep no cookies. A gateway may start a session for a good key, and that session would let a wrong key in.
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.slowest_s = 0.0
         self.timeouts = 0
@@ -133,7 +137,7 @@ class Client:
         try:
             await self._read(seen, self._http.build_request(method, url, headers=headers, content=content), hang_up_when)
         except (TimeoutError, httpx.TimeoutException):
-            # The stream itself was over: the silence after it is a fault of its own, and of one check.
+            # After `[DONE]` the stream itself is complete. An open body is a separate fault, and one check reports it.
             seen.end = "left open" if _DONE.search(seen.body) else "timeout"
         except httpx.ConnectError as error:
             seen.end, seen.why = "unreachable", _reason(error)
@@ -150,8 +154,8 @@ class Client:
             try:
                 seen.begin(response)
                 if "," in seen.headers.get("content-encoding", ""):
-                    # Of it a few KB may be as many GB.
-                    seen.end, seen.why = "given up", "compressed several times over, and nobody asked for it"
+                    # A few KB may unpack to as many GB.
+                    seen.end, seen.why = "given up", "compressed several times, although we asked for no compression"
                     return
                 is_done = False
                 async for piece in response.aiter_bytes():
@@ -160,22 +164,22 @@ class Client:
                         seen.end = "hung up"
                     if seen.end != "whole":
                         return
-                    # Once: a server that says it again and again gets no more time for it.
+                    # Only once: a server that repeats [DONE] gets no more time.
                     if not is_done and _DONE.search(b"".join(piece for _, piece in seen.pieces[-2:])):
                         is_done = True
                         limit.reschedule(asyncio.get_running_loop().time() + self._done_grace_s)
             finally:
-                await response.aclose()  # Of an answer that is not whole this closes the connection.
+                await response.aclose()  # If the answer is not complete, this closes the connection.
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, which the libraries wrap: `Connection refused` instead of `All connection attempts failed`."""
+    """The system's own error: `Connection refused` instead of the library's `All connection attempts failed`."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConnectionError) and cause.errno:
             return os.strerror(cause.errno)
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        # Of a name with several addresses: each failed.
+        # A host name with several addresses: every one failed.
         cause = cause.exceptions[-1] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__

@@ -1,11 +1,11 @@
-"""JSON of any server's, as far as it can be read: what cannot is None, since other checks tell of its form."""
+"""Lenient JSON reading. What cannot be read is None: other checks report faults of form."""
 
 import json
 from typing import Any
 
 
 def parse(text: bytes | str) -> Any:
-    """None where it is no JSON, or nested so deeply that Python does not read it."""
+    """The parsed document. None if it is not JSON, or is nested too deeply for Python."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -13,7 +13,7 @@ def parse(text: bytes | str) -> Any:
 
 
 def value_at(document: Any, *path: str | int) -> Any:
-    """`value_at(answer, "choices", 0, "message")`; None where the way ends earlier."""
+    """The value at a path: `value_at(answer, "choices", 0, "message")`. None if the path does not exist."""
     for step in path:
         try:
             document = document[step]

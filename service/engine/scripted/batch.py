@@ -1,7 +1,7 @@
 """Continuous batching without a model: turns share steps whose time grows with the turns and prompt tokens in them.
 
-As in vLLM: each step moves every decoding turn on by a token and computes a piece of the prompts, first come first served;
-blocks of a prompt that were computed before are found in a prefix cache.
+As in vLLM, each step adds one token to every decoding turn and computes a part of the prompts, in order of arrival. A prefix
+cache holds the blocks of prompts that were computed before.
 """
 
 import asyncio
@@ -17,26 +17,35 @@ _BLOCK_CHARS, _BLOCK_TOKENS = 64, 16
 
 @dataclass(frozen=True)
 class BatchCosts:
-    """Seconds a step takes: `base_s`, and so much for each turn and each prompt token in it."""
+    """Costs of one step in seconds, and its limits."""
 
     base_s: float
+    """Seconds that every step takes."""
     turn_s: float
+    """Additional seconds for each decoding turn."""
     prompt_token_s: float
+    """Additional seconds for each prompt token computed in the step."""
     most_prompt_tokens: int
+    """Maximum number of prompt tokens in one step."""
     cache_blocks: int
+    """Size of the prefix cache in blocks. 0 turns it off."""
 
 
 @dataclass(eq=False)
 class _Seat:
+    """One turn in the batch."""
+
     prompt_left: int
+    """Prompt tokens that are not computed yet."""
     prompt_tokens: int
-    """To be computed, all in all."""
+    """Prompt tokens to compute in total."""
     tokens: int = 0
+    """Completion tokens generated so far."""
     has_news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Batch:
-    """One engine's batch. It runs a task while any turn is in it."""
+    """One engine's batch. It runs a task while it has turns."""
 
     def __init__(
         self, costs: BatchCosts, on_step: Callable[[EngineStep], None], clock: Callable[[], float] = time.monotonic
@@ -49,7 +58,7 @@ class Batch:
         self._running: asyncio.Task[None] | None = None
 
     def cached_tokens(self, prompt: str, salt: str | None, prompt_tokens: int) -> int:
-        """Prompt tokens in whole cached blocks; at least one is left to compute, as an engine does."""
+        """Return the prompt tokens in whole cached blocks. As in a real engine, at least one token is left to compute."""
         blocks = _blocks(prompt, salt)
         hits = 0
         for block in blocks:
@@ -60,7 +69,7 @@ class Batch:
         return min(hits, (prompt_tokens - 1) // _BLOCK_TOKENS) * _BLOCK_TOKENS
 
     async def tokens(self, prompt: str, salt: str | None, uncached_tokens: int) -> AsyncGenerator[None, None]:
-        """One item a token, for ever; the prompt is computed before the first. Closing leaves the batch."""
+        """Yield once for each token, without end. The prompt is computed before the first token. Closing leaves the batch."""
         seat = _Seat(prompt_left=uncached_tokens, prompt_tokens=uncached_tokens)
         self._seats.append(seat)
         if self._running is None or self._running.done():
@@ -109,7 +118,7 @@ class Batch:
             )
 
     def remember(self, prompt: str, salt: str | None) -> None:
-        """What was computed is in the cache: a prompt, or a prompt and what was said to it."""
+        """Put computed text into the prefix cache: a prompt, or a prompt and its answer."""
         for block in _blocks(prompt, salt):
             self._cache[block] = None
             self._cache.move_to_end(block)
@@ -118,7 +127,7 @@ class Batch:
 
 
 def _blocks(prompt: str, salt: str | None) -> list[int]:
-    """The prefix's hash at the end of each whole block."""
+    """Return the hash of the prefix at the end of each whole block."""
     hashes, current = [], hash(salt)
     for start in range(0, len(prompt) - _BLOCK_CHARS + 1, _BLOCK_CHARS):
         current = hash((current, prompt[start : start + _BLOCK_CHARS]))

@@ -1,7 +1,7 @@
-"""A second, real implementation of the engine protocol: it answers from a script, on time, without a model.
+"""A second, real implementation of the engine protocol. It answers from a script, with scripted times, without a model.
 
-For tests, front-end benchmarks and load-test dry runs. Everything an engine does to a turn can be scripted: how long
-the prefill takes, the pace of tokens, what several tokens in one step look like, a refusal, a failure midway.
+Tests, front-end benchmarks and load-test dry runs use it. A script can set how long the prefill takes, the time between tokens,
+several tokens in one step, a refusal, and a failure in the middle of a turn.
 """
 
 import asyncio
@@ -38,45 +38,48 @@ _JOBS_KEPT = 100
 
 @dataclass(frozen=True)
 class ScriptedArgs:
-    """What `FIRSTWORD_ENGINE_ARGS` may hold for this engine. Times in seconds."""
+    """The fields that `FIRSTWORD_ENGINE_ARGS` may have for this engine. Times are in seconds."""
 
     max_model_len: int = 8192
     start_s: float = 0.0
     prefill_s: float = 0.0
     step_s: float = 0.0
-    """From one token to the next."""
+    """Seconds from one token to the next."""
     is_batching: bool = False
-    """Turns share steps, as on a real engine (see `scripted_batch`), and their own times do not count. A step takes `step_s`, and
-    so much more for each turn and each prompt token in it:
+    """Whether turns share steps, as on a real engine (see `scripted.batch`). The turns' own times then do not count.
+
+    A step takes `step_s`, plus `turn_step_s` for each decoding turn and `prompt_token_s` for each prompt token in it.
     """
     turn_step_s: float = 0.0
     prompt_token_s: float = 0.0
     max_batched_tokens: int = 2048
+    """Maximum number of prompt tokens in one shared step."""
     cache_blocks: int = 4096
-    """Of 64 characters: the size of the prefix cache. 0: none."""
+    """Size of the prefix cache in blocks of 64 characters. 0 turns it off."""
     max_adapters: int = 8
     adapter_load_s: float = 0.0
     bad_adapters: tuple[str, ...] = ()
-    """Names of adapters whose loading fails. Any other in a folder that exists loads."""
+    """Names of adapters whose loading fails. Any other adapter loads if its folder exists."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer. `steps` are the texts of successive engine steps; an empty one is half a character, and one that is
-    no text gives the events themselves (a tool call, a thought).
+    """One scripted answer. `steps` are the texts of successive engine steps.
+
+    An empty text stands for half a character. A tuple holds the events themselves, such as a tool call or reasoning.
     """
 
     steps: tuple[str | tuple[Event, ...], ...]
     prefill_s: float | None = None
     step_s: float | None = None
     refuse: TurnError | None = None
-    """Raised before the first step, as an engine's own parameter check does."""
+    """Error to raise before the first step, as an engine's own parameter check does. None means no refusal."""
     fail_after: int | None = None
-    """Steps after which the engine breaks."""
+    """Number of steps after which the engine fails. None means that it does not fail."""
 
 
 class ScriptedEngine:
-    """`enqueue` what the next turns shall get; without a script a turn hears its own last words."""
+    """Answers turns with the replies given to `enqueue`. Without a reply, a turn gets the words of its own last message."""
 
     def __init__(
         self, model_name: str, engine_args: Mapping[str, Any] | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -94,11 +97,11 @@ class ScriptedEngine:
         self.running = 0
         self.aborted = 0
         self.jobs: list[ChatJob] = []
-        """The last jobs that were started, in order: what the layers above made of the requests."""
+        """The jobs that were started last, in order. Tests read here what became of a request."""
         self.trace_headers: Mapping[str, str] | None = None
-        """Of the turn that was started last."""
+        """Trace headers of the turn that was started last."""
         self.adapters: dict[int, Adapter] = {}
-        """Those loaded now, by their number."""
+        """Adapters that are loaded now, by ID."""
         self._adapter_ids = itertools.count(1)
         self.is_healthy = True
         self._step_listeners: list[Callable[[EngineStep], None]] = []
@@ -110,7 +113,7 @@ class ScriptedEngine:
             cache_blocks=self.args.cache_blocks,
         )
         self._clock = clock
-        self._batch = Batch(costs, self._tell, clock) if self.args.is_batching else None
+        self._batch = Batch(costs, self._report, clock) if self.args.is_batching else None
 
     @property
     def model(self) -> ModelCard:
@@ -138,8 +141,8 @@ class ScriptedEngine:
         if not await asyncio.to_thread(Path(path).is_dir):
             raise AdapterRefused(name, f"{path} is not a folder")
         if name in self.args.bad_adapters:
-            raise AdapterRefused(name, "the script says so")
-        assert len(self.adapters) < self.max_adapters, "the caller keeps to max_adapters"
+            raise AdapterRefused(name, "it is one of bad_adapters")
+        assert len(self.adapters) < self.max_adapters, "the caller must not load more than max_adapters"
         adapter = Adapter(name, path, next(self._adapter_ids))
         self.adapters[adapter.id] = adapter
         return adapter
@@ -155,7 +158,7 @@ class ScriptedEngine:
     async def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
         reply = turn.payload
         assert isinstance(reply, Reply)
-        assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "unloaded while a turn uses it"
+        assert turn.job.adapter is None or turn.job.adapter.id in self.adapters, "the adapter was unloaded while a turn uses it"
         self.trace_headers = trace_headers
         self.jobs.append(turn.job)
         del self.jobs[:-_JOBS_KEPT]
@@ -185,10 +188,10 @@ class ScriptedEngine:
                 self._batch.remember(f"{prompt}\n{said}", salt)
 
     async def _alone(self, reply: Reply, choices: int) -> AsyncGenerator[None, None]:
-        """The tokens of a turn at a pace of its own."""
+        """Yield a turn's tokens at the turn's own pace."""
         await asyncio.sleep(self._prefill_s(reply))
         while True:
-            self._tell(EngineStep(self._clock(), 0, choices, running=choices, waiting=0, kv_usage=0.0))
+            self._report(EngineStep(self._clock(), 0, choices, running=choices, waiting=0, kv_usage=0.0))
             yield
             await asyncio.sleep(self.args.step_s if reply.step_s is None else reply.step_s)
 
@@ -216,7 +219,7 @@ class ScriptedEngine:
                 events.append(Finished(Usage(turn.prompt_tokens, len(texts) * len(choices), cached_tokens)))
             yield events
 
-    def _tell(self, step: EngineStep) -> None:
+    def _report(self, step: EngineStep) -> None:
         for listener in self._step_listeners:
             listener(step)
 

@@ -32,7 +32,7 @@ class Node:
 
 
 def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
-    """Return our engine arguments, where vLLM's defaults do not suit an endpoint. Also sets the environment variables they need."""
+    """Return our engine arguments, where vLLM's defaults do not suit an endpoint. Also sets environment variables."""
     defaults: dict[str, Any] = {
         # A file beside the weights must not change the temperature of a request that sets none.
         "generation_config": "vllm",
@@ -43,8 +43,8 @@ def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # A local folder needs no look-up at the hub.
     if is_cpu:
         # Without a size, vLLM wants 92 % of the machine's memory free. Eager mode skips two minutes of compilation.
-        # The prefix cache keeps only whole blocks. With vLLM's blocks of 128 tokens, a turn computes half a block again on average,
-        # which takes a quarter of a second here. 32 is the smallest size that vLLM's attention supports on a CPU.
+        # The prefix cache keeps only whole blocks. With vLLM's blocks of 128 tokens, a turn computes half a block again on
+        # average, which takes a quarter of a second here. 32 is the smallest size that vLLM's attention supports on a CPU.
         defaults |= {"kv_cache_memory_bytes": 2**30, "enforce_eager": True, "block_size": 32}
         openmp = Path(sys.prefix, "lib", "libiomp5.so")
         if openmp.exists() and "LD_PRELOAD" not in os.environ:

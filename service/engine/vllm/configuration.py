@@ -154,8 +154,8 @@ def _check_share(parallel: Any) -> None:
     ranks, devices = parallel.local_world_size, current_platform.device_count()
     if ranks != devices:
         raise StartError(
-            f"FIRSTWORD_NODES: {parallel.world_size} ranks on {parallel.nnodes} nodes need {ranks} devices on each node; this node "
-            f"has {devices}. tensor_parallel_size x pipeline_parallel_size must be nodes x devices."
+            f"FIRSTWORD_NODES: {parallel.world_size} ranks on {parallel.nnodes} nodes need {ranks} devices on each node; "
+            f"this node has {devices}. tensor_parallel_size x pipeline_parallel_size must be nodes x devices."
         )
 
 

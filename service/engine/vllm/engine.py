@@ -32,7 +32,8 @@ from service.engine.vllm.turn_reading import Payload, as_invalid, turn_reader
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
 from service.telemetry.traces import OtlpProtocol
 
-# These loggers quote the text on which a template or a parser failed, which can be part of the conversation. The caller gets the error.
+# These loggers quote the text on which a template or a parser failed. It can be part of the conversation. The caller gets the
+# error.
 for _quoting in ("vllm.renderers", "vllm.parser", "vllm.tool_parsers", "vllm.reasoning"):
     logging.getLogger(_quoting).setLevel(logging.CRITICAL)
 
@@ -56,9 +57,9 @@ class VllmEngine:
     ) -> None:
         """Check the arguments and read the model's configuration. No weights are loaded yet. Raises `StartError`.
 
-        The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a model
-        folder that has no revision of its own. The engine sends its spans to `otlp_endpoint`; None means no spans. `node` is this
-        node of a replica on several nodes: the leader calls `start`, and the others call `work`.
+        The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a
+        model folder that has no revision of its own. The engine sends its spans to `otlp_endpoint`; None means no spans. `node`
+        is this node of a replica on several nodes: the leader calls `start`, and the others call `work`.
         """
         self._configured = configure(
             model,

@@ -14,7 +14,7 @@ from typing import Any
 from service.domain import ChatJob
 
 _AT_ONCE_CHARS, _CHARS_A_MESSAGE, _CHARS_A_VALUE = 2000, 50, 4
-"""Sizes in characters: the largest prompt to render on the event loop, and what each message and each JSON value of a tool adds."""
+"""Sizes in characters: the largest prompt to render on the event loop, and what each message and each JSON value adds to it."""
 
 
 def is_small(job: ChatJob, tools: list[dict[str, Any]] | None) -> bool:

@@ -21,7 +21,7 @@ _ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 def tracing_args(endpoint: str | None, protocol: OtlpProtocol, environ: MutableMapping[str, str]) -> dict[str, str]:
     """Return our engine arguments for tracing. Empty without an endpoint. Also sets the environment variables that vLLM reads."""
     if endpoint is None:
-        # vLLM passes the endpoint to its processes in this variable. An inherited value would make them send spans with tracing off.
+        # vLLM passes the endpoint to its processes in this variable. An inherited value would make them send unwanted spans.
         environ.pop(_ENDPOINT, None)
         return {}
     environ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = protocol

@@ -1,4 +1,4 @@
-"""The strict models, held against the official client's types; and what is said of a document that they refuse."""
+"""The strict models agree with the official client's types, and report the faults of a document by path."""
 
 import json
 from typing import Any
@@ -9,13 +9,13 @@ from openai.types.chat import ChatCompletionChunk as TheirChunk
 from pydantic import BaseModel
 
 from service.check.checks.schema import ChatCompletion, ChatCompletionChunk
-from service.check.checks.validation import judge, some
+from service.check.checks.validation import first_few, validate
 from tests.check.good_server import MODEL
 from tests.support.openai_fields import models_in
 
-# In the API reference `content` is required, and only may be null; the client forgives.
+# The API reference requires `content`, which may be null. The official client does not.
 STRICTER = {"choices[].message.content"}
-# Nothing of a voice agent's: not looked into.
+# A voice agent does not use these.
 NOT_LOOKED_INTO = ("moderation", "metadata")
 
 
@@ -27,7 +27,7 @@ def test_every_field_of_openai_is_known_and_as_required(ours: type[BaseModel], t
 
 
 def test_a_valid_answer_has_no_faults() -> None:
-    verdict = judge(ChatCompletion, json.dumps(answer()))
+    verdict = validate(ChatCompletion, json.dumps(answer()))
     assert (verdict.faults, verdict.absent, verdict.extra) == ((), (), ())
 
 
@@ -49,7 +49,7 @@ def test_a_valid_answer_has_no_faults() -> None:
     ],
 )
 def test_a_wrong_value_is_told_by_its_path(path: str, value: Any, fault: str) -> None:
-    faults = judge(ChatCompletion, json.dumps(answer({path: value}))).faults
+    faults = validate(ChatCompletion, json.dumps(answer({path: value}))).faults
     assert len(faults) >= 1
     assert faults[0].startswith(fault)
 
@@ -57,21 +57,21 @@ def test_a_wrong_value_is_told_by_its_path(path: str, value: Any, fault: str) ->
 def test_what_is_absent_and_what_is_extra_is_told_by_its_path() -> None:
     document = answer({"choices.0.message.mood": "good", "x": 1})
     del document["choices"][0]["logprobs"]
-    verdict = judge(ChatCompletion, json.dumps(document))
+    verdict = validate(ChatCompletion, json.dumps(document))
     assert verdict.faults == ()
     assert verdict.absent == ("choices[0].logprobs",)
     assert set(verdict.extra) == {"x", "choices[0].message.mood"}
 
 
 def test_what_is_no_json_is_told_without_quoting_it() -> None:
-    faults = judge(ChatCompletion, "I am no JSON").faults
+    faults = validate(ChatCompletion, "I am no JSON").faults
     assert len(faults) == 1
     assert faults[0].startswith("(the whole body): invalid JSON")
     assert "I am" not in faults[0]
 
 
 def test_only_the_first_few_are_told() -> None:
-    assert some(["a", "b", "a", "c", "d", "e"]) == "a; b; c; and 2 more"
+    assert first_few(["a", "b", "a", "c", "d", "e"]) == "a; b; c; and 2 more"
 
 
 def answer(changes: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def fields(model: type[BaseModel], prefix: str = "") -> dict[str, bool]:
     for name, field in model.model_fields.items():
         inner, brackets = models_in(field.annotation)
         path = f"{prefix}{name}"
-        # Of the two kinds of tool call each requires what the other has not.
+        # Each of the two kinds of tool call requires fields that the other does not have.
         found[path] = found.get(path, True) and field.is_required()
         if name not in NOT_LOOKED_INTO:
             for each in inner:

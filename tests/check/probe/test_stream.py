@@ -1,4 +1,4 @@
-"""A stream's times, where its pieces are known."""
+"""Reading a stream whose pieces and arrival times are known."""
 
 from service.check.probe.client import Exchange
 from service.check.probe.stream import Stream
@@ -40,11 +40,10 @@ def test_line_ends_and_comments_of_all_kinds_are_fine() -> None:
 
 def test_faults_name_lines() -> None:
     read = stream((11.0, ROLE[:-1] + content("a") + b"oops\n" + b"data: [DONE]\n"))
-    assert read.faults == [
-        "no blank line before line 2",
-        "line 4 is no field of server-sent events",
-        "no blank line after the last event",
-    ]
+    before_second, in_fourth, after_last = read.faults
+    assert "no blank line before line 2" in before_second
+    assert "line 4" in in_fourth
+    assert "no blank line after the last event" in after_last
     assert read.text == "a"
 
 

@@ -1,4 +1,4 @@
-"""What is refused of an adapter before an engine sees it, and what each refusal says."""
+"""Which adapters are refused before an engine sees them, and which facts each refusal names."""
 
 import json
 from collections.abc import Callable
@@ -39,14 +39,17 @@ def base(tmp_path: Path) -> Path:
 
 
 def refusal(folder: Path, base: Path, *, max_rank: int = 8) -> str | None:
-    """What is said against an adapter; None where it may be loaded."""
+    """Return the reason against an adapter. None if it may be loaded."""
     try:
         check_adapter("sales", folder, partial(read_base, str(base), revision=None, download_dir=None), max_rank=max_rank)
     except AdapterRefused as refused:
-        prefix = "The adapter 'sales' is refused: "
-        assert str(refused).startswith(prefix)
-        return str(refused).removeprefix(prefix)
+        assert "'sales'" in str(refused)
+        return str(refused)
     return None
+
+
+def names(reason: str | None, *facts: str) -> bool:
+    return reason is not None and all(fact in reason for fact in facts)
 
 
 def right() -> Arrays:
@@ -70,9 +73,8 @@ def test_one_of_the_embedding_fits_too(tmp_path: Path, base: Path) -> None:
 def test_a_rank_of_its_own_is_followed(tmp_path: Path, base: Path) -> None:
     tensors = lora_tensors({Q_PROJ: (HIDDEN, HIDDEN)}, rank=2) | lora_tensors({UP_PROJ: (INNER, HIDDEN)}, rank=RANK)
     assert refusal(write_adapter(tmp_path / "a", tensors, rank=RANK, rank_pattern={"q_proj": 2}), base) is None
-    assert "q_proj.lora_A.weight has shape [2, 16]; expected [4, 16]." in str(
-        refusal(write_adapter(tmp_path / "b", tensors, rank=RANK), base)
-    )
+    refused = refusal(write_adapter(tmp_path / "b", tensors, rank=RANK), base)
+    assert names(refused, "q_proj.lora_A.weight", "has shape [2, 16]", "expected [4, 16]")
 
 
 A_OF_Q, B_OF_Q = f"{PREFIX}{Q_PROJ}.lora_A.weight", f"{PREFIX}{Q_PROJ}.lora_B.weight"
@@ -80,73 +82,79 @@ SURPLUS = {"model.layers.2.self_attn.q_proj": (HIDDEN, HIDDEN)}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "facts"),
     [
-        (lambda of: of.update({B_OF_Q: zeros(12, RANK)}), f"tensor {B_OF_Q} has shape [12, 4]; expected [16, 4]."),
-        (lambda of: of.update({A_OF_Q: zeros(RANK, 12)}), f"tensor {A_OF_Q} has shape [4, 12]; expected [4, 16]."),
-        (lambda of: of.update({A_OF_Q: zeros(2, HIDDEN)}), f"tensor {A_OF_Q} has shape [2, 16]; expected [4, 16]."),
+        (lambda of: of.update({B_OF_Q: zeros(12, RANK)}), (f"tensor {B_OF_Q}", "[12, 4]", "expected [16, 4]")),
+        (lambda of: of.update({A_OF_Q: zeros(RANK, 12)}), (f"tensor {A_OF_Q}", "[4, 12]", "expected [4, 16]")),
+        (lambda of: of.update({A_OF_Q: zeros(2, HIDDEN)}), (f"tensor {A_OF_Q}", "[2, 16]", "expected [4, 16]")),
         (
             lambda of: of.update({A_OF_Q: zeros(RANK, HIDDEN, dtype=np.int8)}),
-            f"tensor {A_OF_Q} is of type I8; expected F32, F16, BF16.",
+            (f"tensor {A_OF_Q}", "type I8", "F32, F16, BF16"),
         ),
-        (lambda of: of.pop(B_OF_Q), f"{PREFIX}{Q_PROJ} has lora_A and no lora_B; expected both."),
-        (lambda of: of.pop(A_OF_Q), f"{PREFIX}{Q_PROJ} has lora_B and no lora_A; expected both."),
+        (lambda of: of.pop(B_OF_Q), (f"{PREFIX}{Q_PROJ} has lora_A", "no lora_B")),
+        (lambda of: of.pop(A_OF_Q), (f"{PREFIX}{Q_PROJ} has lora_B", "no lora_A")),
         (
             lambda of: of.update(lora_tensors(SURPLUS, rank=RANK)),
-            f"tensor {PREFIX}model.layers.2.self_attn.q_proj.lora_A.weight belongs to no weight of the base model, which has no "
-            "model.layers.2.self_attn.q_proj (its layers are 0 to 1).",
+            (
+                f"tensor {PREFIX}model.layers.2.self_attn.q_proj.lora_A.weight",
+                "no model.layers.2.self_attn.q_proj",
+                "layers are 0 to 1",
+            ),
         ),
         (
             lambda of: of.update({f"{PREFIX}{Q_PROJ}.lora_magnitude_vector": zeros(HIDDEN)}),
-            f"tensor {PREFIX}{Q_PROJ}.lora_magnitude_vector is unknown; expected names that end in .lora_A.weight, "
-            ".lora_B.weight, .lora_embedding_A, .lora_embedding_B.",
+            (
+                f"tensor {PREFIX}{Q_PROJ}.lora_magnitude_vector",
+                "unknown",
+                ".lora_A.weight, .lora_B.weight, .lora_embedding_A, .lora_embedding_B",
+            ),
         ),
         (
             lambda of: of.update(lora_tensors({"model.layers.0.norm": (HIDDEN, 1)}, rank=RANK)),
-            f"tensor {PREFIX}model.layers.0.norm.lora_A.weight: the base model's model.layers.0.norm is no linear layer or "
-            "embedding, its shape is [16].",
+            (f"tensor {PREFIX}model.layers.0.norm.lora_A.weight", "linear layer", "embedding", "[16]"),
         ),
-        (lambda of: of.clear(), "adapter_model.safetensors holds no LoRA tensor."),
+        (lambda of: of.clear(), ("adapter_model.safetensors", "no LoRA tensor")),
     ],
     ids=["outputs", "inputs", "rank", "type", "no B", "no A", "surplus layer", "unknown tensor", "norm", "empty"],
 )
-def test_a_tensor_that_does_not_fit_is_named(tmp_path: Path, base: Path, change: Callable[[Arrays], Any], said: str) -> None:
+def test_a_tensor_that_does_not_fit_is_named(
+    tmp_path: Path, base: Path, change: Callable[[Arrays], Any], facts: tuple[str, ...]
+) -> None:
     tensors = right()
     change(tensors)
-    assert refusal(write_adapter(tmp_path / "a", tensors, rank=RANK), base) == said
+    assert names(refusal(write_adapter(tmp_path / "a", tensors, rank=RANK), base), *facts)
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "facts"),
     [
-        ({"r": 16}, "its rank is 16; the limit is 8 (max_lora_rank in FIRSTWORD_ENGINE_ARGS)."),
-        ({"rank_pattern": {"q_proj": 9}}, "its rank is 9; the limit is 8 (max_lora_rank in FIRSTWORD_ENGINE_ARGS)."),
-        (
-            {"r": 0},
-            "adapter_config.json: r and the values of rank_pattern must be whole numbers from 1; r is 0.",
-        ),
-        ({"lora_alpha": None}, "adapter_config.json: lora_alpha is None; expected a number."),
-        ({"peft_type": "IA3"}, "adapter_config.json: peft_type is 'IA3'; expected 'LORA'."),
+        ({"r": 16}, ("rank is 16", "limit is 8", "max_lora_rank", "FIRSTWORD_ENGINE_ARGS")),
+        ({"rank_pattern": {"q_proj": 9}}, ("rank is 9", "limit is 8", "max_lora_rank", "FIRSTWORD_ENGINE_ARGS")),
+        ({"r": 0}, ("adapter_config.json", "rank_pattern", "r is 0")),
+        ({"lora_alpha": None}, ("adapter_config.json", "lora_alpha is None")),
+        ({"peft_type": "IA3"}, ("adapter_config.json", "peft_type is 'IA3'", "expected 'LORA'")),
         (
             {"target_modules": ["q_proj", "wide_proj"]},
-            "adapter_config.json targets 'wide_proj', which the base model does not have; it has embed_tokens, q_proj, up_proj.",
+            ("adapter_config.json", "'wide_proj'", "embed_tokens, q_proj, up_proj"),
         ),
-        ({"target_modules": None}, "adapter_config.json: target_modules must be a list of module names, or a pattern."),
+        ({"target_modules": None}, ("adapter_config.json", "target_modules", "list of module names", "pattern")),
     ],
     ids=["rank", "rank of one module", "rank 0", "alpha", "not LoRA", "target", "no targets"],
 )
-def test_a_configuration_that_does_not_fit_is_named(tmp_path: Path, base: Path, config: dict[str, Any], said: str) -> None:
-    assert refusal(write_adapter(tmp_path / "a", right(), rank=RANK, **config), base) == said
+def test_a_configuration_that_does_not_fit_is_named(
+    tmp_path: Path, base: Path, config: dict[str, Any], facts: tuple[str, ...]
+) -> None:
+    assert names(refusal(write_adapter(tmp_path / "a", right(), rank=RANK, **config), base), *facts)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, base: Path) -> None:
-    assert refusal(tmp_path / "none", base) == f"{tmp_path / 'none'} is not a folder."
+    assert names(refusal(tmp_path / "none", base), f"{tmp_path / 'none'} is not a folder")
     folder = write_adapter(tmp_path / "a", right(), rank=RANK)
     tensor_file, config_file = folder / "adapter_model.safetensors", folder / "adapter_config.json"
     tensor_file.unlink()
-    assert refusal(folder, base) == f"{tensor_file} does not exist (the format is safetensors; .bin is not read)."
+    assert names(refusal(folder, base), f"{tensor_file} does not exist", "safetensors", ".bin")
     config_file.unlink()
-    assert refusal(folder, base) == f"{config_file} does not exist."
+    assert names(refusal(folder, base), f"{config_file} does not exist")
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99, 0.0])
@@ -154,30 +162,29 @@ def test_a_truncated_file_is_refused(tmp_path: Path, base: Path, kept: float) ->
     file = write_adapter(tmp_path / "a", right(), rank=RANK) / "adapter_model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * kept)])
-    assert str(refusal(file.parent, base)).startswith(f"{file} is not a whole safetensors file (")
+    assert names(refusal(file.parent, base), f"{file} is not a complete safetensors file")
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 not safetensors", b"\xff" * 100], ids=["zip", "bytes"])
 def test_another_format_is_refused(tmp_path: Path, base: Path, content: bytes) -> None:
     file = write_adapter(tmp_path / "a", right(), rank=RANK) / "adapter_model.safetensors"
     file.write_bytes(content)
-    assert str(refusal(file.parent, base)).startswith(f"{file} is not a whole safetensors file (")
+    assert names(refusal(file.parent, base), f"{file} is not a complete safetensors file")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps("x"), "\x00"])
 def test_a_broken_configuration_is_refused(tmp_path: Path, base: Path, content: str) -> None:
     file = write_adapter(tmp_path / "a", right(), rank=RANK) / "adapter_config.json"
     file.write_text(content)
-    assert str(refusal(file.parent, base)).startswith(str(file))
+    assert names(refusal(file.parent, base), str(file))
 
 
 def test_what_cannot_be_checked_is_refused(tmp_path: Path, base: Path) -> None:
     adapter = write_adapter(tmp_path / "a", right(), rank=RANK)
     for file in base.iterdir():
         file.unlink()
-    assert refusal(adapter, base) == f"the base model in {base} has no safetensors files to check adapters against."
-    said = "the files of the base model no-such/model are not on this machine (LocalEntryNotFoundError)."
-    assert refusal(adapter, Path("no-such/model")) == said
+    assert names(refusal(adapter, base), str(base), "no safetensors files")
+    assert names(refusal(adapter, Path("no-such/model")), "no-such/model", "not on this machine", "LocalEntryNotFoundError")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +209,4 @@ def test_a_weight_of_unknown_shape_is_not_trusted(tmp_path: Path) -> None:
     base.mkdir()
     save_file({f"{Q_PROJ}.weight_packed": zeros(16, 2, dtype=np.int32)}, base / "model.safetensors")
     adapter = write_adapter(tmp_path / "a", lora_tensors({Q_PROJ: (HIDDEN, HIDDEN)}, rank=RANK), rank=RANK)
-    assert refusal(adapter, base) == (
-        f"tensor {A_OF_Q} cannot be checked: the base model's {Q_PROJ} is stored in a format that hides its shape."
-    )
+    assert names(refusal(adapter, base), f"tensor {A_OF_Q}", "cannot be checked", Q_PROJ, "format")

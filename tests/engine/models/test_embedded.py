@@ -1,4 +1,4 @@
-"""The embedded model's folder: whole, or to be made again. Nothing is converted here."""
+"""The embedded model's folder: whether it is intact or must be converted again. These tests convert nothing."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Which of vLLM's parsers a model family gets, where the settings say `auto`."""
+"""Which of vLLM's parsers a model family gets if the setting is `auto`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""probe_traits: what each family's template can take, found out by rendering."""
+"""probe_traits: what each family's template supports, found out by rendering."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ EXPECTED = {
         takes_names=False, takes_any_opening_with_tools=False, takes_parallel_calls=False, takes_text_beside_calls=False
     ),
     "mistral": TemplateTraits(
-        takes_system=False,  # It would be shown only where the user spoke last.
+        takes_system=False,  # The template shows it only if the last message is the user's.
         takes_names=False,
         takes_any_opening_with_tools=False,
         takes_text_beside_calls=False,

@@ -1,4 +1,4 @@
-"""The batching scripted engine: steps are shared, and each step says what was in it."""
+"""The batching scripted engine: turns share steps, and each step reports its content."""
 
 import asyncio
 from contextlib import aclosing
@@ -11,7 +11,7 @@ COSTS = BatchCosts(base_s=0.1, turn_s=0.01, prompt_token_s=0.001, most_prompt_to
 
 
 async def read(batch: Batch, prompt_tokens: int, tokens: int) -> float:
-    """One turn; when its first token came."""
+    """Run one turn. Return the time of its first token."""
     first_s = 0.0
     async with aclosing(batch.tokens("", None, prompt_tokens)) as ticks:
         for _ in range(tokens):
@@ -25,7 +25,7 @@ def test_prompts_wait_for_room_in_a_step_and_no_turn_is_counted_twice() -> None:
 
     async def story() -> tuple[float, float, float]:
         batch = Batch(COSTS, steps.append, clock=now_s)
-        turns = (read(batch, 80, 1), read(batch, 80, 20), read(batch, 80, 20))  # The first leaves at once.
+        turns = (read(batch, 80, 1), read(batch, 80, 20), read(batch, 80, 20))  # The first turn ends after one token.
         return await asyncio.gather(*turns)
 
     first, second, third = run_in_virtual_time(story())

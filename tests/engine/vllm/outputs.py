@@ -1,4 +1,4 @@
-"""What vLLM's engine puts out, as plain data of the same shape, and a parser with a format of our own."""
+"""Outputs of vLLM's engine as plain data with the same attributes, and a parser for a test format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Logprob:
 
 @dataclass
 class Choice:
-    """vLLM's `CompletionOutput`, what we read of it."""
+    """The attributes of vLLM's `CompletionOutput` that are read."""
 
     text: str = ""
     token_ids: Sequence[int] = (1,)
@@ -40,7 +40,7 @@ class Function:
 
 @dataclass
 class Call:
-    """A streamed call has an index and a function; a whole one has its name and arguments itself."""
+    """A streamed call has an index and a function. A whole call has its own name and arguments."""
 
     index: int = 0
     id: str | None = None
@@ -58,8 +58,9 @@ class Delta:
 
 @dataclass
 class TinyParser:
-    """A format of our own: `?` and what was thought, `!` and a call's name with its arguments; all else is said. One piece a
-    delta, so that streamed and whole must agree.
+    """A parser for a test format with one piece per delta. Streamed and whole answers must agree.
+
+    `?` begins reasoning, `!` a call's name with its arguments, `+` more arguments. Everything else is text.
     """
 
     ids: bool = True

@@ -1,4 +1,4 @@
-"""Log probabilities as vLLM gives them -> ours: the token's own, the likeliest beside it, and no -inf."""
+"""Conversion of vLLM's log probabilities: the token's own, those of the most likely tokens, and no -inf."""
 
 import math
 
@@ -9,7 +9,7 @@ from service.engine.vllm.output_events import ChoiceReader, ParsedReader, token_
 from tests.engine.vllm.outputs import Choice, Logprob, TinyParser, decode
 from tests.support.factories import make_job
 
-# At one place: the sampled token 7 is third; vLLM lists it first.
+# One position. The sampled token 7 has rank 3, but vLLM lists it first.
 AT_PLACE = {7: Logprob(-3.0, 3, " c"), 5: Logprob(-0.5, 1, " a"), 6: Logprob(-1.0, 2, " b")}
 CHOICE = Choice(" c", (7,), logprobs=[AT_PLACE])
 

@@ -1,4 +1,4 @@
-"""What vLLM puts out -> events: through hand-made outputs and a small parser of our own, streamed and whole."""
+"""Conversion of vLLM's outputs to events, with hand-made outputs and a small test parser, streamed and whole."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ TOOLS = (Tool("get_weather", None, {}), Tool("hang_up", None, {}))
 
 
 def read_parsed(pieces: list[str], *, is_stream: bool, ids: bool = True, end: str = "stop", **job: Any) -> list[Event]:
-    """The events of an answer that came in these pieces, the last with its finish reason."""
+    """Return the events of an answer that came in these pieces. The last piece has the finish reason."""
     made = make_job(is_stream=is_stream, **({"tool_use": ToolUse(TOOLS, "auto")} | job))
     reader = ParsedReader(0, made, decode, parser=TinyParser(ids=ids), request=None, prompt_token_ids=[1, 2])
     events: list[Event] = []
@@ -36,7 +36,7 @@ def read_parsed(pieces: list[str], *, is_stream: bool, ids: bool = True, end: st
 
 
 def gathered(events: list[Event]) -> tuple[str, str, list[tuple[str | None, str | None, str]], list[str]]:
-    """What was thought, what was said, the calls, and how it ended."""
+    """Return the reasoning, the text, the calls and the finish reasons."""
     thought = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     said = "".join(event.text for event in events if isinstance(event, TextDelta))
     calls: list[tuple[str | None, str | None, str]] = []

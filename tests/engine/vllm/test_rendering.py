@@ -1,4 +1,4 @@
-"""What is rendered on the event loop, and what goes to a thread."""
+"""Which prompts are rendered on the event loop, and which on a thread."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ def tool(**properties: Any) -> dict[str, Any]:
         ([Message("user", "Hi")], None, True),
         ([Message("user", "Hi")], [tool(account={"type": "string"})], True),
         ([Message("user", "x" * 2500)], None, False),
-        ([Message("user", "Hi")] * 60, None, False),  # A template does something for each.
+        ([Message("user", "Hi")] * 60, None, False),  # A template has work for each message.
         ([Message("user", "Hi")], [tool(account={"type": "string", "description": "x" * 2500})], False),
         ([Message("user", "Hi")], [tool(account={"enum": list(range(1000))})], False),
         ([Message("user", "Hi")], [tool(**{f"p{number}": {} for number in range(500)})], False),

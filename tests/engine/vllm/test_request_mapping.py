@@ -1,4 +1,4 @@
-"""request_fields: what of a job is asked of vLLM, in its own words, and what never is."""
+"""request_fields: which of vLLM's fields a job sets, and which are never set."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.factories import CANARY, make_job
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOLS = (Tool("get_weather", "The weather.", SCHEMA, strict=False), Tool("hang_up", None, {"type": "object"}))
-# What a client of vLLM's own server can promote itself with, or reach into the engine by.
+# Fields with which a client of vLLM's own server could raise its priority or control the engine.
 NEVER_ASKED = (
     "priority", "kv_transfer_params", "vllm_xargs", "session_id", "request_id", "logits_processors", "mm_processor_kwargs",
     "chat_template", "add_generation_prompt", "continue_final_message", "truncate_prompt_tokens", "return_token_ids", "user",

@@ -1,4 +1,4 @@
-"""What vLLM is told, so that its spans reach our collector as part of our traces, and no others do."""
+"""How vLLM is configured so that its spans reach our collector as part of our traces, and no other spans do."""
 
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
