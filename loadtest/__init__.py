@@ -1,1 +1,1 @@
-"""Programs that put load on a running service. Not part of the service: nothing in `service` imports them."""
+"""Programs that put load on a running service. They are not part of the service, and nothing in `service` imports them."""

@@ -10,7 +10,7 @@ import locust
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-# Locust puts this file's folder on the path; we are a package of the folder above it.
+# Locust adds only this file's folder to the path. The package `loadtest` is in the folder above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from loadtest.calls.control import LAST_REPORT, ORDER, STOP, Control
@@ -32,15 +32,16 @@ def on_init(environment: Environment, **_: Any) -> None:
 
 
 def heed_interrupts() -> None:
-    """Raise Ctrl-C in Locust's main greenlet, which ends the run in order. Python would raise it in whichever is at work: there
-    gevent, or an `except` of Locust's own, swallows it now and then.
+    """Raise Ctrl-C in Locust's main greenlet, which ends the run cleanly.
+
+    Python would raise it in the greenlet that happens to run. There gevent or an `except` of Locust's sometimes swallows it.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Else interrupts are ignored, as in a background job.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Otherwise interrupts are ignored, as in a background job.
         gevent.signal_handler(signal.SIGINT, gevent.getcurrent().throw, KeyboardInterrupt)
 
 
 def rule(runner: LocalRunner | MasterRunner, control: Control) -> None:
-    """The master, or the only process."""
+    """Set up the controlling process: Locust's master, or the only process."""
     control.set_defaults()
     if control.options.headless:
         control.look()
@@ -55,16 +56,16 @@ def rule(runner: LocalRunner | MasterRunner, control: Control) -> None:
     events.test_start.add_listener(lambda **_: control.on_test_start())
     events.test_stopping.add_listener(lambda **_: control.on_test_stopping())
     events.worker_report.add_listener(on_worker_report)
-    # Locust reads the exit code before it would end a run that was interrupted.
+    # Locust reads the exit code before it ends an interrupted run. End the run first.
     events.quitting.add_listener(lambda **_: runner.quit())
-    # The last words, after Locust's own tables; on its web page runs come and go.
+    # Headless: print the result after Locust's own tables. With the web page: after each run.
     (events.quit if control.options.headless else events.test_stop).add_listener(lambda **_: control.show())
     if isinstance(runner, MasterRunner):
         runner.register_message(LAST_REPORT, on_last_report)
 
 
 def follow(runner: WorkerRunner, exchange: Exchange) -> None:
-    """A worker: the order comes before Locust's own message to start, which clears its statistics."""
+    """Set up a worker. The order arrives before Locust's start message, which clears the statistics, so it is kept until then."""
     waiting: list[Order] = []
 
     def on_order(msg: Any, **_: Any) -> None:

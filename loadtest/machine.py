@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The machine on which something is measured."""
 
 import platform
 import re
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """The processor's name, as Linux knows it."""
+    """The CPU's name from /proc/cpuinfo, or else the machine type."""
     models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return models[0] if models else platform.machine()

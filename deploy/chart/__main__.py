@@ -1,4 +1,4 @@
-"""`python -m deploy.chart`: write the chart's values, schema and README; with `--check` only say whether they are current."""
+"""`python -m deploy.chart`: write the chart's values, schema and README. `--check` only reports whether they are current."""
 
 from deploy.chart.files import FOLDER, stale, write
 from deploy.generated import main

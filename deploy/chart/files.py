@@ -1,4 +1,4 @@
-"""The files that are written, and whether what is committed is what the code makes."""
+"""The generated files, and whether they are current."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +14,12 @@ _FILES: dict[str, Callable[[], str]] = {
 
 
 def stale(folder: Path = FOLDER) -> list[Path]:
-    """Files that are not what the code makes."""
+    """Return the files that differ from the generated text."""
     return [folder / name for name, render in _FILES.items() if _text(folder / name) != render()]
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Bring the folder up to date; returns what has changed."""
+    """Write the stale files and return them."""
     changed = stale(folder)
     for file in changed:
         file.write_text(_FILES[file.name](), encoding="utf-8")

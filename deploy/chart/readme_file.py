@@ -1,4 +1,4 @@
-"""The chart's README.md: readme.md of this folder, and a table of every value."""
+"""The chart's README.md: readme.md of this folder, followed by a table of all values."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ _PROSE = Path(__file__).parent / "readme.md"
 
 def render() -> str:
     rows = [_row(path, node) for path, node in _leaves(tree())]
-    return "\n".join([_PROSE.read_text(encoding="utf-8"), "| Value | Type | Default | |", "|---|---|---|---|", *rows]) + "\n"
+    return (
+        "\n".join([_PROSE.read_text(encoding="utf-8"), "| Value | Type | Default | Meaning |", "|---|---|---|---|", *rows]) + "\n"
+    )
 
 
 def _leaves(nodes: tuple[Node, ...], at: str = "") -> Iterator[tuple[str, Node]]:
@@ -25,5 +27,5 @@ def _leaves(nodes: tuple[Node, ...], at: str = "") -> Iterator[tuple[str, Node]]
 
 def _row(path: str, node: Node) -> str:
     kind = ", ".join(f"`{choice}`" for choice in node.choices) or node.type
-    default = "needed" if node.default is None else f"`{json.dumps(node.default, ensure_ascii=False)}`"
+    default = "required" if node.default is None else f"`{json.dumps(node.default, ensure_ascii=False)}`"
     return f"| `{path}` | {kind} | {default} | {node.description.replace('|', chr(92) + '|')} |"

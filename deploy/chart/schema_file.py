@@ -1,5 +1,6 @@
-"""values.schema.json: what Helm checks a user's values with, before anything is rendered. Unknown keys are refused at any depth,
-but in what Kubernetes and vLLM have the names for.
+"""values.schema.json, with which Helm validates the user's values before it renders anything.
+
+Unknown keys are errors at every depth, except in maps whose keys belong to Kubernetes or vLLM.
 """
 
 import json
@@ -16,15 +17,15 @@ def render() -> str:
     for pool in ("Pool", "PoolValues"):
         of = definitions[pool]["properties"]
         of["settings"] = {"description": of["settings"]["description"], "$ref": "#/$defs/Settings"}
-    # Helm gives it to a chart inside another.
-    schema["properties"]["global"] = {"type": "object", "description": "Of the chart around this one; not read."}
-    # The draft that Helm 3 and 4 both know.
+    # Helm passes this key to a chart inside another chart.
+    schema["properties"]["global"] = {"type": "object", "description": "Values of a parent chart. This chart does not read them."}
+    # Helm 3 and 4 both support this draft.
     whole = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart firstword", **schema}
     return json.dumps(whole | {"$defs": dict(sorted(definitions.items()))}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _settings() -> dict[str, Any]:
-    """Names and types of settings, so that a wrong one is refused before a pod has to."""
+    """Return the schema of the service's settings, so that Helm refuses an invalid setting before a pod starts."""
     schema = _plain(Settings.model_json_schema())
     schema["properties"] = {name: of for name, of in schema["properties"].items() if name not in SET_BY_CHART}
     needed = json.dumps(schema["properties"])
@@ -33,7 +34,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _plain(schema: Any, *, of_properties: bool = False) -> Any:
-    """Without what says nothing: titles, which repeat the key, and defaults, which stand in values.yaml."""
+    """Remove titles, which repeat the key, and defaults, which are in values.yaml."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The chart's values as a tree: what values.yaml and the README's table are both made from."""
+"""The chart's values as a tree, the source of values.yaml and of the README's table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +21,13 @@ class Node:
     description: str
     type: str
     default: Any
-    """As in YAML; of a group, None: it has its keys' defaults."""
+    """Default, as in YAML. None for a group, whose keys have their own defaults, and for a required key."""
     nodes: tuple["Node", ...] = ()
-    """A group's keys."""
+    """Keys of a group."""
     items: tuple["Node", ...] = ()
-    """The keys of a list's items; of one that is needed, the default is None."""
+    """Keys of a list's items."""
     choices: tuple[str, ...] = ()
+    """Allowed values. Empty means any value of the type."""
 
 
 def tree() -> tuple[Node, ...]:
@@ -39,13 +40,13 @@ def _nodes(group: BaseModel) -> Iterator[Node]:
 
 
 def _node(field: FieldInfo, value: Any) -> Node:
-    key, why = field.alias or "", field.description or ""
+    key, description = field.alias or "", field.description or ""
     if isinstance(value, BaseModel):
-        return Node(key, why, "", None, nodes=tuple(_nodes(value)))
+        return Node(key, description, "", None, nodes=tuple(_nodes(value)))
     items = _model_in(field.annotation)
     return Node(
         key=key,
-        description=why,
+        description=description,
         type=_type(field.annotation),
         default=_as_yaml(value),
         items=tuple(_items(items)) if items else (),
@@ -54,14 +55,14 @@ def _node(field: FieldInfo, value: Any) -> Node:
 
 
 def _items(model: type[BaseModel]) -> Iterator[Node]:
-    """A pool's are poolDefaults' but for the name, and those stand there."""
+    """Yield the keys of a list's items. Of a pool only the name, because `poolDefaults` has its other keys."""
     for name, field in model.model_fields.items():
         if not (issubclass(model, PoolValues) and name in PoolValues.model_fields):
             yield _node(field, None if field.is_required() else field.default)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """`Adapter` of `list[Adapter]`."""
+    """Return the model of a list's items, such as `Adapter` for `list[Adapter]`."""
     arguments = get_args(annotation)
     if get_origin(annotation) is list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
         return arguments[0]
@@ -74,7 +75,7 @@ def _type(annotation: Any) -> str:
 
 
 def _as_yaml(value: Any) -> Any:
-    """Items of a list say only what is not the default."""
+    """Convert a default to YAML types. Items of a list keep only the keys that were set."""
     if isinstance(value, list):
         return [item.model_dump(by_alias=True, exclude_unset=True) if isinstance(item, BaseModel) else item for item in value]
     return value

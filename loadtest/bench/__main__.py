@@ -25,24 +25,28 @@ PARTS = {"a": COST, "b": SERVED, "c": MEMORY, "d": START, "e": LARGE}
 
 def main(  # noqa: PLR0917  # typer's way to declare options
     parts: Annotated[
-        str, typer.Option(help="a: processor time per token; b: the real model; c: memory after b; d: start; e: large requests.")
+        str, typer.Option(help="a: CPU time per token; b: the real model; c: memory after b; d: start; e: large requests.")
     ] = "a,b,c,d,e",
-    rounds: Annotated[int, typer.Option(help="How often each server is measured, in turn.", min=1)] = 3,
-    streams: Annotated[str, typer.Option(help="At a time, of part a.")] = "8,32,64",
-    real_streams: Annotated[str, typer.Option(help="At a time, of part b.")] = "1,8,32",
-    seconds: Annotated[float, typer.Option(help="Of each measure of part a; of part b, twice that.", min=1)] = 10.0,
-    quick: Annotated[bool, typer.Option("--quick", help="One short round: to see that it works.")] = False,
+    rounds: Annotated[int, typer.Option(help="Number of rounds. Each round measures every server once.", min=1)] = 3,
+    streams: Annotated[str, typer.Option(help="Numbers of concurrent streams in part a.")] = "8,32,64",
+    real_streams: Annotated[str, typer.Option(help="Numbers of concurrent streams in part b.")] = "1,8,32",
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of each measurement of part a. Part b takes twice as long.", min=1)
+    ] = 10.0,
+    quick: Annotated[bool, typer.Option("--quick", help="Run one short round, as a smoke test.")] = False,
     rust: Annotated[
-        bool, typer.Option("--rust/--no-rust", help="Measure vLLM's Rust front end, too, where its binary can be had.")
+        bool, typer.Option("--rust/--no-rust", help="Also measure vLLM's Rust front end, if its binary is available.")
     ] = True,
     named: Annotated[
-        Path | None, typer.Option("--results", help="The JSON to add to; by default reports/bench-DATE.json.")
+        Path | None, typer.Option("--results", help="JSON file to add to; by default reports/bench-DATE.json.")
     ] = None,
-    docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
-    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="Or only report what the file has.")] = True,
+    docs: Annotated[Path | None, typer.Option("--write-docs", help="Page into which tables and picture are written.")] = None,
+    measured: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Measure, or only report the contents of the results file.")
+    ] = True,
 ) -> None:
-    """What our layer costs beside `vllm serve`'s own server, on the same engine."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
+    """Measure the cost of our layer, compared with `vllm serve`'s own server on the same engine."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C, so that the servers are stopped too.
     file = results_file(named, "bench", is_quick=quick, is_measured=measured)
     results = read_results(file)
     if measured:
@@ -66,7 +70,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 
 
 def rust_frontend(find: Callable[[], Path] = find_rust_frontend) -> Path | None:
-    """The third server's binary. None where it cannot be had, with a line that says why: the bench goes on with two servers."""
+    """The third server's binary. If it is not available, print why and return None: the benchmark then measures two servers."""
     try:
         return find()
     except RustFrontendUnavailableError as error:
@@ -75,7 +79,7 @@ def rust_frontend(find: Callable[[], Path] = find_rust_frontend) -> Path | None:
 
 
 def _measure(plan: Plan, results: Results, file: Path) -> None:
-    ensure_embedded_model(console.print)  # Once, ahead: it is no part of a start.
+    ensure_embedded_model(console.print)  # Unpack it now, so that it does not count as start time.
     lasts = {COST: f" of {plan.seconds:g} s", SERVED: f" of about {plan.served_s:g} s"}
     results.about |= about() | {
         f"Part {letter}": f"{plan.rounds} rounds{lasts.get(part, '')}" for letter, part in PARTS.items() if part in plan.parts
@@ -94,9 +98,9 @@ def _measure(plan: Plan, results: Results, file: Path) -> None:
 def _parts(told: str) -> list[str]:
     letters = told.split(",")
     if unknown := [letter for letter in letters if letter not in PARTS]:
-        raise typer.BadParameter(f"there is no part {', '.join(unknown)}; known: {', '.join(PARTS)}")
+        raise typer.BadParameter(f"unknown part: {', '.join(unknown)}. Known parts: {', '.join(PARTS)}.")
     if "c" in letters and "b" not in letters:
-        raise typer.BadParameter("c is the memory after b's load: it is measured with b.")
+        raise typer.BadParameter("part c measures the memory after part b. Add b.")
     return [PARTS[letter] for letter in letters]
 
 
@@ -104,7 +108,7 @@ def _numbers(told: str) -> list[int]:
     try:
         return [int(number) for number in told.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{told!r} is no list of numbers.") from None
+        raise typer.BadParameter(f"must be numbers separated by commas, given {told!r}.") from None
 
 
 if __name__ == "__main__":

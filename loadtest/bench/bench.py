@@ -1,4 +1,4 @@
-"""The order of a run: round by round; in each, engine by engine, the servers one after the other."""
+"""The order of a run: round by round; within a round, engine by engine; on each engine, one server after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from loadtest.servers import Endpoint
 
 TOKENS_PER_TURN = 128
 ENGINES = {TINY: (COST,), LONG: (LARGE,), REAL: (START, SERVED, MEMORY)}
-"""What is measured on which, in this order."""
+"""The parts measured on each engine, in this order."""
 MODES = {OURS: (TOKEN, ADAPTIVE, TOOLS), PEER: (TOKEN, TOOLS), RUST: (TOKEN, TOOLS)}
 LARGE_KINDS = (PROMPT, SCHEMA, MONSTER)
 
@@ -50,42 +50,42 @@ _BODY = {"messages": _SAID, "max_tokens": TOKENS_PER_TURN, "ignore_eos": True, "
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. Times in seconds."""
+    """What to measure. Times are in seconds."""
 
     parts: Sequence[str]
     rounds: int
     streams: Sequence[int]
-    """Of `cost`."""
+    """Numbers of concurrent streams of `cost`."""
     real_streams: Sequence[int]
-    """Of `served`."""
+    """Numbers of concurrent streams of `served`."""
     seconds: float
-    """Of a cell of `cost`, and of the quiet before a large request."""
+    """Duration of a cell of `cost`, and of the quiet time before a large request."""
     warm_up_s: float
     served_s: float
     repeats: int
-    """Large requests of a cell."""
+    """Number of large requests in a cell."""
     rust_frontend: Path | None = None
-    """The binary of the third server; without it there are two."""
+    """Binary of the third server. None: only two servers are measured."""
 
     @property
     def servers(self) -> tuple[str, ...]:
         return (OURS, PEER, RUST) if self.rust_frontend else (OURS, PEER)
 
     def order(self, number: int) -> tuple[str, ...]:
-        """The servers in a round; rounds count from 1.
+        """The servers of a round, in order. Rounds count from 1.
 
-        Each goes first in turn: what a machine does more slowly as the hour goes on hits all alike.
+        Each server is first in some round, so that a machine that gets slower over time affects all servers equally.
         """
         first = (number - 1) % len(self.servers)
         return self.servers[first:] + self.servers[:first]
 
     @property
     def cells(self) -> int:
-        """How many will be measured."""
+        """Number of cells that the plan measures."""
         return self.rounds * sum(self._cells(part, server) for part in self.parts for server in self.servers)
 
     def places(self, part: str) -> Sequence[int]:
-        """The streams that a part is measured with."""
+        """Numbers of concurrent streams of a part."""
         return {COST: self.streams, SERVED: self.real_streams, LARGE: (BESIDE,)}.get(part, (0,))
 
     def _cells(self, part: str, server: str) -> int:
@@ -94,7 +94,7 @@ class Plan:
 
 
 class Bench:
-    """Measures into `results`, and calls `on_cell` as each is there. `say` tells what is under way."""
+    """Measures into `results`. It calls `on_cell` after each cell, and `say` with its current work."""
 
     def __init__(self, plan: Plan, results: Results, logs: Path, *, on_cell: Callable[[Cell], None],
                  say: Callable[[str], None]) -> None:  # fmt: skip
@@ -103,7 +103,7 @@ class Bench:
         self._measure = {COST: self._cost, LARGE: self._large, START: self._start, SERVED: self._served, MEMORY: self._memory}
 
     def run(self) -> None:
-        """Everything that the plan says."""
+        """Measure everything in the plan."""
         for part in self._plan.parts:
             self._results.forget(part, self._plan.places(part))
         for number in range(1, self._plan.rounds + 1):
@@ -133,7 +133,7 @@ class Bench:
     def _large(self, server: str, endpoint: Endpoint, number: int) -> "Measured":
         body, headers = request(server, TOKEN)
         for kind in LARGE_KINDS:
-            self._say(f"round {number}, {server}: {kind} beside {BESIDE} streams")
+            self._say(f"round {number}, {server}: {kind} with {BESIDE} streams")
             large = [large_body(kind, f"{number}x{repeat}") for repeat in range(self._plan.repeats)]
             measured = measure_large(endpoint, body, large, streams=BESIDE, quiet_s=self._plan.seconds, headers=headers)
             yield kind, BESIDE, uvloop.run(measured)
@@ -152,10 +152,10 @@ class Bench:
 
 
 Measured = Iterator[tuple[str, int, Figures]]
-"""Mode, streams, what was measured."""
+"""Tuples of mode, number of streams, measured figures."""
 
 
 def request(server: str, mode: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """A turn's body and headers. The header is ours alone: the other servers know no frames but one a token."""
+    """Body and headers of a turn. The header is for our server only: the others always send one frame per token."""
     body = _BODY | ({"tools": [_TOOL], "tool_choice": "auto"} if mode == TOOLS else {})
     return body, _EACH_TOKEN if server == OURS and mode != ADAPTIVE else {}

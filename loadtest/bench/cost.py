@@ -1,4 +1,4 @@
-"""What a server takes without its engine: processor time per streamed token, and memory."""
+"""Cost of a server without its engine: CPU time per streamed token, and memory."""
 
 import re
 import time
@@ -17,34 +17,34 @@ from loadtest.servers import Endpoint
 
 TOKENS = "vllm:generation_tokens_total"
 OVERSLEPT_S, _TRIES = 0.05, 5
-"""A measure in which the client had no processor for so long is taken again: meanwhile the streams stood still."""
+"""A measurement is repeated, up to `_TRIES` times, if the client had no CPU for this many seconds: its streams stood still."""
 _COUNTED_WITHIN_S = 0.5
-"""The engine's counter may follow the last frame by so much."""
+"""Seconds after the last frame until the engine's counter has its final value."""
 
 
 @dataclass(frozen=True)
 class Meter:
-    """Of a server that runs."""
+    """Measures CPU time and tokens of a running server."""
 
     endpoint: Endpoint
     processes: Sequence[psutil.Process]
-    """Whose time is the server's."""
+    """Processes of the server, without its engine."""
     counter: str = TOKENS
-    """Of generated tokens, at /metrics: the engine's own."""
+    """The engine's counter of generated tokens at /metrics."""
     engine: Sequence[psutil.Process] = ()
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "Meter":
-        """Raises `RuntimeError` where no engine is to be seen."""
+        """The meter of a started server. Raises `RuntimeError` if no engine process is found."""
         processes, engine = processes_of(endpoint.pid)
         return cls(endpoint, processes, engine=engine)
 
     def cpu_s(self) -> float:
-        """User and system time of the server so far."""
+        """User and system time of the server so far, in seconds."""
         return _cpu_s(self.processes)
 
     def others_s(self) -> float:
-        """Processor time of everything else on the machine, and what its host took away: what disturbs the measurement."""
+        """CPU seconds of everything else on the machine, and those that its host took away. They disturb the measurement."""
         times = psutil.cpu_times()
         busy_s = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
         return busy_s - _cpu_s(self.processes) - _cpu_s(self.engine) - time.process_time()
@@ -55,7 +55,10 @@ class Meter:
 
 def measure_cost(meter: Meter, body: Mapping[str, Any], *, streams: int, seconds: float, warm_up_s: float,
                  headers: Mapping[str, str]) -> Figures:  # fmt: skip
-    """So many streams for so long: what a token cost, and how the frames came. Again, where the machine held the client up."""
+    """Run `streams` streams for `seconds`, and measure the cost of a token and the gaps between frames.
+
+    Repeats if the client was held up, and returns the best try.
+    """
 
     def stream(for_s: float) -> Heard:
         return uvloop.run(stream_for(meter.endpoint, body, streams=streams, seconds=for_s, headers=headers))
@@ -69,8 +72,8 @@ def measure_cost(meter: Meter, body: Mapping[str, Any], *, streams: int, seconds
 
 
 def _measured(meter: Meter, stream: Callable[[float], Heard], seconds: float) -> tuple[float, Figures]:
-    """How long the client overslept, and the figures."""
-    # The counter is read outside the processor's two readings: telling it costs the server, too.
+    """Seconds that the client overslept, and the figures."""
+    # Read the counter outside the CPU measurement, because /metrics costs the server CPU time too.
     tokens = -meter.tokens()
     cpu, others, client, wall = -meter.cpu_s(), -meter.others_s(), -time.process_time(), -time.monotonic()
     heard = stream(seconds)
@@ -96,29 +99,29 @@ def _measured(meter: Meter, stream: Callable[[float], Heard], seconds: float) ->
 
 
 def counted(exposition: str, name: str) -> float:
-    """The sum of a counter's series. Raises `RuntimeError` where it has none."""
+    """The sum of a counter's series. Raises `RuntimeError` if it has none."""
     series = re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)", exposition, re.MULTILINE)
     if not series:
-        raise RuntimeError(f"/metrics does not tell {name}.")
+        raise RuntimeError(f"/metrics does not contain {name}.")
     return sum(map(float, series))
 
 
 def processes_of(pid: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """The server's process and those below it; and the engine's.
+    """The server's processes and the engine's processes.
 
-    Raises `RuntimeError` where no engine is to be seen: its time would pass for the server's.
+    Raises `RuntimeError` if no engine process is found: its time would count as the server's.
     """
     server = psutil.Process(pid)
     family = [server, *server.children(recursive=True)]
     engines = [each for each in family if _is_engine(each)]
     if not engines:
-        raise RuntimeError(f"No engine process below {pid}: is the package setproctitle missing?")
+        raise RuntimeError(f"No engine process below {pid}. Check that the package setproctitle is installed.")
     of_engine = {each.pid for engine in engines for each in (engine, *engine.children(recursive=True))}
     return [each for each in family if each.pid not in of_engine], [each for each in family if each.pid in of_engine]
 
 
 def _is_engine(process: psutil.Process) -> bool:
-    """By the title that vLLM gives it; several API servers would have one as well."""
+    """Whether the process is an engine, by the title that vLLM sets. With several API servers, they have such titles too."""
     title = " ".join(process.cmdline())
     return title.startswith("VLLM::") and not title.startswith("VLLM::APIServer")
 
@@ -128,6 +131,6 @@ def _cpu_s(processes: Iterable[psutil.Process]) -> float:
 
 
 def peak_bytes(processes: Iterable[psutil.Process]) -> int:
-    """The most memory that each has ever had, summed."""
+    """Sum of the processes' peak memory, in bytes."""
     told = [re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{each.pid}/status").read_text(), re.MULTILINE) for each in processes]
     return sum(int(line[1]) * 1024 for line in told if line)

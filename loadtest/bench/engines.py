@@ -1,4 +1,4 @@
-"""The same engine behind every server."""
+"""Runs each server with the same engine."""
 
 import json
 import secrets
@@ -25,9 +25,9 @@ _SHAPE = {
 }
 _LONGEST = 32768
 ENGINE_ARGS: dict[str, dict[str, Any]] = {
-    # The embedded model's tokenizer on a model of next to nothing: what is left to measure is the front-end.
+    # A tiny model with the embedded model's tokenizer, so that the front end dominates the measurement.
     TINY: {"load_format": "dummy", "hf_overrides": _SHAPE},
-    # With room for 100,000 characters, computed in small steps: what holds streams up is then the front-end.
+    # Takes prompts of 100,000 characters in small steps, so that only the front end can hold streams up.
     LONG: {
         "load_format": "dummy",
         "hf_overrides": _SHAPE | {"max_position_embeddings": _LONGEST},
@@ -37,13 +37,13 @@ ENGINE_ARGS: dict[str, dict[str, Any]] = {
     REAL: {},
 }
 _TEMPLATE = "chat_template.jinja"
-# vLLM's own server refuses nothing; nor shall ours, or they would not do the same work.
+# vLLM's own server refuses nothing. Ours must not refuse either, so that both do the same work.
 _NO_REFUSALS = {"ttft_budget_s": "60", "tpot_bound_s": "10"}
 
 
 @contextmanager
 def serving(server: str, engine: str, logs: Path, rust_frontend: Path | None = None) -> Iterator[Endpoint]:
-    """One of the servers on one of the engines, from when it is ready. Raises `RuntimeError` where it does not get ready."""
+    """Run one of the servers on one of the engines. Raises `RuntimeError` if it does not become ready."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}-{engine}.log"
     args = ENGINE_ARGS[engine]
@@ -67,8 +67,9 @@ def as_flags(args: dict[str, Any]) -> Iterator[str]:
 
 
 def _showing_tools(beside: Path) -> Path:
-    """The embedded model with a template that shows tools, as models that are made for them have. With its own, our service would
-    describe the tools to the model and vLLM's server leave them out: not the same work.
+    """The embedded model with a chat template that shows tools, as models with tool calling have.
+
+    With the model's own template, our service would describe the tools and vLLM's server would not: the work would differ.
     """
     folder = (beside / "model").absolute()
     folder.mkdir(exist_ok=True)

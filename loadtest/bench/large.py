@@ -1,4 +1,4 @@
-"""A large request beside streams that run: does it hold them up?"""
+"""Measures whether a large request delays running streams."""
 
 import asyncio
 import random
@@ -14,9 +14,9 @@ BESIDE = 32
 PROMPT, SCHEMA, MONSTER = "prompt", "schema", "monstrous schema"
 PROMPT_CHARS = 100_000
 LARGEST_SCHEMA = 1000
-"""Optional properties: the largest that we accept (service/normalize/json_schema.py)."""
+"""Most optional properties that our service accepts in a schema (service/normalize/json_schema.py)."""
 MONSTROUS_SCHEMA = 2000
-"""Required properties, which take the engine less than optional ones: beyond that it would be gone for minutes."""
+"""Required properties, which cost the engine less than optional ones. With more, it would be busy for minutes."""
 TOLD = {
     PROMPT: f"a prompt of {PROMPT_CHARS:,} characters",
     SCHEMA: f"a schema of {LARGEST_SCHEMA:,} optional properties",
@@ -25,11 +25,11 @@ TOLD = {
 _WORDS = ("calls", "often", "begin", "with", "words", "that", "nobody", "needs", "and", "then", "the", "answer", "comes", "late")
 _SETTLE_S = 1.0
 _AFTER_S = 0.1
-"""What held a stream up shows when its next frame comes."""
+"""Seconds to wait after the large request: a delayed stream shows its gap only at its next frame."""
 
 
 def large_body(kind: str, seed: str) -> dict[str, Any]:
-    """A turn of a few tokens. Each seed's differs from the others' from the start: nothing of it is in any cache."""
+    """A turn with a short answer. It begins with the seed, so that no cache contains any of it."""
     content, extra = f"{seed} Say hello.", {}
     if kind == PROMPT:
         content = f"{seed} {' '.join(random.Random(seed).choices(_WORDS, k=PROMPT_CHARS // 3))}"[:PROMPT_CHARS]
@@ -46,7 +46,7 @@ def large_body(kind: str, seed: str) -> dict[str, Any]:
 
 async def measure_large(endpoint: Endpoint, body: Mapping[str, Any], large: Sequence[dict[str, Any]], *, streams: int,
                         quiet_s: float, headers: Mapping[str, str]) -> Figures:  # fmt: skip
-    """The streams' gaps while nothing else happens, and while each of the large requests is under way."""
+    """Measure the streams' gaps while nothing else runs, and during each of the large requests."""
     answers: list[Answer] = []
     busy: list[float] = []
     async with streaming(endpoint, body, streams=streams, headers=headers) as heard:

@@ -1,4 +1,4 @@
-"""The picture: processor time per token by streams; beside it, as ratios, what was measured on the real model."""
+"""The picture: CPU time per token by number of streams, and beside it the ratios measured on the real model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from loadtest.bench.results import ADAPTIVE, COST, MEMORY, OURS, PEER, RUST, SER
 _BARS = (
     ("vllm serve", PEER, TOKEN, "#a03030"),
     ("Rust front end", RUST, TOKEN, "#c98a1b"),
-    ("firstword, a frame a token", OURS, TOKEN, "#1b6ca8"),
+    ("firstword, one frame per token", OURS, TOKEN, "#1b6ca8"),
     ("firstword, adaptive frames", OURS, ADAPTIVE, "#7db8e0"),
     ("vllm serve, with tools", PEER, TOOLS, "#d99a9a"),
     ("Rust front end, with tools", RUST, TOOLS, "#e8c98c"),
@@ -24,7 +24,7 @@ _RATIOS = {PEER: ("its Python front end", "#1b6ca8", "#7db8e0"), RUST: ("its Rus
 
 
 def draw(results: Results, file: Path) -> None:
-    """Write the picture, as the file's suffix says: .svg, .png."""
+    """Write the picture. The suffix of `file` sets the format: .svg or .png."""
     figure = Figure(figsize=(10.4, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -32,7 +32,7 @@ def draw(results: Results, file: Path) -> None:
     _draw_ratios(results, right)
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
-    # The same results give the same file: no date, no random IDs.
+    # No date and no random IDs, so that the same results give the same file.
     with mpl.rc_context({"svg.hashsalt": "bench"}):
         figure.savefig(file, dpi=130, metadata={"Date": None} if file.suffix == ".svg" else None)
 
@@ -46,7 +46,7 @@ def _draw_cost(results: Results, panel: Any) -> None:
         at = [place + (number - (len(bars) - 1) / 2) * width for place in range(len(streams))]
         panel.bar(at, heights, width, label=label, color=colour)
     panel.set_xticks(range(len(streams)), [str(each) for each in streams])
-    panel.set(title="processor time of the API process, µs a token", xlabel="streams")
+    panel.set(title="CPU time of the API process, µs per token", xlabel="streams")
     if streams:
         _legend_below(panel, columns=3)
 
@@ -63,13 +63,13 @@ def _draw_ratios(results: Results, panel: Any) -> None:
         panel.plot([], [], color=dot, marker="o", linestyle="", label=name)
     panel.axvline(1, color="0.6", linestyle=":", zorder=0)
     panel.set_yticks(range(len(labels)), list(reversed(labels)))
-    panel.set(title="firstword over vllm serve", xlabel="ratio; the line: least round to most")
+    panel.set(title="firstword over vllm serve", xlabel="ratio (line: lowest to highest round)")
     if len(results.peers) > 1:
         _legend_below(panel, columns=2)
 
 
 def _legend_below(panel: Any, columns: int) -> None:
-    """Where it hides nothing that was measured."""
+    """Put the legend below the panel, where it covers no values."""
     panel.legend(frameon=False, fontsize=8, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 

@@ -1,4 +1,4 @@
-"""The results as Markdown, on the terminal and in `docs/performance.md`."""
+"""The results as Markdown, for the terminal and `docs/performance.md`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,23 +10,23 @@ from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEERS_MODE, SERVED
 from loadtest.bench.targets import Verdict, told, verdicts
 from loadtest.pages import table, write_measured
 
-LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: quiet", "beside it",
-               "beside it / quiet")  # fmt: skip
+LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: without it", "during it",
+               "during / without")  # fmt: skip
 _MISSING = "–"
 QUIET = 0.2
-"""Processors that may be busy with other things while processor time is measured."""
+"""Number of CPUs that may be busy with other work during a measurement of CPU time."""
 _ON_THE_LINE = ("cpu_us_per_token", "ttft_p50_ms", "tpot_p50_ms", "tokens_per_s", "gap_p99_ms", "others_processors",
                 "tries", "status", "quiet_p99_ms", "busy_p99_ms", "busy_max_ms", "peak_bytes", "first_turn_s")  # fmt: skip
 
 
 def markdown(results: Results) -> str:
-    """All of it: targets, then a table for each part that was measured, then what they rest on."""
+    """The whole report: targets, a table for each measured part, notes."""
     parts = [target_table(results)]
     for title, heads, rows in (
-        ("Processor time per token", _cost_heads(results), _cost_rows),
+        ("CPU time per token", _cost_heads(results), _cost_rows),
         ("The real model, by `vllm bench serve`", _served_heads(results), _served_rows),
         ("Memory and start", ("", *_ratio_heads("ours", results)), _process_rows),
-        ("A large request beside streams", LARGE_HEADS, _large_rows),
+        ("Streams during a large request", LARGE_HEADS, _large_rows),
     ):
         if shown := list(rows(results)):
             parts.append(f"**{title}**\n\n{table(heads, shown)}")
@@ -34,16 +34,16 @@ def markdown(results: Results) -> str:
 
 
 def target_table(results: Results) -> str:
-    """Every target, what was measured, and whether it is met."""
+    """Table of all targets: the required and the measured value, and whether the target is met."""
     rows = [
         (each.target, f"{'≤' if each.is_upper_bound else '≥'} {each.wanted:g}", _spread(each.spread, 3), _met(each))
         for each in verdicts(results)
     ]
-    return table(("target (ratio to vLLM's, unless it says ms)", "wanted", "measured", "met"), rows)
+    return table(("target (ratio to vLLM's, unless in ms)", "required", "measured", "met"), rows)
 
 
 def cell_line(cell: Cell) -> str:
-    """What a person at the terminal reads as a cell is done."""
+    """The terminal's line for a finished cell."""
     shown = ((name, cell.figures.get(name)) for name in _ON_THE_LINE)
     figures = "  ".join(f"{name} {value:.4g}" for name, value in shown if value is not None)
     failed = "  INVALID: turns failed" if cell.figures.get("failed") else ""
@@ -52,9 +52,9 @@ def cell_line(cell: Cell) -> str:
 
 
 def write_docs(results: Results, page: Path) -> None:
-    """Put the tables and the picture into a page, between its two marks. Raises `typer.BadParameter` where it has none."""
+    """Write tables and picture into a page, between its two marks. Raises `typer.BadParameter` if a mark is missing."""
     picture = page.with_suffix(".svg")
-    write_measured(page, f"![Ours beside vLLM's own server]({picture.name})\n\n{markdown(results)}")
+    write_measured(page, f"![Firstword and vLLM's own server]({picture.name})\n\n{markdown(results)}")
     draw(results, picture)
 
 
@@ -62,12 +62,12 @@ def _met(verdict: Verdict) -> str:
     if verdict.is_met is None:
         return "not measured"
     told = "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
-    return told if verdict.is_of_enough_rounds else f"{told}, of too few rounds"
+    return told if verdict.is_of_enough_rounds else f"{told} (too few rounds)"
 
 
 def _cost_heads(results: Results) -> list[str]:
-    raw = [head for what in ("tokens/s", "frames a token", "gap p50 / p99, ms") for head in (f"{what}: ours", *results.peers)]
-    return ["frames", "streams", *_ratio_heads("µs a token: ours", results), *raw]
+    raw = [head for what in ("tokens/s", "frames per token", "gap p50 / p99, ms") for head in (f"{what}: ours", *results.peers)]
+    return ["frames", "streams", *_ratio_heads("µs per token: ours", results), *raw]
 
 
 def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
@@ -102,7 +102,7 @@ def _process_rows(results: Results) -> Iterator[Sequence[str]]:
 
 
 def _medians(results: Results, part: str, mode: str, streams: int, name: str) -> list[float | None]:
-    """Of ours, then of each peer in the mode that ours is compared with."""
+    """Medians of our server, then of each peer in the mode that ours is compared with."""
     modes = {OURS: mode} | dict.fromkeys(results.peers, PEERS_MODE.get(mode, mode))
     return [results.median(part, server, its_mode, streams, name) for server, its_mode in modes.items()]
 
@@ -112,7 +112,7 @@ def _ratio_heads(ours: str, results: Results) -> list[str]:
 
 
 def _ratio_cells(results: Results, part: str, mode: str, streams: int, name: str, *, unit: int = 1, digits: int = 1) -> list[str]:
-    """As the heads say: ours; then each peer, and ours over it. `unit`: what the figure is divided by."""
+    """The cells of `_ratio_heads`: ours, then each peer and the ratio ours / peer. `unit`: divisor of the figure."""
     medians = _medians(results, part, mode, streams, name)
     ours, *theirs = _numbers((value and value / unit for value in medians), digits)
     ratios = [_spread(results.ratio(part, mode, streams, name, peer=peer)) for peer in results.peers]
@@ -134,19 +134,19 @@ def _large_rows(results: Results) -> Iterator[Sequence[str]]:
 
 def _notes(results: Results) -> Iterator[str]:
     about = " ".join(f"{name}: {value}." for name, value in results.about.items())
-    yield f"Medians of the rounds; a ratio is that of each round, then the middle one, with the least and the most. {about}"
+    yield f"Values are medians of the rounds. A ratio is computed per round; shown are median, lowest and highest. {about}"
     failed = sorted(
         {f"{cell.server} {cell.part} {cell.mode} {cell.streams}" for cell in results.cells if cell.figures.get("failed")}
     )
     if failed:
-        yield f"Invalid, for turns failed: {', '.join(failed)}."
+        yield f"Invalid, because turns failed: {', '.join(failed)}."
     held_up = [cell for cell in results.cells if (cell.figures.get("client_overslept_s") or 0.0) > OVERSLEPT_S]
     if held_up:
         where = ", ".join(sorted({f"{cell.server} {cell.mode} {cell.streams} (round {cell.round})" for cell in held_up}))
-        yield f"The client was held up in each try, the best of which counts: {where}."
+        yield f"The client lacked CPU in every try, so the best try is shown: {where}."
     others = max((cell.figures.get("others_processors") or 0.0 for cell in results.cells), default=0.0)
     if others > QUIET:
-        yield f"The machine was not quiet: up to {others:.1f} processors were busy with other things, or taken away."
+        yield f"The machine was not quiet: up to {others:.1f} CPUs were busy with other work, or taken away by the host."
 
 
 def _spread(spread: Spread | None, digits: int = 2) -> str:

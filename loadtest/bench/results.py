@@ -1,4 +1,4 @@
-"""What was measured, as a JSON file: written after every cell, and added to by a run that measures only a part."""
+"""The results, as a JSON file. It is written after every cell, and a run that measures only a part adds to it."""
 
 import statistics
 from collections.abc import Collection, Container, Iterator, Sequence
@@ -14,12 +14,12 @@ OURS, PEER, RUST = "firstword", "vllm", "vllm-rs"
 """The servers: ours; `vllm serve`; and `vllm serve` with vLLM's front end in Rust."""
 COST, SERVED, MEMORY, START, LARGE = "cost", "served", "memory", "start", "large"
 TOKEN, ADAPTIVE, TOOLS = "token", "adaptive", "tools"
-"""How turns are streamed: a frame for each token; adaptive frames, which are ours alone; a frame for each token, with tools."""
+"""How turns are streamed: one frame per token; adaptive frames, which only our server has; one frame per token, with tools."""
 PEERS_MODE = {ADAPTIVE: TOKEN}
-"""What a mode of ours is measured against, where the other servers have no such mode."""
+"""The peers' mode that a mode of ours is compared with, if they do not have that mode."""
 
 Figures = dict[str, float | None]
-"""By name, the unit at its end. None: there was nothing to measure."""
+"""Measured values by name. The name ends with the unit. None: there was nothing to measure."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Cell:
     part: str
     server: str
     mode: str
-    """How turns are streamed; of `large`, what the large request is; else empty."""
+    """How turns are streamed. For `large`: the kind of the large request. Empty for parts without a mode."""
     streams: int
-    """0 where it has no meaning."""
+    """Number of concurrent streams. 0 for parts without streams."""
     round: int
     figures: Figures
 
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spread:
-    """What each round gave: the middle one, the ends, and how many there were."""
+    """Median, lowest and highest value of the rounds, and their number."""
 
     median: float
     least: float
@@ -51,28 +51,28 @@ class Spread:
 
     @classmethod
     def of(cls, values: Collection[float]) -> "Spread | None":
-        """None without any."""
+        """The spread of the values. None if there are none."""
         return cls(statistics.median(values), min(values), max(values), len(values)) if values else None
 
 
 @dataclass
 class Results:
-    """All cells, and what they rest on."""
+    """All cells, and the conditions of their measurement."""
 
     about: dict[str, str] = field(default_factory=dict)
     """Machine, versions, lengths."""
     cells: list[Cell] = field(default_factory=list)
 
     def put(self, cell: Cell) -> None:
-        """Add a cell, in place of an earlier one of the same place and round."""
+        """Add a cell. It replaces an earlier cell with the same key."""
         self.cells = [each for each in self.cells if each.key != cell.key] + [cell]
 
     def forget(self, part: str, streams: Container[int]) -> None:
-        """Before it is measured anew: a median over two states of the code would be of neither."""
+        """Remove a part's cells before it is measured again. A median must not mix two versions of the code."""
         self.cells = [each for each in self.cells if each.part != part or each.streams not in streams]
 
     def figures(self, part: str, server: str, mode: str, streams: int, name: str) -> dict[int, float]:
-        """By round."""
+        """Values of one figure, by round."""
         cells = [cell for cell in self.cells if cell.key[:4] == (part, server, mode, streams)]
         told = {cell.round: cell.figures.get(name) for cell in cells}
         return {number: value for number, value in sorted(told.items()) if value is not None}
@@ -86,20 +86,20 @@ class Results:
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """The servers that ours is measured against. The Rust front end only where it was measured."""
+        """The servers that ours is compared with. The Rust front end is included only if it was measured."""
         return (PEER, RUST) if any(cell.server == RUST for cell in self.cells) else (PEER,)
 
     def ratio(self, part: str, mode: str, streams: int, name: str, *, peer: str = PEER) -> Spread | None:
-        """Ours over the peer's, of each round in which both were measured."""
+        """Ratio ours / peer, over the rounds in which both were measured."""
         ours = self.figures(part, OURS, mode, streams, name)
         theirs = self.figures(part, peer, PEERS_MODE.get(mode, mode), streams, name)
         return Spread.of([ours[number] / theirs[number] for number in ours if theirs.get(number)])
 
     def places(self, part: str) -> Iterator[tuple[str, int]]:
-        """The modes and streams of a part that were measured, as a table shows them."""
+        """Yield the measured modes and stream numbers of a part, in the order of the table."""
         order = {TOKEN: 0, ADAPTIVE: 1, TOOLS: 2}
         found = dict.fromkeys((cell.mode, cell.streams) for cell in self.cells if cell.part == part)
-        yield from sorted(found, key=lambda place: (order.get(place[0], 3), place[1]))  # Others as they were measured.
+        yield from sorted(found, key=lambda place: (order.get(place[0], 3), place[1]))  # Other modes keep their order.
 
     def write(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class Results:
 
 
 def read_results(file: Path) -> Results:
-    """What an earlier run wrote; empty where there is no file."""
+    """Read the results of earlier runs. Empty if there is no file."""
     if not file.exists():
         return Results()
     told: dict[str, Any] = orjson.loads(file.read_bytes())
@@ -115,6 +115,6 @@ def read_results(file: Path) -> Results:
 
 
 def percentile_ms(values_s: Sequence[float], percent: float) -> float | None:
-    """Of values in seconds."""
+    """Percentile in milliseconds, of values in seconds. None if there are no values."""
     found = percentile(values_s, percent)
     return None if found is None else found * 1000

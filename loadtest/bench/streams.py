@@ -1,8 +1,8 @@
-"""A client that costs little: some streams at a time, each followed at once by the next, over raw sockets.
+"""A client that uses little CPU: a number of streams over raw sockets, each followed at once by the next turn.
 
-It reads frames, not their content: what is measured is the server's cost, and every processor cycle the client takes is
-one that the server does not have. And it looks for them every millisecond instead of being woken by each: on one machine the
-waking is charged to who writes, and with real callers, who are elsewhere, there is none.
+It counts frames and does not parse them, because it shares the CPUs with the server whose cost is measured. It polls every
+millisecond and is not woken by each frame: on one machine, the kernel charges the wake-up to the process that writes. With real
+callers, who are on other machines, there is no such cost.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from loadtest.servers import Endpoint
 LONGEST_TURN_S = 90.0
 _LOOK_S = 0.001
 _MOST_BYTES = 1 << 16
-"""Of one read: more than a millisecond brings."""
+"""Most bytes of one read. More than a server sends in a millisecond."""
 _END = b"0\r\n\r\n"
-"""Of a chunked body."""
+"""End of a chunked body."""
 _ERROR = b'data: {"error"'
-"""How an error event begins: a stream may fail after its 200."""
+"""Start of an error event. A stream can fail after status 200."""
 
 
 @dataclass
 class Heard:
-    """What the streams brought."""
+    """Results of the streams."""
 
     turns: int = 0
     frames: int = 0
     failed: int = 0
     ttfts_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
-    """Between reads of one turn, the first word's on. A read may hold several frames."""
+    """Seconds between reads of a turn, from the first frame on. A read may contain several frames."""
     overslept_s: float = 0.0
-    """The longest time that the client did not look: its machine gave it no processor."""
+    """Longest time between two polls. It is long when the client gets no CPU."""
 
 
 class _Stream:
-    """One connection, turn after turn until told to stop."""
+    """One connection. It sends turn after turn until `stop`."""
 
     def __init__(self, connection: socket.socket, request: bytes, heard: Heard) -> None:
         self._connection, self._request, self._heard = connection, request, heard
@@ -54,15 +54,15 @@ class _Stream:
         self._ask()
 
     def read(self) -> None:
-        """There is something, or the server has hung up."""
+        """Read what has arrived, or notice that the server closed the connection."""
         data = self._connection.recv(_MOST_BYTES)
         now_s = time.perf_counter()
         is_good = self._is_answered or b"200 OK" in data[:20]
         self._is_answered = True
-        if not data or not is_good or _ERROR in data:  # In a text an error's quotes would be escaped.
+        if not data or not is_good or _ERROR in data:  # Text cannot match `_ERROR`, because its quotes are escaped.
             self._heard.failed += 1
             return self.end()
-        if frames := data.count(b"data: "):  # Else headers alone, which vLLM's server sends before the first word is there.
+        if frames := data.count(b"data: "):  # Otherwise only headers: vLLM's server sends them before the first frame.
             self._hear(frames, now_s)
         if data.endswith(_END):
             self._heard.turns += 1
@@ -78,7 +78,7 @@ class _Stream:
         self._has_begun, self._last_s = True, now_s
 
     def stop(self) -> None:
-        """After the turn that is in progress."""
+        """Close the connection after the current turn."""
         self._is_last = True
 
     def _ask(self) -> None:
@@ -87,13 +87,13 @@ class _Stream:
         self._connection.sendall(self._request)
 
     def end(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.is_done = True
         self._connection.close()
 
 
 class _Streams:
-    """All of them, and what looks after them."""
+    """All streams, and the loop that polls them."""
 
     def __init__(self, endpoint: Endpoint, request: bytes, heard: Heard, *, streams: int) -> None:
         self._heard = heard
@@ -105,7 +105,7 @@ class _Streams:
             self._epoll.register(connection.fileno(), select.EPOLLIN)
 
     async def look(self) -> None:
-        """Until every stream has ended; those that have not, if it is cancelled, end here."""
+        """Poll until every stream has ended. If it is cancelled, close the remaining streams."""
         try:
             looked_s = time.perf_counter()
             while self._by_file:
@@ -129,7 +129,7 @@ class _Streams:
 @asynccontextmanager
 async def streaming(endpoint: Endpoint, body: Mapping[str, Any], *, streams: int,
                     headers: Mapping[str, str] | None = None) -> AsyncIterator[Heard]:  # fmt: skip
-    """So many streams within; at the end the turns in progress are heard out."""
+    """Context in which `streams` streams run. At its end, turns in progress are read to their end."""
     heard = Heard()
     all_of_them = _Streams(endpoint, _request(endpoint, body, headers or {}), heard, streams=streams)
     async with asyncio.TaskGroup() as group:
@@ -145,7 +145,7 @@ async def streaming(endpoint: Endpoint, body: Mapping[str, Any], *, streams: int
 
 async def stream_for(endpoint: Endpoint, body: Mapping[str, Any], *, streams: int, seconds: float,
                      headers: Mapping[str, str] | None = None) -> Heard:  # fmt: skip
-    """Keep so many streams going for so long; the turns in progress then end."""
+    """Run `streams` streams for `seconds`, then read the turns in progress to their end."""
     async with streaming(endpoint, body, streams=streams, headers=headers) as heard:
         await asyncio.sleep(seconds)
     return heard

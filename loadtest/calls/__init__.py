@@ -1,31 +1,31 @@
-"""Simulated phone calls (`locust -f loadtest/locustfile.py`): what a launch is tried with.
+"""Simulated phone calls (`locust -f loadtest/locustfile.py`), to load-test an endpoint before launch.
 
-Pure, and the same for the same seed:
-languages.py       what agents and callers say
-agents.py          the agents, their system prompts, what a call to one is like
-scenarios.py       the scenarios: a rate over time, and a mix of calls
-arrivals.py        when calls arrive (Poisson), and which of several workers takes which
-plans.py           everything that a call will do, drawn before it begins
-forecast.py        how many turns a run will have: whether it is long enough to be judged
+Pure and deterministic (the same seed gives the same result):
+languages.py       the sentences that agents and callers say
+agents.py          the agents, their system prompts, and the shape of a call to each
+scenarios.py       the scenarios: an arrival rate over time, and a mix of calls
+arrivals.py        arrival times (Poisson), and the division of calls among workers
+plans.py           the plan of each call, drawn before the call begins
+forecast.py        the expected turns of a run, to see whether it is long enough to be judged
 
 One call, over real sockets:
-target.py          where the endpoint is; wrong use is found before the first call
-chunks.py          one event of a stream, checked
-stream.py          one turn: its request, its stream, the times of its pieces
+target.py          the endpoint; finds wrong use before the first call
+chunks.py          parses and checks one event of a stream
+stream.py          one turn: its request, its stream, its timestamps
 call.py            one call: turns, growing history, pauses, barge-ins, hang-ups
 
-What it comes to:
-rows.py            one turn as a row, one call as a row
-entries.py         the same as Locust's entries
+Results:
+rows.py            one turn or one call as a row
+entries.py         turns and calls as Locust's entries
 honesty.py         whether the client itself kept up
-server_metrics.py  what the server counted meanwhile
-tally.py           how many of each kind there were in each second, exact where rows are sampled
-record.py          what was seen, merged; the JSON file
+server_metrics.py  the server's counters during the run
+tally.py           counts by kind and second, exact even where rows are sampled
+record.py          the merged results, and the JSON file
 summary.py         the measures, and the table at the end
 
-In Locust:
-options.py         the command line's own options
-exchange.py        in each process that places calls
-dispatch.py        Locust's way from -u and -r to there
-control.py         in the one that rules: shares calls out, merges what was seen, writes the record
+Inside Locust:
+options.py         the load test's command-line options
+exchange.py        runs in each process that places calls
+dispatch.py        turns Locust's -u and -r into orders for those processes
+control.py         runs in the controlling process: distributes calls, merges results, writes the record
 """

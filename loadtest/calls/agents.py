@@ -1,4 +1,4 @@
-"""The agents that are called. All calls to one share its system prompt, to the letter: what a prefix cache is for."""
+"""The simulated agents. All calls to one agent have the identical system prompt, so that a prefix cache can reuse it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,16 +12,16 @@ class Agent:
     role: str
     language: Language
     weight: float
-    """Its share of the calls, beside the others'."""
+    """Relative share of the calls."""
     prompt_chars: int
     answer_tokens: tuple[int, int]
-    """`max_tokens` of a turn is drawn from here."""
+    """Range from which `max_tokens` of a turn is drawn."""
     turns: tuple[int, int]
-    """Turns of a call."""
+    """Range from which the number of turns of a call is drawn."""
 
     @cached_property
     def system_prompt(self) -> str:
-        """The role, the rules, and facts until it is long enough; the same in every run."""
+        """The role, the rules, then facts up to `prompt_chars`. It is the same in every run."""
         text, number = self.role + " " + self.language.rules, 1
         while len(text) < self.prompt_chars:
             text += self.language.fact.format(n=number)

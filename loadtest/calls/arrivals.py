@@ -1,4 +1,4 @@
-"""When calls arrive: an inhomogeneous Poisson process, seeded. Nothing here knows of a server, so none can slow it down."""
+"""Arrival times of calls: a seeded inhomogeneous Poisson process. It does not depend on the server, so no server can slow it."""
 
 import itertools
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stage:
-    """A rate, in calls a second, from `begin_s` to `end_s` of the run."""
+    """An arrival rate, in calls per second, from `begin_s` to `end_s` of the run."""
 
     begin_s: float
     end_s: float
@@ -16,16 +16,15 @@ class Stage:
 
 
 def stages(profile: Sequence[float], rate: float, run_s: float) -> list[Stage]:
-    """The profile, laid over the run."""
+    """Divide the run into equal stages, one per entry of the profile."""
     edges = [run_s * number / len(profile) for number in range(len(profile) + 1)]
     return [Stage(begin, end, multiple * rate) for multiple, (begin, end) in zip(profile, itertools.pairwise(edges), strict=True)]
 
 
 def arrivals(of: Sequence[Stage], seed: str) -> Iterator[float]:
-    """Seconds from the start of the run, in order, until the last stage is over.
+    """Yield arrival times in order, in seconds from the start of the run, until the last stage ends.
 
-    A standard process (gaps of mean 1) is drawn from the seed and stretched over the stages: what a higher rate changes is how
-    close the same gaps lie.
+    The seed determines a standard process (gaps of mean 1). The stages scale it: a higher rate makes the same gaps shorter.
     """
     chance = random.Random(seed)
     left = chance.expovariate(1.0)
@@ -40,7 +39,7 @@ def arrivals(of: Sequence[Stage], seed: str) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Share:
-    """The part of one of several workers: every so-manieth call, and as much of the cap. Together they are the whole."""
+    """One worker's share of the calls: every `workers`-th call, and its part of the cap. All shares together are the whole."""
 
     index: int
     workers: int

@@ -1,4 +1,4 @@
-"""One simulated call: the caller speaks, hears, thinks, speaks again; and interrupts, or hangs up, where the plan says so."""
+"""One simulated call. The caller speaks, listens, thinks and speaks again. The plan sets barge-ins and hang-ups."""
 
 import time
 from collections.abc import Callable
@@ -17,17 +17,17 @@ CallOutcome = Literal["good", "spoiled", "lost", "cut", "not placed"]
 
 @dataclass(slots=True)
 class Turn:
-    """One turn of a call. Times are monotonic seconds."""
+    """One turn of a call. Times are in seconds on the monotonic clock."""
 
     plan: CallPlan
     position: int
-    """0: the call's first."""
+    """Index within the call. 0 is the first turn."""
     due_at: float
-    """When it was to be sent."""
+    """Planned send time."""
     answer: Answer = field(default_factory=Answer)
 
     def is_on_time(self, ttft_budget_s: float) -> bool:
-        """Answered, or interrupted by its own caller, and its first word within the budget."""
+        """Whether the turn was answered, or ended by its caller, and got its first token within the budget."""
         answer = self.answer
         has_word = answer.outcome in HEARD and answer.first_word_at is not None
         return has_word and (answer.first_word_at or 0.0) - answer.sent_at <= ttft_budget_s
@@ -35,19 +35,21 @@ class Turn:
 
 @dataclass(frozen=True)
 class Manners:
-    """What is the same for all calls of a run."""
+    """Settings that all calls of a run share."""
 
     ttft_budget_s: float = 1.0
     turn_timeout_s: float = 60.0
     pause_scale: float = 1.0
-    """How long callers listen, think and speak is multiplied by this."""
+    """Factor on the time that callers listen, think and speak."""
     ignore_eos: bool = False
-    """vLLM's field: every answer is as long as it may be."""
+    """vLLM's request field. True makes every answer as long as `max_tokens` allows."""
 
 
 def hold_call(plan: CallPlan, due_at: float, line: Line, manners: Manners, on_turn: Callable[[Turn], None]) -> CallOutcome:
-    """The whole call, from its first turn, due then. `on_turn` gets each turn as it ends, the one too that is cut when the
-    greenlet is killed, or in which the load test itself is at fault; that fault is raised.
+    """Run the whole call. Its first turn is due at `due_at`.
+
+    `on_turn` receives each turn when it ends. This includes a turn that is cut because the greenlet is killed, and a turn in
+    which the load test itself fails. Raises that failure.
     """
     messages = [_said("system", plan.agent.system_prompt)]
     is_good = True
@@ -90,7 +92,10 @@ def _take(turn: Turn, planned: TurnPlan, messages: list[dict[str, str]], line: L
 
 
 def _next_due(answer: Answer, planned: TurnPlan, following: TurnPlan, chars_per_s: float, scale: float) -> float:
-    """The agent's voice begins with the first sentence, and is heard out unless the caller barges in; then the caller speaks."""
+    """Planned send time of the next turn. The agent's voice starts at the first sentence and plays to the end or to a barge-in.
+
+    Then the caller speaks, after time to think unless this was a barge-in.
+    """
     now = time.monotonic()
     begins_at = answer.first_sentence_at or answer.first_word_at or now
     if planned.barge_in_s is not None:

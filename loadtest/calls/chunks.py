@@ -1,4 +1,4 @@
-"""One event of a stream, checked before anything is made of it: a server can send anything, and wrong events are its fault."""
+"""Parse and check one event of a stream. A server can send anything, and a malformed event counts as the server's failure."""
 
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -6,17 +6,17 @@ from typing import Any, TypeVar
 import orjson
 
 _MOST_TOKENS = 2**31
-"""More is no count; and sums of greater ones would not go into the record."""
+"""Upper limit for a token count. Larger values are not plausible, and their sums would not fit into the record's JSON."""
 _Kind = TypeVar("_Kind", str, list[Any], dict[str, Any])
 
 
 class Malformed(Exception):
-    """The event is no chunk of OpenAI's. The message names the part that is wrong, and has nothing of what stands in it."""
+    """The event is not an OpenAI chunk. The message names the wrong part, and never contains the event's content."""
 
 
 @dataclass(slots=True)
 class Tokens:
-    """What `usage` says."""
+    """Token counts from `usage`."""
 
     prompt: int
     cached: int
@@ -26,19 +26,19 @@ class Tokens:
 @dataclass(slots=True)
 class Chunk:
     is_listed: bool = False
-    """`choices` is there."""
+    """Whether `choices` is a list."""
     has_choices: bool = False
-    """And not empty."""
+    """Whether `choices` has an entry."""
     text: str = ""
     has_call: bool = False
-    """A piece of a tool call."""
+    """Whether the delta has a piece of a tool call."""
     tokens: Tokens | None = None
     error: Any = field(default=None, repr=False)
-    """Where there is one, nothing else was looked at."""
+    """The event's `error`. If it is set, the other fields were not read."""
 
 
 def chunk_of(payload: bytes) -> Chunk:
-    """What follows `data:`. Raises `Malformed`."""
+    """Parse the text after `data:`. Raises `Malformed` if it is not a chunk."""
     found = _loaded(payload)
     if error := found.get("error"):
         return Chunk(error=error)
@@ -58,8 +58,8 @@ def _loaded(payload: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(payload)
     except (orjson.JSONDecodeError, RecursionError):
-        raise Malformed("no JSON") from None
-    return _object(found, "no object")
+        raise Malformed("not JSON") from None
+    return _object(found, "not an object")
 
 
 def _object(found: Any, name: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _object(found: Any, name: str) -> dict[str, Any]:
 
 
 def _part(of: dict[str, Any], name: str, kind: type[_Kind]) -> _Kind:
-    """Null is as good as absent: some servers write it."""
+    """The value of a field. Null counts as absent, because some servers write it."""
     value = of.get(name)
     if value is None:
         return kind()

@@ -1,4 +1,4 @@
-"""In the process that rules (Locust's master, or the only one): shares the calls out, and merges what was seen."""
+"""The controlling process (Locust's master, or the only process): distributes the calls and merges the results."""
 
 import functools
 import logging
@@ -28,14 +28,14 @@ ORDER, STOP, LAST_REPORT = "firstword-order", "firstword-stop", "firstword-last-
 INVALID = 2
 _LAST_REPORTS_S = 15.0
 _REPORT_EVERY_S = 3.0
-"""As Locust's workers do: what was seen is merged as it comes, so that a run of hours needs no more memory than its sample."""
+"""Seconds between reports, as Locust's workers have it. Results are merged as they come, so memory is bounded by the sample."""
 _LOCUST_FIRST_S = 1.0
-"""Where Locust's page knows when a run is to end, it ends it."""
+"""Seconds by which our own stop comes after Locust's, where Locust's page knows the run time and ends the run."""
 _log = logging.getLogger(__name__)
 
 
 class Control:
-    """One a process; a run begins with Locust's `test_start`, and ends with its `test_stopping`."""
+    """Controls the runs of this process. A run begins with Locust's `test_start` and ends with its `test_stopping`."""
 
     def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, exchange: Exchange) -> None:
         self._environment, self._runner, self._exchange = environment, runner, exchange
@@ -46,10 +46,10 @@ class Control:
         self._greenlets: list[Any] = []
         self._asked_run_s: float | None = None
         self._recorded = 0
-        """Runs whose records were written: from Locust's page there may be several."""
+        """Number of records written. Locust's page can start several runs."""
         self.result: Result | None = None
         self.refused = ""
-        """Why no run could begin."""
+        """Why no run could begin. Empty: nothing was wrong."""
         environment.dispatcher_class = cast(Any, functools.partial(Dispatcher, self.order))
 
     @property
@@ -57,16 +57,16 @@ class Control:
         return self._environment.parsed_options
 
     def set_defaults(self) -> None:
-        """Before Locust's own, which are one user at a time, for ever."""
+        """Set our defaults before Locust sets its own, which are one user, without an end."""
         options = self.options
         self._asked_run_s = options.run_time
-        if options.headless or options.autostart:  # On the page the scenario can still be changed.
+        if options.headless or options.autostart:  # On the page, the user can still change the scenario.
             options.run_time = options.run_time or scenario_of(options).run_s
         options.num_users = MOST_CALLS if options.num_users is None else options.num_users
         options.spawn_rate = 1.0 if options.spawn_rate is None else options.spawn_rate
 
     def look(self) -> None:
-        """Find wrong use before the clock of the run starts."""
+        """Check options, endpoint and keys before the run's clock starts."""
         self.refused = ""
         try:
             self._target = self._checked()
@@ -77,20 +77,24 @@ class Control:
     def _checked(self) -> Target:
         must_be_in_range(self.options)
         if self.options.record and not record.can_write(Path(self.options.record)):
-            raise WrongUse(f"--record {self.options.record}: that file cannot be written.")
+            raise WrongUse(f"--record {self.options.record}: the file cannot be written. Choose another path.")
         asked = Target(self._environment.host or "", os.environ.get(MODEL, ""), self.options.path)
         target = check(asked, key_of(QUIET), KEY_OF[QUIET])
         if scenario_of(self.options).noisy_profile:
             if not key_of(NOISY):
-                raise WrongUse(f"The scenario {self.options.scenario} needs a second tenant's key in {KEY_OF[NOISY]}.")
+                raise WrongUse(
+                    f"The scenario {self.options.scenario} needs a second tenant. Set {KEY_OF[NOISY]} to that tenant's key."
+                )
             if key_of(NOISY) == key_of(QUIET):
-                raise WrongUse(f"{KEY_OF[NOISY]} and {KEY_OF[QUIET]} hold the same key: it must be another tenant's.")
+                raise WrongUse(
+                    f"{KEY_OF[NOISY]} and {KEY_OF[QUIET]} hold the same key. Set {KEY_OF[NOISY]} to another tenant's key."
+                )
             check(target, key_of(NOISY), KEY_OF[NOISY])
         return target
 
     def on_test_start(self) -> None:
         self.result = None
-        if not self.options.headless:  # The host can have been changed on the page.
+        if not self.options.headless:  # The user can have changed the host on the page.
             self.look()
         if self._target is None:
             _log.error(self.refused)
@@ -102,13 +106,13 @@ class Control:
         self._run = Run.begin(self.options, self._target, run_s, number=self._recorded + 1)
 
     def order(self, cap: int, rate: float, nodes: Iterable[WorkerNode]) -> None:
-        """Share so many calls, at this rate, out to the processes; again where rate, cap or processes have changed."""
+        """Send each process its order: its share of the calls at this rate. Called again when rate, cap or processes change."""
         run = self._run
         if run is None:
             return
         names = sorted(node.id for node in nodes)
         run.ordered(rate, cap, names)
-        # One figure for all, since calls are numbered from there.
+        # All processes get the same value, because they number the calls from it.
         elapsed_s = run.elapsed_s() if self._edition else 0.0
         self._warn(run, rate, cap)
         marks = {tenant: key_mark(tenant, run.salt) for tenant in scenario_of(self.options).tenants}
@@ -140,7 +144,7 @@ class Control:
         if isinstance(self._runner, LocalRunner):
             self._greenlets.append(gevent.spawn(self._collect, run.workers[0]))
         if not self.options.headless:
-            # Locust's page ends only the runs that it was told a time for, and forgets it where rate or cap are changed.
+            # Locust's page ends a run only if it was given a run time, and it forgets that time when rate or cap change.
             wait_s = run.run_s + (_LOCUST_FIRST_S if self.options.run_time else 0.0)
             self._greenlets.append(gevent.spawn_later(wait_s, gevent.spawn, self._runner.stop))
 
@@ -154,7 +158,7 @@ class Control:
             self._run.seen.merge(worker, report)
             if (problem := report["problem"]) and worker not in self._run.problems:
                 self._run.problems[worker] = problem
-                _log.error("The run ends, since the worker %s places no calls: %s", worker, problem)
+                _log.error("The run ends because the worker %s places no calls: %s", worker, problem)
                 self._stop_soon()
         if is_last:
             self._reported.add(worker)
@@ -185,7 +189,7 @@ class Control:
             self._environment.process_exit_code = None
 
     def show(self) -> None:
-        """On stderr: Locust's own tables are on stdout."""
+        """Print the result to stderr, because Locust prints its own tables to stdout."""
         console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
         if self.refused:
             console.print(f"\n{self.refused}", highlight=False, markup=False, soft_wrap=True)
@@ -195,7 +199,7 @@ class Control:
                 console.print(f"  record: {self.result.path}", highlight=False, markup=False, soft_wrap=True)
 
     def _await_last_reports(self, run: Run, runner: MasterRunner) -> None:
-        """Calls get their `--stop-timeout` to end in, on every worker at once. Nobody waits for a worker that was lost."""
+        """Stop all workers at once and await their last reports. Calls get `--stop-timeout` to end. Skips lost workers."""
         runner.send_message(STOP)
         deadline = time.monotonic() + self._environment.stop_timeout + _LAST_REPORTS_S
         while time.monotonic() < deadline:
@@ -208,6 +212,6 @@ class Control:
         scenario = scenario_of(self.options)
         peak = rate * (max(scenario.profile) + max(scenario.noisy_profile, default=0.0))
         at_once = peak * min(typical_call_s(scenario, self.options.pause_scale), run.run_s)
-        _log.info("%s: at its peak about %.0f calls at once, at most %d (-u)", scenario.name, at_once, cap)
+        _log.info("%s: expect about %.0f calls at once at the peak; the cap is %d (-u)", scenario.name, at_once, cap)
         if at_once > cap:
-            _log.warning("More calls at once are to be expected than -u %d allows: some will not be placed.", cap)
+            _log.warning("-u %d is below the expected calls at once, so some calls will not be placed. Raise -u.", cap)

@@ -1,4 +1,4 @@
-"""Where Locust would start users, calls are ordered."""
+"""Replaces Locust's dispatcher: instead of starting users, it orders calls."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,11 +7,11 @@ from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
 Order = Callable[[int, float, Iterable[WorkerNode]], None]
-"""Most calls at once, calls a second, the processes that place them."""
+"""Arguments: cap on calls at once, calls per second, the processes that place calls."""
 
 
 class Dispatcher(UsersDispatcher):
-    """Locust's way from `-u` and `-r` to users, without its users: the processes that place calls start one per call."""
+    """Passes Locust's `-u` and `-r` on as an order. It starts no users: the processes that place calls start one per call."""
 
     def __init__(self, order: Order, worker_nodes: list[WorkerNode], user_classes: list[type[User]]) -> None:
         super().__init__(worker_nodes, user_classes)
@@ -23,7 +23,7 @@ class Dispatcher(UsersDispatcher):
         self._is_told = False
 
     def __next__(self) -> dict[str, dict[str, int]]:
-        """Once, since Locust expects something: no change of any class of users on any worker."""
+        """Return an empty change once, because Locust expects one: no new users on any worker."""
         if self._is_told:
             raise StopIteration
         self._is_told = True

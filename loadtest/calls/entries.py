@@ -1,6 +1,6 @@
-"""Turns and calls as Locust's own entries, so that its web page, CSV files and percentiles have them.
+"""Turns and calls as Locust's own entries, so that its web page, CSV files and percentiles include them.
 
-A refusal is an entry of its own: no failure, and no sample of any latency.
+A refusal is an entry of its own. It does not count as a failure, and it adds no latency sample.
 """
 
 from typing import Any, Protocol
@@ -11,17 +11,17 @@ from loadtest.calls.rows import tpot_s
 
 
 class TurnFailed(Exception):
-    """What Locust shows beside a failure: the kind, nothing of the conversation."""
+    """The failure that Locust shows. It names the kind and contains nothing of the conversation."""
 
 
 class Fire(Protocol):
-    """`environment.events.request.fire`."""
+    """Type of `environment.events.request.fire`."""
 
     def __call__(self, **fields: Any) -> None: ...
 
 
 def tell_turn(fire: Fire, turn: Turn, ttft_budget_s: float) -> None:
-    """TTFT, first sentence, ITL, TPOT, turn and `on time` of what was heard; a refusal or a failure as such."""
+    """Fire the entries of one turn: TTFT, first sentence, ITL, TPOT, turn, `on time`; or its refusal or failure."""
     answer, name = turn.answer, turn.plan.agent.name
     if answer.outcome == "refused":
         _tell(fire, "refused", answer.reason, _since(turn, answer.ended_at))
@@ -42,7 +42,7 @@ def tell_turn(fire: Fire, turn: Turn, ttft_budget_s: float) -> None:
 
 
 def tell_call(fire: Fire, plan: CallPlan, outcome: CallOutcome, duration_s: float) -> None:
-    """Good, spoiled, lost, cut or not placed."""
+    """Fire the entry of one call, named by its outcome: good, spoiled, lost, cut or not placed."""
     _tell(fire, "call", outcome, duration_s)
 
 

@@ -1,4 +1,4 @@
-"""What a run was measured with."""
+"""The environment of a run: versions and machine of the client."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from service import __version__
 
 
 def described(workers: int) -> dict[str, str | int | float]:
-    """For the record."""
+    """Describe the client for the record. `workers`: the number of processes that place calls."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "firstword": __version__,

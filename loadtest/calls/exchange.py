@@ -1,7 +1,7 @@
-"""In each process that places calls: takes its share of the schedule, and holds each call in a greenlet of its own.
+"""Runs in each process that places calls. Takes its share of the schedule, and runs each call in its own greenlet.
 
-A call is a Locust user, so that Locust shows how many there are and ends them. But no user makes the next one wait: calls
-arrive on their own clock.
+Each call is a Locust user, so Locust shows the number of calls and can end them. Calls arrive by the schedule alone: no call
+waits for another.
 """
 
 import logging
@@ -28,13 +28,13 @@ from loadtest.calls.scenarios import SCENARIOS
 from loadtest.calls.target import Line, Target, WrongUse
 
 _SILENCE_S = 5.0
-"""Beyond a turn's timeout, which is the one to end it."""
+"""Seconds that the socket timeout exceeds the turn timeout, so that the turn timeout always ends the turn."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What one process is to do; sent from the one that rules. `elapsed_s`: how far the run is."""
+    """Work order for one process, sent by the controlling process. `elapsed_s`: seconds since the start of the run."""
 
     scenario: str
     seed: int
@@ -49,7 +49,7 @@ class Order:
     manners: dict[str, Any]
     salt: str
     key_marks: dict[str, str]
-    """By tenant, of the keys of the process that rules: those here must be the same."""
+    """Marks of the controlling process's keys, by tenant. This process's keys must have the same marks."""
 
     @property
     def schedule(self) -> Schedule:
@@ -57,7 +57,7 @@ class Order:
 
 
 class Call(User):
-    """One call, for as long as it lasts."""
+    """One call as a Locust user."""
 
     weight = 1
 
@@ -66,7 +66,7 @@ class Call(User):
         try:
             self.talk()
         except Exception as error:
-            # A fault of the load test's own: Locust shows it, and the run ends with an exit code above 0.
+            # A fault of the load test itself. Locust shows it, and the run ends with a non-zero exit code.
             self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
             raise StopUser from error
         raise StopUser
@@ -75,7 +75,7 @@ class Call(User):
 
 
 class Exchange:
-    """Begins with an order; a later order changes rate and cap; `finish` ends all calls."""
+    """Places calls from the first order on. A later order changes rate and cap. `finish` ends all calls."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -88,7 +88,7 @@ class Exchange:
         self._turns: list[Row] = []
         self._calls: list[Row] = []
         self._problem = ""
-        """Why no calls are placed from here."""
+        """Why this process places no calls. Empty: it does."""
 
     @property
     def is_running(self) -> bool:
@@ -106,7 +106,7 @@ class Exchange:
         self._greenlets.append(gevent.spawn(self._place_all, order))
 
     def report(self) -> dict[str, Any]:
-        """What was seen since the last report."""
+        """Return the results since the last report."""
         gaps, self._gaps = self._gaps, Gaps()
         turns, self._turns = self._turns, []
         calls, self._calls = self._calls, []
@@ -114,7 +114,7 @@ class Exchange:
         return told | {"watch": self._watch.report(), "problem": self._problem}
 
     def finish(self) -> dict[str, Any]:
-        """No more arrivals; calls get Locust's `--stop-timeout` to end; the last report."""
+        """Stop arrivals, give calls Locust's `--stop-timeout` to end, and return the last report."""
         gevent.killall(self._greenlets)
         runner = self._environment.runner
         assert runner is not None
@@ -172,12 +172,16 @@ class Exchange:
 
 
 def _problem_with(order: Order) -> str:
-    """Keys do not travel: a worker has those of its own environment, and with others its calls would be another tenant's."""
+    """Why this process must not place calls. Empty: it may.
+
+    Keys are never sent between processes: each process reads its own environment. With another key, its calls would count for
+    another tenant.
+    """
     model = os.environ.get(MODEL, "")
     if model and model != order.target["model"]:
-        _log.warning("%s is %s here; the master's is called: %s", MODEL, model, order.target["model"])
+        _log.warning("%s is %s here, but calls use the master's model: %s", MODEL, model, order.target["model"])
     try:
         other = [KEY_OF[tenant] for tenant, mark in order.key_marks.items() if key_mark(tenant, order.salt) != mark]
     except WrongUse as problem:
         return str(problem)
-    return f"its {' and '.join(other)} is not the master's" if other else ""
+    return f"its {' and '.join(other)} differs from the master's; set the same key on every worker" if other else ""

@@ -1,4 +1,4 @@
-"""How many turns a run will have on a quick server, before it begins: whether it is long enough to be judged."""
+"""Forecast of the turns of a run on a fast server, to see before the run whether it is long enough to be judged."""
 
 from loadtest.calls.plans import CallPlan, Schedule
 from loadtest.calls.scenarios import SCENARIOS
@@ -10,7 +10,7 @@ _LONGEST_S = 3600
 
 
 def turns_of_steps(scenario: str, seed: int, rate: float, run_s: float) -> list[int]:
-    """Of each of the scenario's steps: the turns that are sent in it."""
+    """Number of turns sent in each step of the scenario."""
     schedule = Schedule(SCENARIOS[scenario], seed, rate, run_s)
     counts = [0] * len(schedule.scenario.profile)
     for number, tenant, due_s in schedule.arrivals():
@@ -21,13 +21,16 @@ def turns_of_steps(scenario: str, seed: int, rate: float, run_s: float) -> list[
 
 
 def can_be_judged(turns: list[int], *, of_a_step: int, of_all: int) -> bool:
-    """Where the knee lies in the upper half: from the middle on each step has turns enough, and all up to the middle together."""
+    """Whether a knee in the upper half of the ramp can be judged.
+
+    Each step from the middle on needs `of_a_step` turns, and the steps up to the middle need `of_all` turns together.
+    """
     middle = len(turns) // 2
     return min(turns[middle:]) >= of_a_step and sum(turns[: middle + 1]) >= of_all
 
 
 def shortest_ramp_s(seed: int, rate: float, *, of_a_step: int, of_all: int) -> int | None:
-    """That can be judged, in steps of 10 s; None: none of an hour or less."""
+    """Duration of the shortest ramp that can be judged, in multiples of 10 s. None: it would take more than an hour."""
     for run_s in range(_STEP_S, _LONGEST_S + 1, _STEP_S):
         if can_be_judged(turns_of_steps("ramp", seed, rate, run_s), of_a_step=of_a_step, of_all=of_all):
             return run_s
@@ -35,7 +38,7 @@ def shortest_ramp_s(seed: int, rate: float, *, of_a_step: int, of_all: int) -> i
 
 
 def _sent_s(call: CallPlan) -> list[float]:
-    """When each turn is sent: callers hear answers out, think, and speak."""
+    """Send time of each turn. Callers listen to the whole answer, think, and speak."""
     sent_s, sent = call.due_s, []
     for turn, following in zip(call.turns, (*call.turns[1:], None), strict=True):
         sent.append(sent_s)

@@ -1,14 +1,14 @@
-"""What agents and callers say, in a few languages. Small talk that is enough to fill prompts and histories of real sizes."""
+"""Sentences that agents and callers say, in four languages. They fill prompts and histories to realistic sizes."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Language:
-    """`fact` is filled with a number, over and over, until a system prompt is as long as it is to be."""
+    """One language. `fact` is repeated with rising numbers until a system prompt has its length."""
 
     chars_per_s: float
-    """How fast it is spoken."""
+    """Speaking rate, in characters per second."""
     rules: str
     fact: str
     openings: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Everything a call will do, drawn from the run's seed and the call's number before it begins: no answer changes it."""
+"""The plan of each call, drawn from the run's seed and the call's number before the call begins. No answer changes it."""
 
 import heapq
 import random
@@ -13,22 +13,22 @@ from loadtest.calls.scenarios import NOISY, QUIET, Scenario
 THINK_S = (0.2, 1.0)
 _CALLS_PER_EDITION = 10_000_000
 BARGE_IN_AFTER_S = (0.3, 1.5)
-"""From the first word. An answer whose stream has ended by then is interrupted all the same, but there is nothing to drop."""
+"""Range of seconds from the first token to the barge-in. If the stream has already ended, the caller still interrupts."""
 
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """Times in seconds."""
+    """Plan of one turn. Times are in seconds."""
 
     text: str
     think_s: float
-    """From the end of what the agent said until the caller speaks."""
+    """Seconds from the end of the agent's speech until the caller speaks."""
     speak_s: float
     max_tokens: int
     barge_in_s: float | None = None
-    """After the first word: the caller speaks over the agent; the platform drops the stream."""
+    """Seconds from the first token until the caller speaks and the platform drops the stream. None: no barge-in."""
     hang_up_s: float | None = None
-    """After the first word: the caller hangs up."""
+    """Seconds from the first token until the caller hangs up. None: the caller does not."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class CallPlan:
     number: int
     tenant: str
     due_s: float
-    """From the start of the run: the caller has said the first words, the first turn is to be sent."""
+    """Planned send time of the first turn, in seconds from the start of the run."""
     agent: Agent
     turns: tuple[TurnPlan, ...]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """All calls of a run, from `begin_s` on. `edition` goes up where rate or cap are changed in the middle of a run."""
+    """All calls of a run from `begin_s` on. `edition` rises by 1 each time rate or cap change during the run."""
 
     scenario: Scenario
     seed: int
@@ -57,7 +57,7 @@ class Schedule:
         return stages(profile, self.rate, self.run_s) if profile else []
 
     def arrivals(self) -> Iterator[tuple[int, str, float]]:
-        """Number, tenant and time of each call, in order."""
+        """Yield number, tenant and due time of each call, in order of time."""
         due = ((due_s, tenant) for due_s, tenant in heapq.merge(self._of(QUIET), self._of(NOISY)) if due_s >= self.begin_s)
         for number, (due_s, tenant) in enumerate(due, self.edition * _CALLS_PER_EDITION):
             yield number, tenant, due_s
@@ -66,7 +66,7 @@ class Schedule:
         return ((due_s, tenant) for due_s in arrivals(self.stages(tenant), f"{self.seed}/{self.edition}/{tenant}"))
 
     def call(self, number: int, tenant: str, due_s: float) -> CallPlan:
-        """What the call will do, whichever worker takes it."""
+        """The plan of one call. It does not depend on the worker that places the call."""
         return plan_call(self.scenario, f"{self.seed}/{number}", number, tenant, due_s)
 
 
@@ -94,14 +94,14 @@ def _plan_turn(scenario: Scenario, agent: Agent, position: int, chance: random.R
 
 
 def _say(language: Language, position: int, chance: random.Random) -> str:
-    """One to three sentences: callers are brief or go on."""
+    """One to three sentences of a caller."""
     known = language.replies if position else language.openings
     said = chance.sample(known, k=min(len(known), chance.choice((1, 1, 2, 3)))) if position else [chance.choice(known)]
     return " ".join(sentence.format(n=chance.randint(2, 28)) for sentence in said)
 
 
 def typical_call_s(scenario: Scenario, pause_scale: float) -> float:
-    """About how long a call takes on a quick server: to tell how many there will be at once (Little's law)."""
+    """Approximate seconds of a call on a fast server, to forecast the calls at once (Little's law)."""
     calls = [plan_call(scenario, f"typical/{number}") for number in range(200)]
     spoken = sum(turn.speak_s + turn.think_s + turn.max_tokens * 4 / 15 for call in calls for turn in call.turns)
     return spoken * pause_scale / len(calls)

@@ -1,9 +1,10 @@
-"""The record of a run: one JSON file, from which any report can be drawn later. docs/loadtest.md has its fields."""
+"""The record of a run: one JSON file, the input of every report. docs/loadtest.md describes its fields."""
 
 import math
 import os
 import random
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import orjson
@@ -14,30 +15,30 @@ from loadtest.calls.tally import CALL_KINDS, MOST_REASONS, TURN_KINDS, Tally
 
 VERSION = 1
 KEYS = {
-    "version": "of this layout: 1",
-    "scenario": "its name",
-    "settings": "the command line's, and the model; no key",
-    "environment": "client, versions, processors, date",
-    "schedule": "per tenant: stages of `begin_s`, `end_s`, `rate`; `changes`: what was asked anew during the run, and when",
-    "run_s": "how long it ran",
-    "validity": "`is_valid`, and why not in `doubts`",
-    "summary": "the measures of the whole run, as in the table at the end",
-    "turns": "`columns`, `rows`, `seen`: rows are a fair sample where more turns were seen than are kept",
-    "calls": "the same of calls",
-    "counts": "`turns`, `calls`: of each kind how many in which second; whole where rows are a sample",
-    "totals": "tokens, turns with a first word (`heard`), the sum of their TTFT; of all turns",
-    "seconds": "`columns`, `rows`: each second of the run, by when a turn was sent or a call was due; of all turns",
-    "itl": "`edges_s`, `counts`: gaps between chunks by size; `sum_s`, `count`",
-    "client": "per process: processors used, calls in progress, each second; lags of the loop",
-    "server": "its counts beside the client's, and where they disagree; `remarks`: settings that differ; `problem`: why there are"
-    " no counts; null: it has none",
+    "version": "version of this layout: 1",
+    "scenario": "name of the scenario",
+    "settings": "command-line options and the model; no key",
+    "environment": "client, versions, CPUs, date",
+    "schedule": "`stages` of each tenant: `begin_s`, `end_s`, `rate`; `changes`: time and new values of rate, cap or processes",
+    "run_s": "duration of the run",
+    "validity": "`is_valid`; `doubts`: the reasons why it is not",
+    "summary": "measures of the whole run, as in the table at the end",
+    "turns": "`columns`, `rows`, `seen`: number of turns; if it is above the number of rows, the rows are a random sample",
+    "calls": "the same for calls",
+    "counts": "`turns`, `calls`: counts by kind and second; they include all, even if the rows are a sample",
+    "totals": "over all turns: tokens, turns with a first token (`heard`), the sum of their TTFT",
+    "seconds": "`columns`, `rows`: counts in each second, by send time of turns and due time of calls; over all turns",
+    "itl": "histogram of the gaps between chunks: `edges_s`, `counts`; `sum_s`, `count`",
+    "client": "per process and second: CPUs used, calls in progress; per process: lags of the event loop",
+    "server": "`server`, `client`: counts of both; `disagreements` between them; `remarks`: settings that differ; `problem`: why"
+    " there are no counts. null: the server has none",
 }
 SECOND_COLUMNS = ("second", "calls", "not_placed", "turns", "on_time", "refused", "failed", "completion_tokens")
 _ITL_LEAST_S, _ITL_GROWTH = 0.0001, 1.05
 
 
 class Gaps:
-    """Gaps between chunks, by size; every edge is 5 % above the one before."""
+    """Histogram of the gaps between chunks. Each bucket's upper edge is 5 % above the previous one."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
@@ -65,7 +66,7 @@ class Gaps:
 
 
 class Sample:
-    """At most so many rows; where more come, each has the same chance to be among them."""
+    """Keeps at most `most` rows. If there are more, each row has the same chance to be kept (reservoir sampling)."""
 
     def __init__(self, most: int, seed: int) -> None:
         self.rows: list[Row] = []
@@ -85,7 +86,7 @@ class Sample:
 
 
 class Seen:
-    """What the processes that place calls have told so far, merged. Rows are sampled; everything that is counted is exact."""
+    """Merged reports of the processes that place calls. Rows may be a sample; all counts are exact."""
 
     def __init__(self, most_rows: int, seed: int, ttft_budget_s: float) -> None:
         self.turns, self.calls = Sample(most_rows, seed), Sample(most_rows, seed)
@@ -99,7 +100,7 @@ class Seen:
         self._seconds: dict[int, list[int]] = {}
 
     def merge(self, worker: str, report: dict[str, Any]) -> None:
-        """What a process saw since its last report."""
+        """Add one process's report: its results since its last report."""
         for row in report["turns"]:
             self.turns.add(row)
             self._turn(dict(zip(TURN_COLUMNS, row, strict=True)))
@@ -129,7 +130,7 @@ class Seen:
         self._tallies["calls"].add((call["tenant"], call["agent"], call["outcome"]), call["due_s"])
 
     def _watched(self, worker: str, watch: dict[str, Any]) -> None:
-        """Its seconds are those since its last report, its sums those since the start."""
+        """Merge a process's measurements of itself. Lists hold new seconds and are appended; sums are totals and are replaced."""
         whole = self.watches.setdefault(worker, {"cpu": [], "in_progress": []})
         for name, told in watch.items():
             if isinstance(told, list):
@@ -163,7 +164,7 @@ class Seen:
 
 
 def can_write(path: Path) -> bool:
-    """Asked before the run: after an hour it would be too late."""
+    """Whether the file can be written. Creates its folder. Called before the run, so that no run is lost."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -172,22 +173,24 @@ def can_write(path: Path) -> bool:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """The first has the name that was given; a later one has its number behind it, or it would be written over the first."""
+    """Path of a run's record. The first run has `path`; later runs have their number appended, so that none is overwritten."""
     return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
 def write(record: dict[str, Any], path: Path) -> None:
-    """Whole or not at all."""
+    """Write atomically: to a draft, then rename."""
     draft = path.with_name(f".{path.name}.part")
     draft.write_bytes(orjson.dumps(record))
     draft.replace(path)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Raises `ValueError` where it is no record of this layout."""
+    """Read a record. Raises `ValueError` if it is not a record of this layout."""
     record = orjson.loads(path.read_bytes())
-    if not isinstance(record, dict) or "version" not in record or "verdict" in record:  # The last: a report of ours.
-        raise ValueError(f"{path} is no record: it was not written by `locust … --record`.")
+    if not isinstance(record, dict) or "version" not in record or "verdict" in record:  # A report's JSON file has a verdict.
+        raise ValueError(f"{path} is not a record. Give a file that `locust … --record FILE` wrote.")
     if record["version"] != VERSION:
-        raise ValueError(f"{path} is no record of version {VERSION}.")
+        raise ValueError(
+            f"{path} has version {shortened(record['version'])}, but only version {VERSION} can be read. Run the load test again."
+        )
     return record

@@ -1,4 +1,4 @@
-"""One run, from its beginning to the record of it."""
+"""One run, from its start to its record."""
 
 import logging
 import secrets
@@ -20,14 +20,14 @@ from loadtest.calls.target import Target
 
 _log = logging.getLogger(__name__)
 _SETTLE_S = 0.3
-"""Until the server has counted the turns that were dropped at the end."""
+"""Seconds until the server has counted the turns that were dropped at the end of the run."""
 
 
 @dataclass(frozen=True)
 class Result:
     record: dict[str, Any]
     path: str
-    """Where it was written; empty: nowhere."""
+    """File of the record. Empty: it was not written."""
 
     @property
     def is_valid(self) -> bool:
@@ -36,7 +36,7 @@ class Result:
 
 @dataclass
 class Run:
-    """What is known of a run while it goes on."""
+    """State of a run in progress."""
 
     options: Any
     target: Target
@@ -45,15 +45,15 @@ class Run:
     run_s: float
     began_at: float = field(default_factory=time.monotonic)
     workers: list[str] = field(default_factory=list)
-    """All that ever took part."""
+    """All processes that took part at any time."""
     orders: list[dict[str, Any]] = field(default_factory=list)
-    """What was asked, and when: more than once where it was changed on Locust's page, or a worker came."""
+    """Orders with their times. There is more than one if Locust's page changed rate or cap, or a worker joined or left."""
     problems: dict[str, str] = field(default_factory=dict)
-    """By worker: why it places no calls."""
+    """Why a worker places no calls, by worker."""
     number: int = 1
-    """Of the record, where several runs are begun from Locust's page."""
+    """Number of the record. Locust's page can start several runs."""
     salt: str = field(default_factory=lambda: secrets.token_hex(8))
-    """For the marks by which keys are compared."""
+    """Salt of the marks with which keys are compared."""
 
     @staticmethod
     def begin(options: Any, target: Target, run_s: float, number: int = 1) -> "Run":
@@ -71,7 +71,7 @@ class Run:
         self.orders.append({"at_s": round(self.elapsed_s(), 2), **asked})
 
     def end(self, elapsed_s: float, *, missing: list[str], faults: int) -> Result:
-        """Judge, write and return it. `faults`: of the load test itself."""
+        """Check the run's validity, write its record and return it. `faults`: number of faults of the load test itself."""
         gevent.sleep(_SETTLE_S)
         after = self.before if self.before.problem else _look(self.options, self.target)
         seen = self.seen.as_dict()
@@ -112,7 +112,7 @@ class Run:
         )
         doubts += [f"{worker} placed no calls: {problem}" for worker, problem in self.problems.items()]
         if faults:
-            doubts.append(f"{faults} faults of the load test itself; Locust's log has them")
+            doubts.append(f"the load test itself had {faults} faults; see Locust's log")
         return {"is_valid": not doubts, "doubts": doubts}
 
 

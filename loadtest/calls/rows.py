@@ -1,4 +1,4 @@
-"""A turn as a row of numbers, a call as another: small enough to keep all of a run, enough to draw any report from."""
+"""Turns and calls as rows of values: small enough to keep a whole run, and complete enough for every report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,32 +8,32 @@ from loadtest.calls.plans import CallPlan
 
 TURN_COLUMNS = {
     "call": "number of the call",
-    "tenant": "`quiet`, or `noisy` in the scenario with two",
-    "agent": "who was called",
-    "position": "0: the call's first turn",
-    "due_s": "when it was to be sent, in seconds from the start of the run",
-    "late_s": "how much later the client sent it",
+    "tenant": "`quiet`, or `noisy` in the scenario with two tenants",
+    "agent": "agent that was called",
+    "position": "index of the turn in its call; 0: first turn",
+    "due_s": "planned send time, in seconds from the start of the run",
+    "late_s": "delay of the client's send after `due_s`",
     "outcome": "answered, barged-in, hung-up, refused, failed, cut",
-    "on_time": "1: answered (or dropped by its own caller), first word within the budget",
-    "ttft_s": "sent until the first content or tool call that is not empty",
-    "first_chunk_s": "sent until the first chunk with `choices`, even an empty one: the TTFT of `vllm bench serve`",
-    "first_sentence_s": "sent until the first sentence was whole",
-    "duration_s": "sent until the end of the stream, or of the refusal",
-    "tpot_s": "first until last chunk, for each token after the first: the TPOT of `vllm bench serve`",
-    "itl_max_s": "the longest gap between two chunks",
-    "prompt_tokens": "from `usage`; 0 of a dropped stream",
+    "on_time": "1: answered (or ended by its caller) with the first token within the budget; 0: not",
+    "ttft_s": "from send to the first content or tool call that is not empty",
+    "first_chunk_s": "from send to the first chunk with `choices`, even an empty one: the TTFT of `vllm bench serve`",
+    "first_sentence_s": "from send to the end of the first sentence",
+    "duration_s": "from send to the end of the stream or of the refusal",
+    "tpot_s": "from the first to the last chunk, per token after the first: the TPOT of `vllm bench serve`",
+    "itl_max_s": "longest gap between two chunks",
+    "prompt_tokens": "from `usage`; 0 if the stream was dropped",
     "cached_tokens": "from `usage`",
     "completion_tokens": "from `usage`",
-    "reason": "of a refusal or a failure: status, code, kind",
+    "reason": "reason of a refusal or failure: status, code, kind",
 }
 CALL_COLUMNS = {
-    "call": "its number",
+    "call": "number of the call",
     "tenant": "as above",
     "agent": "as above",
-    "due_s": "when it was to begin",
-    "late_s": "how much later it began",
+    "due_s": "planned start",
+    "late_s": "delay of the start after `due_s`",
     "outcome": "good, spoiled, lost, cut, not placed",
-    "turns": "turns planned",
+    "turns": "planned turns",
 }
 Row = list[Any]
 _PLACES = 5
@@ -65,7 +65,7 @@ def turn_row(turn: Turn, began_at: float, ttft_budget_s: float) -> Row:
 
 
 def tpot_s(turn: Turn) -> float | None:
-    """As `vllm bench serve`: of turns that ended by themselves and say how many tokens they had, more than one."""
+    """TPOT as `vllm bench serve` computes it. None unless `usage` came and has at least two completion tokens."""
     answer = turn.answer
     if answer.first_chunk_at is None or answer.last_chunk_at is None or answer.completion_tokens < 2:
         return None
@@ -86,5 +86,5 @@ def _since(began_at: float, at: float | None) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """To 10 µs: nothing here is known better, and rows stay short."""
+    """Round to 10 µs. Nothing here is measured more exactly, and rows stay short."""
     return None if value is None else round(value, _PLACES)

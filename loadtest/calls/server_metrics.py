@@ -1,4 +1,4 @@
-"""What the server counted meanwhile (`firstword_*` at /metrics), and where it disagrees with the client."""
+"""The server's counters during the run (`firstword_*` at /metrics), and their disagreements with the client's counts."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,7 +15,7 @@ from loadtest.calls.target import Line, Target
 
 Counts = dict[str, float]
 UNREADABLE = "server metrics could not be read"
-_NO_URL = "--server-metrics is no URL such as http://127.0.0.1:8000/metrics"
+_NO_URL = "--server-metrics must be a URL such as http://127.0.0.1:8000/metrics"
 _READ_S = 5.0
 _TTFT = "firstword_ttft_seconds"
 _COUNTED = {
@@ -25,26 +25,26 @@ _COUNTED = {
     "firstword_completion_tokens_total": "completion_tokens",
 }
 _SHARE_LIMIT = 0.02
-"""Counts, and the mean TTFT, may differ by so much."""
+"""Highest relative difference of the counts and of the mean TTFT that is not a disagreement."""
 _TTFT_LIMIT_S = 0.02
-"""And the mean TTFT by this: the network's, and the client's own time."""
+"""Highest difference of the mean TTFT, in seconds, that is not a disagreement: time of the network and of the client."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """At the server's counts, once."""
+    """One reading of the server's counts."""
 
     counts: Counts | None
     problem: str = ""
-    """Why there are none where there should be some. It has not the address, which may hold a secret."""
+    """Why the named metrics could not be read. It does not contain their URL, which may hold a secret."""
 
 
 class _Unreadable(Exception):
-    """The message says why."""
+    """The metrics cannot be read. The message says why."""
 
 
 def look(target: Target, url: str, key: str) -> Look:
-    """`url` empty: beside the endpoint, which need not have any."""
+    """Read the server's counts. If `url` is empty, read /metrics of the endpoint, where missing metrics are not a problem."""
     try:
         return Look(_read(target, url or f"{target.base}/metrics", key))
     except _Unreadable as why:
@@ -52,12 +52,12 @@ def look(target: Target, url: str, key: str) -> Look:
 
 
 def _read(target: Target, url: str, key: str) -> Counts:
-    """The sums over all series of what is counted. Raises `_Unreadable`."""
+    """Read the counts, each summed over all its series. Raises `_Unreadable` if there are none."""
     try:
         parts, own = urlsplit(url), urlsplit(target.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise _Unreadable(_NO_URL)
-        # The key is for the endpoint alone.
+        # The key must not go to any host but the endpoint.
         key = key if (parts.scheme, parts.netloc) == (own.scheme, own.netloc) else ""
         line = Line(replace(target, host=f"{parts.scheme}://{parts.netloc}"), key, silence_s=_READ_S)
     except ValueError:
@@ -66,15 +66,15 @@ def _read(target: Target, url: str, key: str) -> Counts:
         with closing(line), gevent.Timeout(_READ_S, TimeoutError()):
             status, body = line.get(urlunsplit(("", "", parts.path or "/metrics", parts.query, "")))
     except (OSError, HTTPParseError, ValueError) as error:
-        raise _Unreadable(f"nothing answered there ({type(error).__name__})") from None
+        raise _Unreadable(f"no answer ({type(error).__name__})") from None
     if status != 200:
-        raise _Unreadable(f"it answered with status {status}")
+        raise _Unreadable(f"the answer has status {status}")
     try:
         counts = counts_of(body.decode())
     except (ValueError, LookupError):
-        raise _Unreadable("what it answered is not in Prometheus's format") from None
+        raise _Unreadable("the answer is not in Prometheus's text format") from None
     if counts is None:
-        raise _Unreadable("there is no firstword_* among them")
+        raise _Unreadable("the answer has no firstword_* metrics")
     return counts
 
 
@@ -92,30 +92,31 @@ def counts_of(text: str) -> Counts | None:
 
 
 def client_counts(seen: dict[str, Any]) -> Counts:
-    """The client's own, of the record: `heard`, `ttft_sum_s`, `completion_tokens`, and turns `refused` and `cut`."""
+    """The client's counts from the record: `heard`, `ttft_sum_s`, `completion_tokens`, and turns `refused` and `cut`."""
     outcomes = totals(seen["counts"]["turns"], "outcome")
     ended = {name: float(outcomes.get(name, 0)) for name in ("refused", "cut")}
     return ended | {name: seen["totals"][name] for name in ("heard", "ttft_sum_s", "completion_tokens")}
 
 
 def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> dict[str, Any] | None:
-    """The server's counts and the client's, in words where they disagree, and `remarks` on settings that differ; None where the
-    server has no counts.
+    """Compare the server's counts with the client's.
+
+    Returns both, sentences on their disagreements, and `remarks` on settings that differ. None: the server has no counts.
     """
     if problem := before.problem or after.problem:
         return {"server": {}, "client": {}, "disagreements": [], "remarks": [], "problem": problem}
     if before.counts is None or after.counts is None:
         return None
     server = {name: value - before.counts.get(name, 0.0) for name, value in after.counts.items() if name != "ttft_budget_s"}
-    # Of a turn cut at the end nobody waited to hear what became of it.
+    # The client does not know what the server counted for a turn that was cut at the end.
     least = 1.0 + client["cut"]
     told = [
         f"{words}: {server.get(name, 0):.0f} by the server, {client[name]:.0f} by the client"
-        for name, words in {"heard": "turns with a first word", "refused": "turns refused"}.items()
+        for name, words in {"heard": "turns with a first token", "refused": "turns refused"}.items()
         if _differ(server.get(name, 0.0), client[name], least)
     ]
     if told:
-        told[-1] += " (others call too, or there are several replicas?)"
+        told[-1] += " (possible causes: other clients, or several replicas)"
     elif client["heard"]:
         told += _ttft_apart(server, client)
     remarks = _budgets_apart(after.counts.get("ttft_budget_s"), ttft_budget_s)
@@ -123,12 +124,12 @@ def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> 
 
 
 def _budgets_apart(servers_s: float | None, runs_s: float) -> list[str]:
-    """Two settings, each as it was meant: nothing that the counts disagree about."""
+    """A remark if the server's TTFT budget differs from the run's. This is not a disagreement of counts."""
     if servers_s is None or servers_s == runs_s:
         return []
     return [
-        f"the server's TTFT budget is {servers_s:g} s, this run's {runs_s:g} s, so they mean different things by on time:"
-        f" serve with FIRSTWORD_TTFT_BUDGET_S={runs_s:g}, or run with --ttft-budget-s {servers_s:g}"
+        f"the server's TTFT budget is {servers_s:g} s and this run's is {runs_s:g} s, so each counts other turns as on time:"
+        f" set FIRSTWORD_TTFT_BUDGET_S={runs_s:g} on the server, or run with --ttft-budget-s {servers_s:g}"
     ]
 
 
@@ -136,7 +137,10 @@ def _ttft_apart(server: Mapping[str, float], client: Counts) -> list[str]:
     means = {side: counts["ttft_sum_s"] / counts["heard"] for side, counts in (("server", server), ("client", client))}
     if not _differ(means["server"], means["client"], _TTFT_LIMIT_S):
         return []
-    return [f"mean TTFT: {means['server']:.3f} s by the server, {means['client']:.3f} s by the client: the rest is between them"]
+    return [
+        f"mean TTFT: {means['server']:.3f} s by the server, {means['client']:.3f} s by the client"
+        " (the difference is network or proxy between them)"
+    ]
 
 
 def _differ(one: float, other: float, least: float) -> bool:

@@ -1,4 +1,4 @@
-"""The measures of a run, from its record; and the table at the end. Pure: no clock, no network."""
+"""The measures of a run, computed from its record, and the table at the end. Pure: no clock, no network."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ STANDINGS = ("on_time", "late", "refused", "failed", "cut")
 
 
 def measures(seen: dict[str, Any], run_s: float) -> dict[str, Any]:
-    """`seen`: the record, or the part of it that the workers told. Counts are of all turns, times of the rows that were kept."""
+    """Compute the measures. `seen`: the record, or the merged reports. Counts are of all turns; times are of the kept rows."""
     turns = [dict(zip(seen["turns"]["columns"], row, strict=True)) for row in seen["turns"]["rows"]]
     counts, calls = seen["counts"]["turns"], seen["counts"]["calls"]
     standing, outcomes = totals(counts, "standing"), totals(counts, "outcome")
@@ -48,10 +48,10 @@ def measures(seen: dict[str, Any], run_s: float) -> dict[str, Any]:
 
 
 def standing_of(turn: dict[str, Any], ttft_budget_s: float) -> str:
-    """How a row counts, once: on_time, late, refused, failed; or `cut`: the run ended before it could be told, so it is neither.
+    """How a turn counts: on_time, late, refused, failed or cut. Each turn counts once.
 
-    A turn whose budget had passed when the run ended was late. One whose first word had come in time is cut all the same: it
-    could still have failed.
+    `cut` means that the run ended before the result was known. A turn whose budget had passed by then is late. A turn whose first
+    token had come in time is cut, because it could still have failed.
     """
     if turn["outcome"] in ("refused", "failed"):
         return str(turn["outcome"])
@@ -64,7 +64,7 @@ def standing_of(turn: dict[str, Any], ttft_budget_s: float) -> str:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """The smallest value that so many percent do not exceed; and the mean. Empty of none."""
+    """Nearest-rank percentiles, mean, maximum and count. Empty if there are no values."""
     if not values:
         return {}
     ordered = sorted(values)
@@ -73,7 +73,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def _itl(itl: dict[str, Any]) -> dict[str, float]:
-    """To the 5 % of its buckets."""
+    """Percentiles from the histogram, with the 5 % precision of its buckets."""
     if not itl["count"]:
         return {}
     found, passed, wanted = {}, 0, list(PERCENTS)
@@ -100,7 +100,7 @@ def _known(turns: list[dict[str, Any]], name: str) -> list[float]:
 
 
 def show(record: dict[str, Any], console: Console) -> None:
-    """The table at the end."""
+    """Print the table at the end of a run."""
     found, validity = record["summary"], record["validity"]
     share = "–" if found["on_time_share"] is None else f"{found['on_time_share']:.1%}"
     calls = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found["calls"].items())) or "none"
@@ -122,7 +122,7 @@ def show(record: dict[str, Any], console: Console) -> None:
     console.print(_times(found))
     if found["turns_kept"] < found["turns"]:
         kept = f"a sample of {found['turns_kept']} of {found['turns']} turns (--record-rows)"
-        console.print(f"  times are those of {kept}, ITL and counts of all", highlight=False)
+        console.print(f"  times are from {kept}; ITL and counts are of all turns", highlight=False)
     _show_server(record["server"] or {}, console)
     if validity["is_valid"]:
         console.print("  valid: the client kept up", highlight=False)
@@ -154,7 +154,7 @@ def _times(found: dict[str, Any]) -> Table:
 
 
 def _differs(times: dict[str, dict[str, float]]) -> bool:
-    """Whether an empty chunk came so early that the TTFT of `vllm bench serve` is another."""
+    """Whether our mean TTFT and that of `vllm bench serve` differ by more than 1 ms, because of an early empty chunk."""
     ours, theirs = times["ttft_s"], times["first_chunk_s"]
     return bool(ours and theirs) and abs(ours["mean"] - theirs["mean"]) > 0.001
 

@@ -1,4 +1,4 @@
-"""How many there were of each kind in each second: exact however many there were, where rows are but a sample."""
+"""Counts by kind and second. They are exact for runs of any length, even where rows are a sample."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 TURN_KINDS = ("tenant", "agent", "outcome", "standing", "reason")
 CALL_KINDS = ("tenant", "agent", "outcome")
 MOST_REASONS = 100
-"""Reasons have the server's own words; where it always finds new ones, they are `others` from here on."""
+"""Most distinct reasons. Reasons contain the server's own codes; after this many, each new one counts as `others`."""
 
 
 class Tally:
-    """Grows with the kinds and the seconds of a run, not with what is counted."""
+    """Counts by kind and second. Its size grows with the kinds and seconds of a run, not with the counts."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
         self.kinds = tuple(kinds)
@@ -26,14 +26,14 @@ class Tally:
 
 
 def counted(tally: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[int, int]]]:
-    """Of a record: each kind, and its counts by second."""
+    """Yield each kind of a record's tally, and its counts by second."""
     for row in tally["rows"]:
         *kind, seconds, counts = row
         yield dict(zip(tally["columns"], kind, strict=False)), dict(zip(seconds, counts, strict=True))
 
 
 def totals(tally: dict[str, Any], name: str, **only: str) -> dict[str, int]:
-    """Over the whole run, by one of the kinds' columns, of those kinds alone; the most frequent first."""
+    """Totals of the whole run by the column `name`, most frequent first. `only`: count only kinds with these values."""
     found: Counter[str] = Counter()
     for kind, counts in counted(tally):
         if all(kind[column] == value for column, value in only.items()):

@@ -1,4 +1,4 @@
-"""The endpoint that is called. Wrong use of it is found before the first call, and told in one sentence."""
+"""The endpoint under test. Wrong use is found before the first call and reported in one or two sentences."""
 
 import contextlib
 import socket
@@ -15,12 +15,12 @@ from loadtest.calls.chunks import Malformed, chunk_of
 
 CONNECT_S = 5.0
 PROBE_S = 60.0
-"""A first turn may have to wait for a model that is still warming up."""
-NO_MODELS = "Name the model in FIRSTWORD_MODEL."
+"""Seconds that the test turn may take. The model may still be warming up."""
+NO_MODELS = "Set FIRSTWORD_MODEL to the model's name."
 
 
 class WrongUse(Exception):
-    """The run cannot begin; the message says what to change."""
+    """The run cannot begin. The message says what to change."""
 
 
 class _KeyRefused(Exception):
@@ -31,10 +31,10 @@ class _KeyRefused(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Where to send turns. It holds no key: that comes from each process's own environment."""
+    """The endpoint. It holds no key: each process reads the key from its own environment."""
 
     host: str
-    """As Locust was told; a trailing `/v1` is as good as none."""
+    """Locust's --host. A trailing `/v1` is ignored."""
     model: str = ""
     path: str = "/v1/chat/completions"
 
@@ -43,12 +43,12 @@ class Target:
         return self.host.rstrip("/").removesuffix("/v1")
 
     def at(self, path: str) -> str:
-        """What to ask the server for: the path behind whatever path the host has."""
+        """The request path: the host's own path, then `path`."""
         return urlsplit(self.base).path + path
 
 
 class Line:
-    """One call's connection: opened with its first turn, kept for the others."""
+    """The connection of one call. Its first turn opens it; later turns reuse it."""
 
     def __init__(self, target: Target, key: str, silence_s: float) -> None:
         self.target = target
@@ -60,7 +60,7 @@ class Line:
         )
 
     def post(self, body: dict[str, Any]) -> HTTPSocketPoolResponse:
-        """Returns with the response's headers; its body is still to come."""
+        """Post a turn. Returns when the response's headers are here; its body is not read yet."""
         return self._client.request("POST", self.target.at(self.target.path), orjson.dumps(body))
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -72,27 +72,30 @@ class Line:
 
 
 def usable_key(text: str, variable: str) -> str:
-    """Without the line's end that a file's content has. Raises `WrongUse`, which names the variable, not the key."""
+    """The key without surrounding white space, such as the line end of a file. Raises `WrongUse` if no header can carry the key.
+
+    The message names the variable, and never contains the key.
+    """
     key = text.strip()
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise WrongUse(f"{variable} holds characters that no header can carry.")
+        raise WrongUse(f"{variable} contains a space or a character that an HTTP header cannot carry. Set it to the key alone.")
     return key
 
 
 def check(target: Target, key: str, variable: str = "FIRSTWORD_API_KEY") -> Target:
-    """The target with its model, once a turn of one token has been streamed from it. Raises `WrongUse`.
+    """Send a test turn of one token to the endpoint, and return the target with its model. Raises `WrongUse` if that fails.
 
-    `variable`: where the key is from, to name it where the endpoint does not take it.
+    `variable`: name of the environment variable that holds the key, for messages.
     """
     try:
         parts = urlsplit(target.base)
-        _ = parts.port  # Looked at only here: it may be no number.
+        _ = parts.port  # Raises ValueError if the port is not a number.
     except ValueError:
         raise WrongUse("--host must be the URL of the endpoint, such as http://127.0.0.1:8000.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WrongUse("--host must be the URL of the endpoint, such as http://127.0.0.1:8000.")
     if parts.username or parts.password:
-        raise WrongUse("--host must hold no credentials: records and logs show it. The key belongs in FIRSTWORD_API_KEY.")
+        raise WrongUse("--host must not contain credentials: records and logs show it. Put the key into FIRSTWORD_API_KEY.")
     with contextlib.closing(Line(target, key, PROBE_S)) as line:
         try:
             with gevent.Timeout(PROBE_S, TimeoutError()):
@@ -101,11 +104,13 @@ def check(target: Target, key: str, variable: str = "FIRSTWORD_API_KEY") -> Targ
         except _KeyRefused as refusal:
             raise WrongUse(_wrong_key(refusal.status, key, variable)) from None
         except socket.gaierror:
-            raise WrongUse(f"The name {parts.hostname} of --host is not known.") from None
+            raise WrongUse(f"--host: the name {parts.hostname} cannot be resolved. Check its spelling.") from None
         except TimeoutError:
-            raise WrongUse(f"{target.base} does not answer within {PROBE_S:g} s (or does not take the connection).") from None
+            raise WrongUse(
+                f"{target.base} did not accept the connection, or did not answer within {PROBE_S:g} s. Check that it is ready."
+            ) from None
         except (OSError, HTTPParseError) as error:
-            raise WrongUse(f"{target.base} cannot be reached, or does not speak HTTP ({_name_of(error)}).") from None
+            raise WrongUse(f"{target.base} cannot be reached or does not speak HTTP ({_name_of(error)}). Check --host.") from None
     return found
 
 
@@ -116,7 +121,7 @@ def _first_model(line: Line) -> str:
     with contextlib.suppress(orjson.JSONDecodeError, RecursionError, LookupError, TypeError):
         if isinstance(name := orjson.loads(body)["data"][0]["id"], str):
             return name
-    raise WrongUse(f"GET /v1/models names no model (status {status}). {NO_MODELS}")
+    raise WrongUse(f"GET /v1/models lists no model (status {status}). {NO_MODELS}")
 
 
 def _probe(line: Line, target: Target) -> None:
@@ -132,14 +137,16 @@ def _probe(line: Line, target: Target) -> None:
     if status in (401, 403):
         raise _KeyRefused(status)
     if status == 404:
-        raise WrongUse(f"POST {path} answers 404 {code}: no such path (--path), or no model {target.model!r} (FIRSTWORD_MODEL).")
+        raise WrongUse(
+            f"POST {path} answers 404 {code}. Correct the path (--path) or the model {target.model!r} (FIRSTWORD_MODEL)."
+        )
     if status == 200:
-        raise WrongUse(f"POST {path} does not stream: asked with stream: true, it answers {kind or 'without a Content-Type'}.")
-    raise WrongUse(f"POST {path} answers a first turn with {status} {code}; try again once it serves.")
+        raise WrongUse(f"POST {path} does not stream: its answer to stream: true has Content-Type {kind or 'none'}.")
+    raise WrongUse(f"POST {path} answers the test turn with {status} {code}. Try again when the service is ready.")
 
 
 def _wrong_with(response: HTTPSocketPoolResponse) -> str:
-    """What is wrong with the first event of a stream; empty: nothing. Read to the end, since the line is used again."""
+    """What is wrong with the first event of a stream. Empty: nothing. Reads the stream to its end, so the line can be reused."""
     payload = next((line[5:].strip() for line in iter(lambda: response.readline(b"\n"), b"") if line.startswith(b"data:")), None)
     response.read()
     if payload is None:
@@ -157,7 +164,7 @@ def _wrong_with(response: HTTPSocketPoolResponse) -> str:
 
 
 def error_code(body: bytes) -> str:
-    """The code of an OpenAI error, kept to a short word: a body can hold anything."""
+    """The code (or else the type) of an OpenAI error, as a short word. Empty if there is none: a body can hold anything."""
     try:
         error = orjson.loads(body)["error"]
         return word_of(error.get("code") or error.get("type"))
@@ -166,15 +173,15 @@ def error_code(body: bytes) -> str:
 
 
 def word_of(told: object) -> str:
-    """A word or a number, cut to 40 characters; empty where it is anything else."""
+    """The value as a word or number, cut to 40 characters. Empty if it is anything else."""
     word = str(told or "")[:40] if isinstance(told, str | int) else ""
     return word if word.replace("_", "").replace("-", "").replace(".", "").isalnum() else ""
 
 
 def _wrong_key(status: int, key: str, variable: str) -> str:
     if not key:
-        return f"No key was sent: {variable} is not set, and the endpoint asks for one ({status})."
-    return f"The endpoint does not take the key ({status}): set {variable} to one that it knows."
+        return f"{variable} is not set, but the endpoint requires a key (status {status}). Set {variable}."
+    return f"The endpoint rejects the key in {variable} (status {status}). Set {variable} to a valid key."
 
 
 def _name_of(error: Exception) -> str:

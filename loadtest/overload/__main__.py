@@ -26,27 +26,34 @@ QUICK_S = 12.0
 
 
 def main(  # noqa: PLR0917  # typer's way to declare options
-    servers: Annotated[str, typer.Option(help="Which servers, in this order.")] = f"{PLAIN},{TUNED},{OURS}",
-    workloads: Annotated[str, typer.Option(help="Which workloads; `flood` is for our own server.")] = f"uniform,voice,{FLOOD}",
-    loads: Annotated[str, typer.Option(help="Offered load, in multiples of capacity.")] = "0.5,1,2,4",
+    servers: Annotated[str, typer.Option(help="Servers to measure, in this order.")] = f"{PLAIN},{TUNED},{OURS}",
+    workloads: Annotated[
+        str, typer.Option(help="Workloads to measure. `flood` is measured on our server only.")
+    ] = f"uniform,voice,{FLOOD}",
+    loads: Annotated[str, typer.Option(help="Offered loads, as multiples of capacity.")] = "0.5,1,2,4",
     capacity: Annotated[
-        str, typer.Option(help="`uniform=3.3,voice=2`, turns/s; by default what the results file has, or measured on vllm.")
+        str,
+        typer.Option(
+            help="Capacity in turns/s, as `uniform=3.3,voice=2`. By default from the results file, or measured on vllm."
+        ),
     ] = "",
-    duration: Annotated[float, typer.Option(help="Counted seconds per cell.", min=5)] = 60.0,
-    quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_S:g} s per cell: to see that it works.")] = False,
-    seed: Annotated[int, typer.Option(help="Of arrivals, prompts and lengths.")] = 1,
+    duration: Annotated[float, typer.Option(help="Measured seconds per cell.", min=5)] = 60.0,
+    quick: Annotated[bool, typer.Option("--quick", help=f"Measure only {QUICK_S:g} s per cell, as a smoke test.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of arrivals, prompts and lengths.")] = 1,
     tuned: Annotated[
         tuple[int, int] | None,
-        typer.Option(help=f"{TUNED}'s --max-num-seqs and --max-num-queued-reqs; by default the best are looked for."),
+        typer.Option(help=f"{TUNED}'s --max-num-seqs and --max-num-queued-reqs. By default the benchmark searches for the best."),
     ] = None,
     named: Annotated[
-        Path | None, typer.Option("--results", help="The JSON to add to; by default reports/overload-DATE.json.")
+        Path | None, typer.Option("--results", help="JSON file to add to; by default reports/overload-DATE.json.")
     ] = None,
-    docs: Annotated[Path | None, typer.Option("--write-docs", help="A page to write tables and picture into.")] = None,
-    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="Or only report what the file has.")] = True,
+    docs: Annotated[Path | None, typer.Option("--write-docs", help="Page into which tables and picture are written.")] = None,
+    measured: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Measure, or only report the contents of the results file.")
+    ] = True,
 ) -> None:
-    """Goodput over offered load: ours, `vllm serve`, and `vllm serve` at its best setting."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: the servers go with us.
+    """Measure goodput by offered load, of Firstword, of `vllm serve`, and of `vllm serve` with its best setting."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C, so that the servers are stopped too.
     file = results_file(named, "overload", is_quick=quick, is_measured=measured)
     results = read_results(file)
     for name, turns_per_s in (part.split("=") for part in capacity.split(",") if part):
@@ -80,7 +87,7 @@ def _measure(plan: Plan, results: Results, file: Path, tuned: Held | None) -> No
 def _names(told: str, known: list[str]) -> list[str]:
     names = told.split(",")
     if unknown := [name for name in names if name not in known]:
-        raise typer.BadParameter(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
     return names
 
 

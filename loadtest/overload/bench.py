@@ -1,4 +1,4 @@
-"""The order of a run: one server at a time; on each, workload by workload, from light load to heavy."""
+"""Measures the cells of one server: workload by workload, from light to heavy load."""
 
 import asyncio
 import secrets
@@ -18,7 +18,7 @@ from loadtest.servers import Endpoint, firstword_serve, vllm_serve
 from service.settings import Settings
 
 AT_ONCE = (32, 64, 128)
-"""Calls at a time while capacity is measured. All are tried: throughput does not rise evenly with the batch."""
+"""Numbers of calls at a time that are tried to measure capacity. Throughput does not rise evenly with the batch."""
 IDLE_WITHIN_S = 60.0
 
 _KEYS = {tenant: secrets.token_urlsafe(16) for tenant in ("bench", "fair", "flooding")}
@@ -26,28 +26,28 @@ _KEYS = {tenant: secrets.token_urlsafe(16) for tenant in ("bench", "fair", "floo
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. Times in seconds."""
+    """What to measure. Times are in seconds."""
 
     servers: Sequence[str]
     workloads: Sequence[str]
-    """Of the workloads' names, and `flood`."""
+    """Names of workloads, and `flood`."""
     loads: Sequence[float]
     duration_s: float
     seed: int
 
     @property
     def kinds(self) -> list[str]:
-        """The workloads but the flood, which is for our own server."""
+        """The workloads without `flood`, which only our server is measured with."""
         return [name for name in self.workloads if name != FLOOD]
 
     def window(self, workload: Workload, bounds: Bounds) -> Window:
-        """The tail is long enough that what is cut at its end was out of bounds."""
+        """The times of a cell. The tail is so long that a turn cut at its end had already exceeded its bounds."""
         settle_s = min(workload.settle_s, self.duration_s)
         return Window(settle_s, self.duration_s, workload.longest_s(bounds.ttft_s, bounds.tpot_s))
 
     @property
     def cells(self) -> int:
-        """How many will be measured."""
+        """Number of cells that the plan measures."""
         return len(self.loads) * len(self.kinds) * len(self.servers) + 2 * (OURS in self.servers and FLOOD in self.workloads)
 
     @property
@@ -56,7 +56,7 @@ class Plan:
 
 
 class Bench:
-    """Measures into `results`, and calls `on_cell` as each is there. `say` tells what is under way."""
+    """Measures into `results`. It calls `on_cell` after each cell, and `say` with its current work."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Bench:
         self._on_cell, self._say = on_cell, say
 
     def needs_capacity(self) -> list[Workload]:
-        """The workloads of the plan whose capacity is not known. A flood is one of uniform turns."""
+        """The workloads of the plan with unknown capacity. A flood needs the capacity of `uniform`."""
         needed = dict.fromkeys("uniform" if name == FLOOD else name for name in self._plan.workloads)
         return [self._workloads[name] for name in needed if name not in self._results.capacity]
 
     async def run(self, server: str, endpoint: Endpoint, names: Sequence[str]) -> None:
-        """The cells of one server and these workloads."""
+        """Measure the cells of one server for these workloads."""
         for name in names:
             if name == FLOOD:
                 if server == OURS:
@@ -92,7 +92,7 @@ class Bench:
                 await _until_idle(endpoint)
 
     async def find_capacity(self, endpoint: Endpoint) -> None:
-        """Turns per second, with as many calls at a time as bring most of them, on a server that refuses nothing."""
+        """Measure capacity on a server that refuses nothing: the highest turns per second over `AT_ONCE`."""
         for workload in self.needs_capacity():
             await _say_first_words(endpoint, workload)
             found = []
@@ -103,7 +103,7 @@ class Bench:
             await _until_idle(endpoint)
 
     async def goodput(self, endpoint: Endpoint, name: str, load: float) -> float:
-        """Of a cell half as long, of other calls, that does not count."""
+        """Goodput of a trial cell. It is half as long, has other calls, and is not recorded."""
         workload = self._workloads[name]
         await _say_first_words(endpoint, workload)
         window = replace(self._plan, duration_s=self._plan.duration_s / 2).window(workload, self._results.bounds)
@@ -126,7 +126,7 @@ class Bench:
         return measure(recording, offered, self._results.bounds)
 
     async def _warm_up(self, server: str, endpoint: Endpoint, workload: Workload) -> None:
-        """The prefix cache as it will be, and whatever the server learns: not counted."""
+        """Run uncounted load, so that the prefix cache is filled and the server's estimates have settled."""
         self._say(f"{server}: {workload.name}, warming up")
         await _say_first_words(endpoint, workload)
         calls_per_s = self._results.capacity[workload.name] / 2 / workload.turns_per_call
@@ -135,7 +135,7 @@ class Bench:
         await _until_idle(endpoint)
 
     async def _flood(self, endpoint: Endpoint) -> None:
-        """Two tenants of equal weight: one offers its fair share of capacity, half of it, the other ten times that."""
+        """Two tenants with equal weights. One offers its fair share (half of capacity), the other `FLOOD_FACTOR` times that."""
         uniform = self._workloads["uniform"]
         await self._warm_up(OURS, endpoint, uniform)
         self._say(f"{OURS}: one tenant floods")
@@ -158,7 +158,7 @@ class Bench:
 
 @contextmanager
 def serving(server: str, logs: Path, results: Results, flags: Sequence[str] = ()) -> Iterator[Endpoint]:
-    """One of the three servers, from when it is ready; `flags` for vLLM. Raises `RuntimeError` where it does not get ready."""
+    """Run one of the three servers. `flags` are for vLLM. Raises `RuntimeError` if the server does not become ready."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server}.log"
     if server in (PLAIN, TUNED):
@@ -168,7 +168,7 @@ def serving(server: str, logs: Path, results: Results, flags: Sequence[str] = ()
         wanted = {"ttft_budget_s": results.bounds.ttft_s, "tpot_bound_s": results.bounds.tpot_s}
         bounds = {name: str(value) for name, value in wanted.items() if name in Settings.model_fields}
         keys = ",".join(f"{tenant}={key}" for tenant, key in _KEYS.items())
-        # One prefix cache for all, as vLLM has it; the tenants are there for the flood only.
+        # One prefix cache for all tenants, as in vLLM. Only the flood needs tenants.
         with firstword_serve(log, api_keys=keys, cache_isolation="off", **bounds) as endpoint:
             yield replace(endpoint, key=_KEYS["bench"])
 
@@ -179,7 +179,10 @@ async def _say_first_words(endpoint: Endpoint, workload: Workload) -> None:
 
 
 async def _until_idle(endpoint: Endpoint) -> None:
-    """Until a turn of one token is answered quickly: what the last cell left is gone. Raises `RuntimeError` if it stays."""
+    """Wait until a turn of one token is answered quickly, so that no work of the last cell is left.
+
+    Raises `RuntimeError` if that does not happen within `IDLE_WITHIN_S`.
+    """
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1, "stream": True}
     deadline = time.monotonic() + IDLE_WITHIN_S
     while time.monotonic() < deadline:
@@ -188,4 +191,4 @@ async def _until_idle(endpoint: Endpoint) -> None:
         await ask(endpoint, body, answer)
         if answer.outcome == "finished" and answer.first_at is not None and answer.first_at - answer.sent_at < 0.5:
             return
-    raise RuntimeError(f"The server did not come to rest within {IDLE_WITHIN_S:g} s.")
+    raise RuntimeError(f"The server did not become idle within {IDLE_WITHIN_S:g} s after a cell.")

@@ -1,7 +1,7 @@
-"""One streamed turn over a connection of its own.
+"""One streamed turn over its own connection.
 
-By hand on asyncio and httptools' parser, because the client shares its processors with the engine it measures: at 12 turns/s of
-64 tokens it takes 3 % of one, httpx 6 to 8 %.
+Written on asyncio and httptools' parser, because the client shares its CPUs with the engine that it measures. At 12 turns/s of
+64 tokens it takes 3 % of one CPU; httpx takes 6 to 8 %.
 """
 
 import asyncio
@@ -20,33 +20,33 @@ _REFUSED = (429, 503)
 
 @dataclass(slots=True)
 class Answer:
-    """What came of a request, filled in as it comes. Times are of the monotonic clock, in seconds."""
+    """The answer to a request, filled in as it arrives. Times are in seconds on the monotonic clock."""
 
     sent_at: float = 0.0
     status: int = 0
     answered_at: float | None = None
-    """The status was here."""
+    """Time of the response's status."""
     first_at: float | None = None
-    """The first text that was not empty."""
+    """Time of the first text that is not empty."""
     last_at: float | None = None
-    """The last token: with the finish reason, whether or not there was text in it."""
+    """Time of the last token, or of the finish reason, even without text."""
     ended_at: float | None = None
-    """We closed the connection, whyever."""
+    """Time when we closed the connection, for any reason."""
     tokens: int = 0
-    """The server's own count; of a dropped turn, the pieces of text that came."""
+    """Completion tokens by the server's count. For a dropped turn, the number of pieces of text."""
     text: list[str] = field(default_factory=list)
     outcome: Outcome = "cut"
-    """`cut`: the bench ended before the turn did."""
+    """Outcome of the turn. `cut`: the benchmark ended before the turn did."""
     failure: str | None = None
 
 
 async def ask(endpoint: Endpoint, body: dict[str, Any], answer: Answer, *, drop_after: int | None = None) -> None:
-    """Send a turn and read its stream to the end; or hang up after so many pieces of text, as a platform does at a barge-in."""
+    """Send a turn and read its stream to the end, or drop it after `drop_after` pieces of text, as at a barge-in."""
     answer.sent_at = time.monotonic()
     try:
         reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
     except OSError as error:
-        _fail(answer, f"no connection ({type(error).__name__})")
+        _fail(answer, f"connection failed ({type(error).__name__})")
         return
     try:
         writer.write(_request(endpoint, body))
@@ -66,7 +66,7 @@ async def _read(reader: asyncio.StreamReader, answer: Answer, drop_after: int | 
         data = await reader.read(65536)
         stream.now = time.monotonic()
         if not data:
-            _fail(answer, "the connection broke off")
+            _fail(answer, "connection closed early")
             return
         parser.feed_data(data)
         if drop_after is not None and len(answer.text) >= drop_after and not stream.is_complete:
@@ -90,7 +90,7 @@ def _request(endpoint: Endpoint, body: dict[str, Any]) -> bytes:
 
 
 class _Stream:
-    """httptools' callbacks: HTTP framing off, server-sent events read."""
+    """httptools' callbacks. They receive the body without HTTP framing, and read its server-sent events."""
 
     def __init__(self, answer: Answer) -> None:
         self.parser: httptools.HttpResponseParser
@@ -121,7 +121,7 @@ class _Stream:
             # vLLM refuses some turns after it has answered 200.
             is_refusal = answer.first_at is None and error.get("code") in _REFUSED
             answer.status = int(error["code"]) if is_refusal else answer.status
-            answer.failure = answer.failure or "an error event"
+            answer.failure = answer.failure or "error event"
         for choice in event.get("choices", ()):
             if text := choice["delta"].get("content"):
                 answer.first_at = answer.first_at or self.now
@@ -132,7 +132,7 @@ class _Stream:
             answer.tokens = usage["completion_tokens"]
 
     def conclude(self) -> None:
-        """Say how the turn ended, once the whole response is here."""
+        """Set the outcome after the whole response has arrived."""
         answer = self._answer
         if answer.status in _REFUSED:
             answer.outcome, answer.failure = "refused", None
@@ -140,5 +140,5 @@ class _Stream:
             _fail(answer, answer.failure or f"status {answer.status}")
         else:
             answer.outcome = "finished"
-            # A turn of special tokens only: the caller waited to its end to hear nothing.
+            # A turn with special tokens only has no text. Its caller waited until its end.
             answer.first_at = answer.first_at or answer.last_at

@@ -1,5 +1,7 @@
-"""Two ways to send calls. Open: on their own clock, whatever the server does; it is the one that shows overload.
-Closed: a fixed number at a time, the next as one ends; it finds what a server can do at most.
+"""Two ways to send calls.
+
+Open loop: calls arrive by the clock, independent of the server. It shows overload.
+Closed loop: a fixed number of calls at a time; each that ends is replaced. It finds a server's highest throughput.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ _TICK_S = 0.01
 
 @dataclass(frozen=True)
 class Window:
-    """The times of a cell, in seconds: load before it counts, the counted part, and how long the counted may take to end."""
+    """The times of a cell, in seconds: uncounted load first, the counted part, and the time for counted calls to end."""
 
     settle_s: float
     counted_s: float
@@ -28,20 +30,20 @@ class Window:
 
 @dataclass
 class Recording:
-    """What a loop saw."""
+    """Results of a loop."""
 
     opened_at: float
     closed_at: float
-    """The window; a turn counts by when it was due."""
+    """End of the counted window. A turn counts if it was due between `opened_at` and `closed_at`."""
     turns: list[Turn]
     loop_lag_s: list[float] = field(default_factory=list)
-    """How late the client's own event loop was, sampled all the time."""
+    """Lags of the client's event loop, sampled continuously."""
     client_cpu: float = 0.0
-    """Processors that the client kept busy."""
+    """CPUs that the client used, on average."""
 
 
 async def open_loop(endpoint: Endpoint, workload: Workload, *, calls_per_s: float, seed: str, window: Window) -> Recording:
-    """Calls arrive by chance (Poisson) until every call of the window has ended or the tail is over; what still runs is cut."""
+    """Run calls with Poisson arrivals until each call of the window has ended, or the tail is over. Then cut running calls."""
     began = time.monotonic()
     opened_at = began + window.settle_s
     recording = Recording(opened_at, opened_at + window.counted_s, [])
@@ -59,7 +61,7 @@ async def open_loop(endpoint: Endpoint, workload: Workload, *, calls_per_s: floa
         arriving = asyncio.create_task(arrive())
         try:
             await _sleep_until(recording.closed_at)
-            # Arrivals go on: the counted turns must end under the load they began in.
+            # Arrivals continue, so that counted turns end under the load in which they began.
             if counted:
                 await asyncio.wait(counted, timeout=window.tail_s)
         finally:
@@ -69,7 +71,7 @@ async def open_loop(endpoint: Endpoint, workload: Workload, *, calls_per_s: floa
 
 
 async def closed_loop(endpoint: Endpoint, workload: Workload, *, at_once: int, seed: str, window: Window) -> Recording:
-    """So many calls at any time, from the beginning to the end of the window."""
+    """Keep `at_once` calls running until the end of the window."""
     opened_at = time.monotonic() + window.settle_s
     recording = Recording(opened_at, opened_at + window.counted_s, [])
     async with _calling(endpoint, workload, recording) as start:
@@ -80,7 +82,7 @@ async def closed_loop(endpoint: Endpoint, workload: Workload, *, at_once: int, s
             while True:
                 await start(f"{seed}/{next(numbers)}", time.monotonic())
 
-        # Not all at the same moment: turns of one length would end in waves, and a window counts whole waves.
+        # Stagger the starts. Otherwise turns of equal length end in waves, and the window counts whole waves.
         workers = [asyncio.create_task(keep_calling(window.settle_s * number / at_once)) for number in range(at_once)]
         try:
             await _sleep_until(recording.closed_at)
@@ -92,12 +94,15 @@ async def closed_loop(endpoint: Endpoint, workload: Workload, *, at_once: int, s
 
 
 Start = Callable[[str, float], "asyncio.Task[None]"]
-"""Begin a call of this name, due then."""
+"""Starts a call with this name and due time."""
 
 
 @contextlib.asynccontextmanager
 async def _calling(endpoint: Endpoint, workload: Workload, recording: Recording) -> AsyncIterator[Start]:
-    """Calls may be started within; at the end those still going are cut. Raises what a call broke on: a fault of the bench."""
+    """Context in which calls can be started. At its end, calls that still run are cut.
+
+    Raises the first exception of a call: it is a fault of the benchmark.
+    """
     calls: set[asyncio.Task[None]] = set()
     broken: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""From turns to what a cell says. Pure: no clock, no network."""
+"""Computes the measures of a cell from its turns. Pure: no clock, no network."""
 
 import math
 from collections import defaultdict
@@ -9,12 +9,12 @@ from loadtest.overload.loops import Recording
 from loadtest.overload.workloads import Turn
 
 LATENESS_LIMIT_S = 0.05
-"""A cell in which the client's own sends were later than this (p99) says nothing about the server."""
+"""Highest p99 of the client's send delay, in seconds. Above it, the cell says nothing about the server."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a caller on the phone bears, in seconds."""
+    """Bounds that a caller on the phone accepts, in seconds."""
 
     ttft_s: float = 1.0
     tpot_s: float = 0.25
@@ -22,27 +22,27 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Measures:
-    """One cell. Rates in turns per second, times in seconds; a time is None where there was nothing to time."""
+    """Measures of one cell. Rates are in turns per second, times in seconds. A time of None: there was nothing to measure."""
 
     offered: float
-    """By the schedule: what would have been sent had no call ended early."""
+    """Scheduled turns per second: those that would be sent if no call ended early."""
     sent: float
     goodput: float
-    """Turns within both bounds."""
+    """Turns per second within both bounds."""
     turns: int
     finished: int
     dropped: int
-    """Barge-ins."""
+    """Turns that ended by a barge-in."""
     refused: int
     refused_continuing: int
-    """Refused turns that were not their call's first."""
+    """Refused turns that were not the first of their call."""
     failed: int
     cut: int
-    """Still running when the cell ended; their TTFT, where none came, is taken as the time they had waited."""
+    """Turns that still ran when the cell ended. Without a first token, their TTFT is the time that they had waited."""
     admitted_within: float | None
-    """Share of the turns not refused that were within both bounds."""
+    """Share of the turns within both bounds, among turns that were not refused."""
     within_ttft: float | None
-    """Share of all turns, the refused too, whose first word was in time."""
+    """Share of turns with TTFT within its bound, among all turns, refused turns included."""
     ttft_p50: float | None
     ttft_p90: float | None
     ttft_p99: float | None
@@ -53,28 +53,28 @@ class Measures:
     calls_admitted: int
     """Calls whose first turn was due in the window and was not refused."""
     calls_finished: float | None
-    """Their share that had every turn, none refused or late."""
+    """Share of these calls that had all their turns, none refused or late."""
     lateness_p99: float | None
-    """How late the client sent."""
+    """99th percentile of the client's send delay."""
     longest_lag: float
-    """That the client's event loop had: its machine gave it no processor, and what came meanwhile seemed late."""
+    """Longest lag of the client's event loop. During a lag the client had no CPU, so answers seemed late."""
     client_cpu: float
     failures: tuple[str, ...]
-    """Why turns failed, each reason once."""
+    """Distinct reasons of failed turns."""
 
     @property
     def unspoiled_per_s(self) -> float:
-        """Calls that were let in and had all their turns: what callers had of it. (`turns / sent` is the window.)"""
+        """Admitted calls per second that had all their turns. (`turns / sent` is the window's length.)"""
         return self.calls_admitted * (self.calls_finished or 0.0) * self.sent / self.turns if self.turns else 0.0
 
     @property
     def is_valid(self) -> bool:
-        """Whether the client was punctual."""
+        """Whether the client sent its turns on time."""
         return self.lateness_p99 is None or self.lateness_p99 <= LATENESS_LIMIT_S
 
 
 def ttft_s(turn: Turn) -> float | None:
-    """From sending to the first text; for a turn cut before that, what it had waited. None: refused, or failed before it."""
+    """Seconds from send to the first text. For a turn cut before that: the time that it had waited. None: refused or failed."""
     answer = turn.answer
     if answer.first_at is not None:
         return answer.first_at - answer.sent_at
@@ -82,7 +82,7 @@ def ttft_s(turn: Turn) -> float | None:
 
 
 def tpot_s(turn: Turn) -> float | None:
-    """Seconds per token after the first; None below two tokens; and of a turn that failed or was cut, for want of a count."""
+    """Seconds per token after the first. None: fewer than two tokens, or no count because the turn failed or was cut."""
     answer = turn.answer
     if answer.first_at is None or answer.last_at is None or answer.tokens < 2:
         return None
@@ -90,19 +90,19 @@ def tpot_s(turn: Turn) -> float | None:
 
 
 def is_in_time(turn: Turn, bounds: Bounds) -> bool:
-    """The first word came, and within its bound."""
+    """Whether the first token came within its bound."""
     ttft = ttft_s(turn)
     return turn.answer.first_at is not None and ttft is not None and ttft <= bounds.ttft_s
 
 
 def is_good(turn: Turn, bounds: Bounds) -> bool:
-    """Whole, or dropped by the caller; first word in time; and the tokens after it at pace, where there were two."""
+    """Whether a turn counts for goodput: finished or dropped by its caller, with TTFT and TPOT (if known) within their bounds."""
     pace = tpot_s(turn)
     return turn.answer.outcome in ("finished", "dropped") and is_in_time(turn, bounds) and (pace is None or pace <= bounds.tpot_s)
 
 
 def measure(recording: Recording, offered: float, bounds: Bounds) -> Measures:
-    """What the turns due in the window came to. `offered`: turns per second that the schedule held."""
+    """Measure the turns due in the window. `offered`: scheduled turns per second."""
     counted = [turn for turn in recording.turns if recording.opened_at <= turn.due_at < recording.closed_at]
     of = _by_outcome(counted)
     window_s = recording.closed_at - recording.opened_at
@@ -142,14 +142,14 @@ def measure(recording: Recording, offered: float, bounds: Bounds) -> Measures:
 
 
 def throughput(recording: Recording) -> float:
-    """Turns per second that came to their end within the window, however late."""
+    """Turns per second that ended within the window, on time or not."""
     ended = [turn for turn in recording.turns if turn.answer.outcome in ("finished", "dropped")]
     inside = [turn for turn in ended if recording.opened_at <= (turn.answer.ended_at or math.inf) < recording.closed_at]
     return len(inside) / (recording.closed_at - recording.opened_at)
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that `percent` of them do not exceed; None of none."""
+    """Nearest-rank percentile. None if there are no values."""
     if not values:
         return None
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
@@ -163,7 +163,7 @@ def _by_outcome(turns: Iterable[Turn]) -> dict[str, list[Turn]]:
 
 
 def _admitted_calls(recording: Recording) -> list[list[Turn]]:
-    """The turns of each call whose first turn was due in the window and was not refused."""
+    """Turns of each call whose first turn was due in the window and was not refused."""
     calls: dict[str, list[Turn]] = defaultdict(list)
     for turn in recording.turns:
         calls[turn.call].append(turn)
@@ -177,7 +177,7 @@ def _admitted_calls(recording: Recording) -> list[list[Turn]]:
 
 
 def _is_unspoiled(turns: list[Turn], bounds: Bounds) -> bool:
-    """The call came to its last turn, and each was good; where the caller barged in, only the first word counts."""
+    """Whether the call had its last turn, and each turn was good. For a turn with a barge-in, only TTFT counts."""
     kept = all(is_in_time(turn, bounds) if turn.answer.outcome == "dropped" else is_good(turn, bounds) for turn in turns)
     return kept and turns[-1].is_last
 

@@ -1,4 +1,4 @@
-"""The picture: goodput over offered load, and below it what became of the turns that were admitted. A column per workload."""
+"""The picture: goodput by offered load, and below it the share of admitted turns within both bounds. One column per workload."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _WORKLOADS = ("uniform", "voice")
 
 
 def draw(results: Results, file: Path) -> None:
-    """Write the picture, as the file's suffix says: .svg, .png."""
+    """Write the picture. The suffix of `file` sets the format: .svg or .png."""
     shown = [name for name in _WORKLOADS if any(cell.workload == name for cell in results.cells)] or list(_WORKLOADS)
     figure = Figure(figsize=(5.2 * len(shown), 6.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -28,7 +28,7 @@ def draw(results: Results, file: Path) -> None:
     panels[0][0].legend(frameon=False)
     bounds = results.bounds
     figure.suptitle(f"TTFT ≤ {bounds.ttft_s:g} s and TPOT ≤ {bounds.tpot_s * 1000:g} ms", fontsize=10)
-    # The same results give the same file: no date, no random IDs.
+    # No date and no random IDs, so that the same results give the same file.
     with mpl.rc_context({"svg.hashsalt": "overload"}):
         figure.savefig(file, dpi=130, metadata={"Date": None} if file.suffix == ".svg" else None)
 
@@ -47,7 +47,7 @@ def _draw_workload(results: Results, workload: str, upper: Any, lower: Any) -> N
     upper.set(title=workload, ylabel="goodput, turns/s")
     upper.set_ylim(bottom=0)
     lower.axhline(0.95, color="0.75", linestyle=":", zorder=0)
-    lower.set(xlabel="offered, turns/s (dotted: capacity)", ylabel="admitted turns within both bounds")
+    lower.set(xlabel="offered load, turns/s (dotted: capacity)", ylabel="admitted turns within both bounds")
     lower.set_ylim(0, 1.03)
     for panel in (upper, lower):
         panel.set_xlim(left=0)

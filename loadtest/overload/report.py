@@ -1,4 +1,4 @@
-"""The results as Markdown, on the terminal and in `docs/overload.md`."""
+"""The results as Markdown, for the terminal and `docs/overload.md`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,40 +10,40 @@ from loadtest.overload.targets import verdicts
 from loadtest.pages import table, write_measured
 
 _CELL_HEADS = (
-    "workload", "load", "server", "offered (sent) /s", "goodput /s", "admitted within", "refused (continuing)", "failed",
-    "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client late p99, longest lag",
+    "workload", "load", "server", "offered (sent) /s", "goodput /s", "admitted within bounds", "refused (continuing)", "failed",
+    "TTFT p50 / 90 / 99", "TPOT p50 / 99", "refusal p50 / 99", "calls unspoiled", "client send delay p99, longest lag",
 )  # fmt: skip
 
 
 def markdown(results: Results) -> str:
-    """All of it: targets, cells, what they rest on."""
+    """The whole report: targets, cells, notes."""
     return "\n\n".join((target_table(results), _cell_table(results), "\n\n".join(_notes(results))))
 
 
 def target_table(results: Results) -> str:
-    """Every target, what was measured, and whether it is met."""
+    """Table of all targets: the required and the measured value, and whether the target is met."""
     rows: list[Sequence[str]] = []
     for verdict in verdicts(results):
         sign = "≤" if verdict.is_upper_bound else "≥"
         met = {True: "yes", False: "**no**", None: "not measured"}[verdict.is_met]
         wanted = f"{sign} {verdict.wanted:g}"
         rows.append((verdict.target, verdict.workload, wanted, _number(verdict.measured, 3), met, _number(verdict.at_most)))
-    return table(("target", "workload", "wanted", "measured", "met", "at capacity"), rows)
+    return table(("target", "workload", "required", "measured", "met", "at capacity"), rows)
 
 
 def cell_line(cell: Cell) -> str:
-    """What a person at the terminal reads as a cell is done."""
+    """The terminal's line for a finished cell."""
     told = cell.measures
-    mark = "" if told.is_valid else f"  INVALID: the client sent late, {_number(told.lateness_p99, 3)} s at p99"
+    mark = "" if told.is_valid else f"  INVALID: the client sent late, p99 {_number(told.lateness_p99, 3)} s"
     return (
         f"{cell.server:11}{cell.workload:8}{cell.load:4g}×  offered {told.offered:5.2f}/s  goodput {told.goodput:5.2f}/s  "
-        f"admitted within {_percent(told.admitted_within):>6}  refused {told.refused}/{told.turns}  "
-        f"TTFT p99 {_number(told.ttft_p99)} s  client's longest lag {_number(told.longest_lag)} s{mark}"
+        f"admitted within bounds {_percent(told.admitted_within):>6}  refused {told.refused}/{told.turns}  "
+        f"TTFT p99 {_number(told.ttft_p99)} s  longest lag of the client {_number(told.longest_lag)} s{mark}"
     )
 
 
 def write_docs(results: Results, page: Path) -> None:
-    """Put the tables and the picture into a page, between its two marks. Raises `typer.BadParameter` where it has none."""
+    """Write tables and picture into a page, between its two marks. Raises `typer.BadParameter` if a mark is missing."""
     picture = page.with_suffix(".svg")
     write_measured(page, f"![Goodput over offered load]({picture.name})\n\n{markdown(results)}")
     draw(results, picture)
@@ -76,7 +76,7 @@ def _notes(results: Results) -> Iterator[str]:
     yield " ".join(f"{name}: {value}." for name, value in results.about.items())
     invalid = [f"{cell.server} {cell.workload} {cell.load:g}×" for cell in results.in_order() if not cell.measures.is_valid]
     if invalid:
-        yield f"Invalid, for the client itself was late: {', '.join(invalid)}. They show nothing about the server."
+        yield f"Invalid, because the client sent late: {', '.join(invalid)}. These cells say nothing about the server."
     failures = sorted({f"{cell.server}: {why}" for cell in results.cells for why in cell.measures.failures})
     if failures:
         yield f"Failures: {'; '.join(failures)}."

@@ -1,4 +1,4 @@
-"""What was measured, as a JSON file. Written after every cell, and added to by a run that measures only a part."""
+"""The results, as a JSON file. It is written after every cell, and a run that measures only a part adds to it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from loadtest.overload.measures import Bounds, Measures
 
 OURS, PLAIN, TUNED = "firstword", "vllm", "vllm-tuned"
 FLOOD = "flood"
-"""A workload of ours alone: uniform turns of two tenants. Its loads are multiples of a tenant's fair share."""
+"""Workload that only our server is measured with: uniform turns of two tenants. Its loads are multiples of a fair share."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Cell:
     server: str
     workload: str
     load: float
-    """Offered turns per second over capacity."""
+    """Offered load as a multiple of capacity. For `flood`: as a multiple of a tenant's fair share."""
     measures: Measures
 
     @property
@@ -31,21 +31,21 @@ class Cell:
 
 @dataclass
 class Results:
-    """All cells, and what they rest on."""
+    """All cells, and the conditions of their measurement."""
 
     about: dict[str, Any] = field(default_factory=dict)
     """Machine, versions, seed, lengths."""
     bounds: Bounds = field(default_factory=Bounds)
     capacity: dict[str, float] = field(default_factory=dict)
-    """Turns per second, by workload."""
+    """Capacity in turns per second, by workload."""
     cells: list[Cell] = field(default_factory=list)
 
     def put(self, cell: Cell) -> None:
-        """Add a cell, in place of an earlier one of the same server, workload and load."""
+        """Add a cell. It replaces an earlier cell with the same server, workload and load."""
         self.cells = [each for each in self.cells if each.key != cell.key] + [cell]
 
     def set_capacity(self, workload: str, turns_per_s: float) -> None:
-        """Cells measured at multiples of another capacity are dropped: they would not compare."""
+        """Set the capacity. If it changes, drop the workload's cells: they are multiples of another capacity."""
         if self.capacity.get(workload, turns_per_s) != turns_per_s:
             self.cells = [each for each in self.cells if each.workload != workload]
         self.capacity[workload] = turns_per_s
@@ -54,11 +54,11 @@ class Results:
         return next((cell.measures for cell in self.cells if cell.key == (server, workload, load)), None)
 
     def line(self, server: str, workload: str) -> list[Cell]:
-        """A server's cells of a workload, by rising load."""
+        """A server's cells of a workload, in order of load."""
         return sorted((cell for cell in self.cells if cell.key[:2] == (server, workload)), key=lambda cell: cell.load)
 
     def in_order(self) -> Iterator[Cell]:
-        """By workload, load, server: as a table shows them."""
+        """Cells in the order of the table: by workload, load, server."""
         yield from sorted(self.cells, key=lambda cell: (cell.workload == FLOOD, cell.workload, cell.load, cell.server))
 
     def write(self, file: Path) -> None:
@@ -67,7 +67,7 @@ class Results:
 
 
 def read_results(file: Path) -> Results:
-    """What an earlier run wrote; empty where there is no file."""
+    """Read the results of earlier runs. Empty if there is no file."""
     if not file.exists():
         return Results()
     told = orjson.loads(file.read_bytes())

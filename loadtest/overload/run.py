@@ -1,4 +1,4 @@
-"""A whole run: one server at a time, vLLM's tuned one with what is best for each workload."""
+"""A whole run: one server at a time. The tuned vLLM server gets the best setting for each workload."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ from loadtest.servers import Endpoint
 
 @dataclass(frozen=True)
 class Run:
-    """Starts the servers that the plan names, and has the bench measure them."""
+    """Starts the servers of the plan, and lets the benchmark measure each."""
 
     bench: Bench
     plan: Plan
     results: Results
     file: Path
-    """Of the results, written as they come; the servers' logs go beside it."""
+    """Results file, written after each cell. The servers' logs go into a folder beside it."""
     say: Callable[[str], None]
     tuned: Held | None
-    """None: the best is looked for."""
+    """Setting of the tuned server. None: search for the best."""
 
     def all(self) -> None:
-        # Capacity is measured on plain vLLM, which refuses nothing.
+        # Plain vLLM refuses nothing, so capacity is measured on it.
         first = [PLAIN] if self.bench.needs_capacity() else []
         for server in dict.fromkeys([*first, *self.plan.servers]):
             if server == TUNED:
@@ -55,12 +55,12 @@ class Run:
     def _best(self, name: str) -> Held:
         def goodput(bound: int) -> float:
             with self._served(TUNED, Held(bound, bound)) as (runner, endpoint):
-                self.say(f"{TUNED}: {name}, no more than {bound} turns")
+                self.say(f"{TUNED}: {name}, at most {bound} turns")
                 return runner.run(self.bench.goodput(endpoint, name, TUNED_AT))
 
         tried = climb(goodput)
         told = ", ".join(f"{bound}: {tried[bound]:.2f}/s" for bound in sorted(tried))
-        self.results.about[_tried(name)] = f"goodput with no more turns than {told}"
+        self.results.about[_tried(name)] = f"goodput by the bound on turns: {told}"
         return best_of(tried)
 
     @contextmanager

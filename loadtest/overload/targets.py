@@ -1,4 +1,4 @@
-"""What the service must reach under overload, and whether these results show it."""
+"""The targets of the service under overload, and whether the results meet them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ LONGEST_REFUSAL_S = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target beside what was measured."""
+    """A target and the measured value."""
 
     target: str
     workload: str
     wanted: float
     measured: float | None
-    """None: these results do not tell."""
+    """Measured value. None: the results do not contain it."""
     is_upper_bound: bool = False
     at_most: float | None = None
-    """What would be measured if the engine did all that it can, every turn in time: capacity itself. None: it sets no limit."""
+    """Value at full capacity with every turn on time, which is the highest possible. None: capacity sets no limit."""
 
     @property
     def is_met(self) -> bool | None:
@@ -35,14 +35,16 @@ class Verdict:
 
 
 def verdicts(results: Results) -> Iterator[Verdict]:
-    """Every target, for every workload it speaks of."""
+    """Yield every target, for each of its workloads."""
     for workload in ("uniform", "voice"):
         yield from _goodput(results, workload)
         yield from _admitted(results, workload)
     calls = results.of(OURS, "voice", 2.0)
     yield Verdict("admitted calls that finish unspoiled at 2×", "voice", LEAST_SHARE, calls.calls_finished if calls else None)
     fair = results.of(OURS, FLOOD, 1.0)
-    yield Verdict("turns in time at fair share beside a flood", FLOOD, LEAST_SHARE, fair.within_ttft if fair else None)
+    yield Verdict(
+        "turns within the TTFT bound at fair share beside a flood", FLOOD, LEAST_SHARE, fair.within_ttft if fair else None
+    )
     ours = [cell.measures.refusal_p99 for cell in results.cells if cell.server == OURS]
     slowest = [refusal for refusal in ours if refusal is not None]
     yield Verdict("refusal p99, seconds, worst cell", "all", LONGEST_REFUSAL_S, max(slowest, default=None), is_upper_bound=True)
@@ -74,5 +76,5 @@ def _admitted(results: Results, workload: str) -> Iterator[Verdict]:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """Infinite over nothing, and nothing over nothing is nothing."""
+    """The ratio. x / 0 is infinite, and 0 / 0 is 0."""
     return part / whole if whole else float("inf") if part else 0.0

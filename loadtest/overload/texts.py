@@ -1,4 +1,4 @@
-"""Texts of an exact number of tokens: words that are one token each, at the start of a message and after a space."""
+"""Texts with an exact number of tokens. Each of their words is one token, both at the start of a message and after a space."""
 
 import json
 import random
@@ -18,18 +18,18 @@ class Texts:
 
     words: Sequence[str]
     overhead: int
-    """Tokens that the chat template puts around a single user message."""
+    """Tokens that the chat template adds to a single user message."""
 
     def of(self, tokens: int, chance: random.Random) -> str:
         return " ".join(chance.choices(self.words, k=tokens))
 
     def prompt_of(self, tokens: int, chance: random.Random) -> str:
-        """A user message that makes a prompt of so many tokens, template included, where nothing else is said."""
+        """A user message that alone makes a prompt of `tokens` tokens, chat template included."""
         return self.of(tokens - self.overhead, chance)
 
 
 def texts_of(model: Path) -> Texts:
-    """For the model in a Hugging Face folder."""
+    """The texts for the model in a Hugging Face folder."""
     vocabulary = json.loads((model / "tokenizer.json").read_text())["model"]["vocab"]
     words = sorted(
         word

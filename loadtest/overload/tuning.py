@@ -1,4 +1,4 @@
-"""vLLM at its best setting: the bound with which it does best on this machine, as a patient operator would find it."""
+"""Search for vLLM's best setting: the bound on turns with the highest goodput on this machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 BOUNDS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _FIRST = 16
 TUNED_AT = 2.0
-"""Times capacity: the load at which the bound is to be best."""
+"""Load, as a multiple of capacity, at which the bound is tuned."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What vLLM runs at a time, and what it holds at all: any more it refuses."""
+    """The most turns that vLLM runs at a time, and the most that it holds in total. It refuses more."""
 
     running: int
     at_all: int
@@ -22,10 +22,11 @@ class Held:
 
 
 def climb(goodput: Callable[[int], float]) -> dict[int, float]:
-    """The goodput of each bound that was tried: from one in the middle to the better neighbour, until neither is better; to the
-    lesser one also where it is as good, for with far too many there is no goodput at all, nor with somewhat fewer.
+    """Hill-climb over `BOUNDS`. Returns the goodput of each bound that was tried.
 
-    Turns that wait behind those that run come late or are refused late, so a bound is on both.
+    Start in the middle and move to the better neighbour until neither is better. Move down also if the lower bound is equally
+    good: with much too high bounds goodput is 0 everywhere. The bound applies to running and to waiting turns, because turns that
+    wait behind running ones are late, or are refused late.
     """
     tried: dict[int, float] = {}
 
@@ -47,6 +48,6 @@ def climb(goodput: Callable[[int], float]) -> dict[int, float]:
 
 
 def best_of(tried: dict[int, float]) -> Held:
-    """The one with the most; of equals, the least bound."""
+    """The bound with the highest goodput; of equals, the lowest bound."""
     best = min(tried, key=lambda bound: (-tried[bound], bound))
     return Held(best, best)

@@ -1,4 +1,4 @@
-"""What callers send. Everything drawn by chance comes from a seed and the call's name: the same for every server."""
+"""The workloads. All random values come from a seed and the call's name, so they are the same for every server."""
 
 import random
 import time
@@ -17,7 +17,7 @@ USER_WORDS = (10, 30)
 VOICE_TOKENS = (20, 80)
 BARGE_IN_SHARE = 0.1
 BARGE_IN_AFTER = (2, 15)
-"""Pieces of text that came before the caller spoke over them."""
+"""Range of the number of pieces of text before a barge-in."""
 PAUSE_S = (1.0, 4.0)
 
 
@@ -27,17 +27,17 @@ class Turn:
 
     call: str
     position: int
-    """0: the call's first."""
+    """Index within the call. 0 is the first turn."""
     due_at: float
-    """When it is to be sent, on the monotonic clock."""
+    """Planned send time, in seconds on the monotonic clock."""
     is_last: bool
     drop_after: int | None = None
-    """Pieces of text after which the caller barges in."""
+    """Pieces of text after which the caller barges in. None: no barge-in."""
     answer: Answer = field(default_factory=Answer)
 
 
 Take = Callable[[Turn, dict[str, Any]], Awaitable[None]]
-"""Send a turn when it is due, and wait for the end of its answer."""
+"""Sends a turn when it is due, and waits for the end of its answer."""
 
 
 class Workload(Protocol):
@@ -46,23 +46,23 @@ class Workload(Protocol):
     name: str
     turns_per_call: int
     settle_s: float
-    """Until there are as many turns under way as there will be, about."""
+    """Seconds until the number of running turns is about stable."""
 
     def longest_s(self, ttft_s: float, tpot_s: float) -> float:
-        """What a call takes at most in which every turn keeps within these."""
+        """Longest possible duration of a call in which each turn is within these bounds, in seconds."""
         ...
 
     async def call(self, name: str, due_at: float, take: Take) -> None:
-        """One call, from its first turn, due then, to its end."""
+        """Run one call. Its first turn is due at `due_at`."""
         ...
 
     def first_words(self) -> Iterator[dict[str, Any]]:
-        """Requests that fill the prefix cache with what later calls share."""
+        """Requests that fill the prefix cache with the prompts that later calls share."""
         ...
 
 
 class Uniform:
-    """Turns that have nothing to do with each other: 64 prompt tokens, 64 output tokens."""
+    """Independent turns with 64 prompt tokens and 64 output tokens."""
 
     name = "uniform"
     turns_per_call = 1
@@ -83,7 +83,7 @@ class Uniform:
 
 
 class Voice:
-    """Calls to one of a few agents: a system prompt per agent, a growing history, pauses, and callers who barge in.
+    """Calls to one of four agents, with a system prompt per agent, a growing history, pauses and barge-ins.
 
     A turn that is refused or fails ends its call.
     """
@@ -120,7 +120,7 @@ class Voice:
 
 
 def poisson(rate: float, seed: str) -> Iterator[float]:
-    """Arrivals without end, in seconds from the start, at `rate` a second on average; the same for the same seed."""
+    """Yield arrival times without end, in seconds from the start, at `rate` per second on average. The seed fixes them."""
     chance = random.Random(seed)
     at = 0.0
     while True:
@@ -133,6 +133,6 @@ def _said(role: str, text: str) -> dict[str, Any]:
 
 
 def _body(messages: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
-    """All but the model: exactly so many tokens, streamed, with usage at the end."""
+    """A request without the model: streams exactly `tokens` tokens, with usage at the end."""
     options = {"stream": True, "stream_options": {"include_usage": True}, "ignore_eos": True, "max_tokens": tokens}
     return {"messages": list(messages), **options}

@@ -1,4 +1,4 @@
-"""`python -m loadtest.report`: the command. It ends with 0 go, 1 no-go, 2 where nothing can be said: invalid, or wrong use."""
+"""`python -m loadtest.report`: the command. Exit status: 0 go, 1 no-go, 2 invalid or wrong use."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,26 +20,30 @@ from loadtest.report.verdict import amount, measured
 
 
 class Unwritable(Exception):
-    """A file of the report."""
+    """A file of the report cannot be written."""
 
 
 @with_a_verdict
 def main(  # noqa: PLR0917  # typer's way to declare options
-    record: Annotated[Path, typer.Argument(help="What `locust … --record FILE` wrote.", metavar="RECORD.json")],
-    wanted: Annotated[Path, typer.Option("--thresholds", help="A YAML file: what is wanted.")] = DEFAULT_FILE,
-    out: Annotated[Path | None, typer.Option(help="A folder; by default the record's.")] = None,
-    replicas: Annotated[int, typer.Option(help="How many were behind the endpoint during the run.", min=1)] = 1,
+    record: Annotated[Path, typer.Argument(help="File that `locust … --record FILE` wrote.", metavar="RECORD.json")],
+    wanted: Annotated[Path, typer.Option("--thresholds", help="YAML file with the thresholds.")] = DEFAULT_FILE,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report; by default the record's folder.")] = None,
+    replicas: Annotated[int, typer.Option(help="Number of replicas behind the endpoint during the run.", min=1)] = 1,
     calls: Annotated[
-        int | None, typer.Option(help="Calls at once that you expect: replicas needed for them, of a ramp.", min=1)
+        int | None,
+        typer.Option(help="Calls at once that you expect. After a ramp, shows the replicas for them.", min=1),
     ] = None,
     gpu_hour_price: Annotated[
-        float | None, typer.Option(help="In any currency: the price of 1,000 turns on time, of a ramp.", min=0)
+        float | None,
+        typer.Option(
+            help="Price of a GPU hour, in any currency. A ramp's report then has the price of 1,000 turns on time.", min=0
+        ),
     ] = None,
-    gpus_per_replica: Annotated[int, typer.Option(help="For the price; needs --gpu-hour-price.", min=1)] = 1,
-    is_launch: Annotated[bool, typer.Option("--of-launch", hidden=True, help="Advise by loadtest.launch's options.")] = False,
+    gpus_per_replica: Annotated[int, typer.Option(help="GPUs of a replica, for the price. Needs --gpu-hour-price.", min=1)] = 1,
+    is_launch: Annotated[bool, typer.Option("--of-launch", hidden=True, help="Advise with loadtest.launch's options.")] = False,
 ) -> None:
-    """Go or no-go, from the record of a load test: an HTML file, a JSON file and a JUnit file."""
-    # Plain words, as wide as they need where nobody watches: a CI's log is read and searched.
+    """Judge the record of a load test, go or no-go. Writes an HTML file, a JSON file and a JUnit file."""
+    # Long lines do not wrap: the output often goes to a CI log, where people search it.
     console = Console(highlight=False, soft_wrap=True)
     try:
         plan = Plan(replicas, calls, gpu_hour_price, gpus_per_replica)
@@ -55,7 +59,7 @@ def main(  # noqa: PLR0917  # typer's way to declare options
 
 
 def write(findings: Findings, folder: Path, name: str) -> list[Path]:
-    """Raises `Unwritable`."""
+    """Write the report's three files. Raises `Unwritable` if one cannot be written."""
     html, data, xml = (folder / f"{name}-{ending}" for ending in ("report.html", "report.json", "junit.xml"))
     page_text = page.render(findings)
     told = orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
@@ -74,7 +78,7 @@ def show(findings: Findings, console: Console) -> None:
     console.print(f"\n{verdict.word.upper()}", style="bold")
     for sentence in verdict.why:
         console.print(f"  {sentence}", markup=False)
-    table = Table("threshold", "wanted", "measured", "met", box=None)
+    table = Table("threshold", "required", "measured", "met", box=None)
     for row in verdict.rows:
         sign, met = "≥" if row.threshold.endswith("_min") else "≤", "yes" if row.is_met else "no"
         table.add_row(row.threshold, f"{sign} {amount(row.wanted, row.unit)}", measured(row), met)

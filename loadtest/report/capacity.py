@@ -1,4 +1,4 @@
-"""What the carried load comes to: calls per replica, replicas for so many calls, the price of a turn on time."""
+"""What follows from the load carried: calls per replica, replicas for a number of calls, the price of turns on time."""
 
 import math
 from dataclasses import dataclass
@@ -8,46 +8,46 @@ from loadtest.report.reading import Reading
 from loadtest.report.verdict import GO, Verdict
 
 AUTOSCALE_SHARE = 0.8
-"""Of what a replica carries: where the autoscaler adds one, while there is still time for it to start."""
+"""Share of a replica's carried load at which the autoscaler adds a replica, early enough for it to start in time."""
 HEADROOM_SHARE = 0.2
-HEADROOM = f"one replica more, or {HEADROOM_SHARE * 100:g} % more, whichever is more"
+HEADROOM = f"one replica or {HEADROOM_SHARE * 100:g} %, whichever is more"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the command line said."""
+    """Sizing options of the command line."""
 
     replicas: int = 1
-    """Behind the endpoint during the run."""
+    """Replicas behind the endpoint during the run."""
     calls: int | None = None
-    """To be carried at once."""
+    """Calls at once to be carried. None: not given."""
     gpu_hour_price: float | None = None
     gpus_per_replica: int = 1
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A load within the thresholds. All but `per replica` is of the whole endpoint."""
+    """A load of the whole endpoint that met the thresholds."""
 
     calls_at_once: float | None
     calls_per_s: float | None
     turns_per_s: float
     on_time_per_s: float
     is_knee: bool
-    """False: the endpoint may carry more."""
+    """Whether the load is the knee. False: the endpoint may carry more."""
 
 
 @dataclass(frozen=True)
 class Capacity:
     carried: Carried | None
-    """None: no load within the thresholds is known."""
+    """The load carried. None: no load met the thresholds."""
     calls_per_replica: float | None = None
     turns_per_s_per_replica: float | None = None
-    """Sent, refused ones included, at the load carried: what `firstword_turns_offered_total` counts."""
+    """Turns sent per second at the load carried, refused turns included, as `firstword_turns_offered_total` counts them."""
     autoscale_turns_per_s: float | None = None
-    """The autoscaler's threshold for each replica, `turnsPerSecond` in the chart: `AUTOSCALE_SHARE` of the above."""
+    """The autoscaler's threshold per replica (`turnsPerSecond` in the chart): `AUTOSCALE_SHARE` of the turns per second."""
     replicas_needed: int | None = None
-    """For the calls asked for, headroom included."""
+    """Replicas for `Plan.calls`, headroom included."""
     price_per_1000_on_time: float | None = None
     headroom: str = HEADROOM
 
@@ -80,7 +80,7 @@ def _carried(reading: Reading, verdict: Verdict) -> Carried | None:
         return _of_step(verdict.knee.at, is_knee=verdict.knee.broke_at is not None) if verdict.knee.at else None
     if verdict.word != GO or reading.scenario not in ("steady", "soak", "barge-in"):
         return None
-    return _of_step(verdict.knee.steps[0], is_knee=False)  # One rate all the time: its only step.
+    return _of_step(verdict.knee.steps[0], is_knee=False)  # A constant rate has one step.
 
 
 def _of_step(step: Step, *, is_knee: bool) -> Carried:

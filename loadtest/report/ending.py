@@ -1,4 +1,4 @@
-"""How a command ends whose exit status is a verdict: 1 says no-go, so nothing else may end with it."""
+"""Exit status of a command whose status is a verdict. 1 means no-go, so a fault must not end with 1."""
 
 import functools
 import traceback
@@ -9,12 +9,12 @@ import typer
 
 NO_STATEMENT = 2
 INTERRUPTED = 130
-"""As a shell has it."""
+"""Exit status after Ctrl-C, as in a shell."""
 P = ParamSpec("P")
 
 
 def with_a_verdict(command: Callable[P, None]) -> Callable[P, None]:
-    """`command`, which ends with its own `typer.Exit`, or with `NO_STATEMENT` and a traceback where it has a fault."""
+    """Wrap `command`. It ends with its own `typer.Exit`, or after a fault with a traceback and `NO_STATEMENT`."""
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
@@ -24,9 +24,9 @@ def with_a_verdict(command: Callable[P, None]) -> Callable[P, None]:
             raise
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except SystemExit:  # Rich ends so, and with 1, where nobody reads its output any more (`… | head -1`).
+        except SystemExit:  # Rich exits with 1 if its output is closed (`… | head -1`).
             raise typer.Exit(NO_STATEMENT) from None
-        except Exception:  # Typer would end with 1.
+        except Exception:  # Typer would exit with 1.
             traceback.print_exc()
             raise typer.Exit(NO_STATEMENT) from None
 

@@ -1,6 +1,6 @@
-"""Counts of turns and calls that are exact, also where the record holds only a sample of the rows: then from its `counts`.
+"""Exact counts of turns and calls. If the record holds only a sample of the rows, they come from its `counts`.
 
-Those are by whole seconds, so that a second belongs to the part of the run in which it begins.
+`counts` has whole seconds. A second belongs to the part of the run in which it begins.
 """
 
 from collections import Counter
@@ -12,12 +12,12 @@ from loadtest.report.reading import Reading, Span
 
 
 class Turns(NamedTuple):
-    """So many that are alike."""
+    """A number of equal turns."""
 
     tenant: str
     agent: str
     standing: str
-    """As `reading.Turn` has it."""
+    """How the turns count, as in `reading.Turn`."""
     reason: str
     at_s: float
     number: int
@@ -50,7 +50,7 @@ def calls_begun(reading: Reading) -> Iterator[Calls]:
 
 
 def standings(reading: Reading, spans: Sequence[Span], tenant: str | None = None) -> Counter[str]:
-    """Turns that were sent in these parts of the run, by one tenant or by all."""
+    """Count the turns sent in these parts of the run, by standing. `tenant` None: all tenants."""
     found: Counter[str] = Counter()
     for turns in turns_of(reading):
         if tenant in (None, turns.tenant) and any(span.holds(turns.at_s) for span in spans):
@@ -59,7 +59,7 @@ def standings(reading: Reading, spans: Sequence[Span], tenant: str | None = None
 
 
 def outcomes(reading: Reading, spans: Sequence[Span], tenant: str | None = None) -> Counter[str]:
-    """Calls that were to begin in these parts of the run, each by its whole length."""
+    """Count the calls due in these parts of the run, by the outcome of the whole call. `tenant` None: all tenants."""
     found: Counter[str] = Counter()
     for calls in calls_begun(reading):
         if tenant in (None, calls.tenant) and any(span.holds(calls.at_s) for span in spans):
@@ -68,7 +68,7 @@ def outcomes(reading: Reading, spans: Sequence[Span], tenant: str | None = None)
 
 
 def outcomes_by_agent(reading: Reading) -> dict[tuple[str, str], Counter[str]]:
-    """The same for each tenant and agent, of the whole run."""
+    """Count the calls of the whole run by tenant and agent, then by outcome."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for kind, seconds in counted(reading.raw["counts"]["calls"]):
         found.setdefault((kind["tenant"], kind["agent"]), Counter())[kind["outcome"]] += sum(seconds.values())

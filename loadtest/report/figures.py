@@ -11,17 +11,17 @@ from loadtest.report.reading import Reading, Span, Turn
 from loadtest.report.thresholds import Thresholds
 
 COUNTED = ("on_time", "late", "refused", "failed")
-"""What goodput is a share of. Not in it: `limited`, the tenant's own doing, and `cut`, of which nothing is known."""
+"""Standings in the denominator of goodput. It excludes `limited` (the tenant's own limit) and `cut` (the result is unknown)."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """None: there was nothing to measure."""
+    """The measures of a part of a run. None: there was nothing to measure. Times are measured over the record's rows."""
 
     turns: int
-    """That ended within the run: of all, as the shares are; times are of the rows that the record holds."""
+    """All turns that ended within the run. The shares refer to them."""
     counts: dict[str, int]
-    """Of the rows that the record holds: where they are a sample, each counts for `Reading.weight` turns."""
+    """Rows of the record by standing. If the rows are a sample, each stands for `Reading.weight` turns."""
     goodput_share: float | None
     failed_share: float | None
     refused_share: float | None
@@ -33,19 +33,19 @@ class Figures:
 
 
 def figures_of(reading: Reading, spans: Sequence[Span], tenant: str | None = None) -> Figures:
-    """Of the turns that were sent in these parts of the run, by one tenant or by all."""
+    """Measure the turns sent in these parts of the run. `tenant` None: all tenants."""
 
     def is_in(of: str, at_s: float) -> bool:
         return tenant in (None, of) and any(span.holds(at_s) for span in spans)
 
     turns = [turn for turn in reading.turns if is_in(turn.tenant, turn.sent_s)]
-    # Calls cannot be put together again from some of their turns.
+    # A sample of turns is not enough to reconstruct the calls.
     calls = exact.outcomes(reading, spans, tenant) if reading.is_sample else calls_of(turns)
     return measured(turns, exact.standings(reading, spans, tenant), calls)
 
 
 def measured(turns: Sequence[Turn], counts: Counter[str], calls: Counter[str]) -> Figures:
-    """`turns`: those whose rows are kept; `counts`: all, by how they counted."""
+    """Compute the measures. `turns`: turns with a kept row; `counts`: all turns by standing."""
     ended = counts.total() - counts["cut"]
     return Figures(
         turns=ended,
@@ -62,7 +62,7 @@ def measured(turns: Sequence[Turn], counts: Counter[str], calls: Counter[str]) -
 
 
 def calls_of(turns: Sequence[Turn]) -> Counter[str]:
-    """By the turns in this part alone: what comes later, under another load, is not held against it."""
+    """Outcomes of the calls, judged by these turns alone. Later turns, under another load, do not count."""
     standings: dict[int, list[Turn]] = {}
     for turn in turns:
         standings.setdefault(turn.call, []).append(turn)
@@ -87,13 +87,13 @@ def _times(turns: Sequence[Turn], of: Callable[[Turn], float | None]) -> dict[st
 
 @dataclass(frozen=True)
 class Row:
-    """One threshold beside what was measured."""
+    """One threshold and the measured value."""
 
     threshold: str
-    """Its name in the YAML file."""
+    """Name of the threshold in the YAML file."""
     about: str
     unit: str
-    """`share`, `s`, `calls` or `turns`."""
+    """Unit of both values: `share`, `s`, `calls` or `turns`."""
     wanted: float
     measured: float | None
     is_met: bool
@@ -118,7 +118,7 @@ OF_A_STEP = (
     "failed_share_max",
     "refused_share_max",
 )
-"""What few turns can tell. A 99th percentile needs a hundred, and a call is longer than a step."""
+"""Thresholds that one step of a ramp can be judged by. A 99th percentile needs 100 turns, and a call is longer than a step."""
 
 
 def rows(of: Figures, wanted: Thresholds, names: Sequence[str] = tuple(_MEASURES)) -> list[Row]:
@@ -127,7 +127,7 @@ def rows(of: Figures, wanted: Thresholds, names: Sequence[str] = tuple(_MEASURES
 
 
 def row(name: str, limit: float, value: float | None) -> Row:
-    """What was not measured is not met: no answer at all had no late first word either."""
+    """Compare a value with its threshold. A value of None does not meet it: otherwise a run without answers would pass."""
     about: Any = Thresholds.model_fields[name].description
     unit = next((unit for part, unit in {"_share_": "share", "_s_": "s", "turns_": "turns"}.items() if part in name), "calls")
     is_met = value is not None and (value >= limit if name.endswith("_min") else value <= limit)

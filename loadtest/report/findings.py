@@ -1,4 +1,4 @@
-"""All that a report says, in one value: the JSON file is this, and the page tells it."""
+"""All results of a report in one value. The JSON file contains it, and the page shows it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Findings:
     advice: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON file: the verdict and what it rests on. The turns themselves stay in the record."""
+        """Contents of the JSON file: the verdict and its basis. The turns themselves are only in the record."""
         raw = self.reading.raw
         same = ("scenario", "settings", "environment", "run_s", "validity", "summary", "server")
         return {

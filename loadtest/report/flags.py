@@ -1,4 +1,4 @@
-"""How the command that was run spells what a report advises: Locust's options, or those of `python -m loadtest.launch`."""
+"""Option names for the advice: those of Locust, or those of `python -m loadtest.launch`."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ class Flags:
     longer: str
     rate: str
     is_launch: bool = False
-    """It calls the embedded model, always in a ramp, and has none of Locust's other options."""
+    """Whether `loadtest.launch` ran the test: a ramp against the embedded model, without Locust's other options."""
 
 
 LOCUST = Flags("-t", "-r")

@@ -1,4 +1,4 @@
-"""The verdict for a CI system: one test case for each threshold, and one for whether the run can be trusted."""
+"""The verdict as a JUnit file: one test case for each threshold, and one for the validity of the run."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def write(findings: Findings, path: Path) -> None:
     suite.add_property("verdict", findings.verdict.word)
     xml = JUnitXml("firstword launch")
     xml.add_testsuite(suite)
-    # Of the whole file; a suite counts its own. Some CI systems read nothing but these.
+    # Totals of the whole file. Some CI systems read only these, and the library sets only those of the suite.
     xml.update_statistics()  # type: ignore[no-untyped-call]
     xml.write(str(path), pretty=True)
 
 
 def _validity(findings: Findings) -> TestCase:
-    case = TestCase("the run can be trusted", "launch")
+    case = TestCase("the run is valid", "launch")
     if findings.verdict.word == INVALID:
         fault = Fault("invalid")
         fault.text = "\n".join(findings.verdict.why)
@@ -34,7 +34,7 @@ def _validity(findings: Findings) -> TestCase:
 
 def _case(row: Row, *, is_valid: bool) -> TestCase:
     case = TestCase(row.threshold, "launch")
-    told = f"wanted {amount(row.wanted, row.unit)}, measured {measured(row)}"
+    told = f"required {amount(row.wanted, row.unit)}, measured {measured(row)}"
     if not is_valid:
         case.result = [Skipped(f"the run is invalid; {told}")]
     elif not row.is_met:

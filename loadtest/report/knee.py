@@ -1,8 +1,8 @@
 """The knee of a ramp: the highest load at which the thresholds still held.
 
-Cautious on purpose. A step holds if it had turns enough and met what a step can be held to. The knee is the last such step before
-the first that broke, however well a later one did; and lower still, until all turns up to it together meet every threshold, 99th
-percentiles and spoiled calls too. Its load is what was measured in it, not what was planned.
+The rule is cautious. A step holds if it has enough turns and meets the thresholds in `OF_A_STEP`. The knee is the last step that
+held before the first that broke, even if a later one held. It is then lowered until all turns up to it together meet every
+threshold, including 99th percentiles and spoiled calls. Its load is the measured load, not the planned one.
 """
 
 from collections.abc import Sequence
@@ -19,27 +19,27 @@ from loadtest.report.thresholds import Thresholds
 class Step:
     span: Span
     calls_at_once: float | None
-    """Mean over the step."""
+    """Mean over the step. None: not known."""
     calls_per_s: float | None
-    """That would keep up this step's turns: where calls come more often than that, those at once are still growing."""
+    """Arrival rate that sustains this step's turns. If calls arrive faster, the number of calls at once is still growing."""
     turns_per_s: float
-    """Sent."""
+    """Turns sent per second."""
     on_time_per_s: float
     figures: Figures
     state: Literal["held", "broke", "too few turns"]
     broken: list[str]
-    """The thresholds that it did not meet."""
+    """Names of the thresholds that the step missed."""
 
 
 @dataclass(frozen=True)
 class Knee:
-    """Where the ramp's steps lead to."""
+    """The steps of a ramp and its knee."""
 
     steps: list[Step]
     at: Step | None
-    """None: the thresholds held at no load."""
+    """Step of the knee. None: the thresholds held at no load."""
     broke_at: Step | None
-    """None: not reached; the endpoint carries more than was asked of it."""
+    """First step above the knee. None: the knee was not reached, and the endpoint carries more than was tested."""
 
 
 def find(reading: Reading, wanted: Thresholds) -> Knee:
@@ -53,7 +53,7 @@ def find(reading: Reading, wanted: Thresholds) -> Knee:
 
 
 def _hold_together(reading: Reading, steps: Sequence[Step], wanted: Thresholds) -> bool:
-    """Ends in a step that held, and has met every threshold from the start of the run to there."""
+    """Whether the last step held, and all turns up to its end together meet every threshold."""
     if steps[-1].state != "held":
         return False
     return all(row.is_met for row in rows(figures_of(reading, [step.span for step in steps]), wanted))
@@ -77,7 +77,7 @@ def step_of(reading: Reading, span: Span, wanted: Thresholds) -> Step:
 
 
 def _calls_per_s(reading: Reading, span: Span, turns_per_s: float) -> float | None:
-    """The lower of: calls that were due; turns sent, over the turns that a call has."""
+    """The lower of two rates: calls due per second, and turns per second divided by the mean turns of a call."""
     if not reading.calls:
         return None
     due = sum(call.due_s >= span.begin_s and call.due_s < span.end_s for call in reading.calls)

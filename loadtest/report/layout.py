@@ -1,4 +1,4 @@
-"""The parts of a record that a report needs, and their types: a damaged record is told by its field, not by a traceback."""
+"""The parts of a record that a report needs, and their types. The error for a damaged record names the field."""
 
 from collections.abc import Iterator
 from reprlib import repr as shortened
@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 Number = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Each = Annotated[list[float], Field(min_length=2, max_length=2)]
-"""Seconds since the start of the run, and what was seen then."""
+"""A pair: seconds since the start of the run, and the value at that time."""
 
 
 class WrongRecord(Exception):
-    """Not a record of ours, or of another version, or a damaged one."""
+    """The file is not a record, has another version, or is damaged."""
 
 
 class _Part(BaseModel):
-    """More fields are nothing to us: loadtest/calls/record.py knows them all."""
+    """Part of a record. Other fields are ignored; loadtest/calls/record.py lists all."""
 
     model_config = ConfigDict(strict=True)
 
@@ -96,7 +96,7 @@ class _Record(_Part):
     turns: _Table
     calls: _Table
     counts: _Counts | None = None
-    """Needed only where rows are a sample."""
+    """Required only if the rows are a sample."""
     itl: _Gaps
     client: dict[str, _Watch]
     server: _Server | None
@@ -150,7 +150,7 @@ _KINDS: dict[str, type[_Part]] = {"turns": _TurnKind, "calls": _CallKind}
 
 
 def check(raw: dict[str, Any]) -> None:
-    """Raises `WrongRecord`, which names the first field that is missing or not what it should be."""
+    """Check a record. Raises `WrongRecord`, which names the first missing or wrong field."""
     _check(_Record, raw)
     is_sample = any(raw[name]["seen"] > len(raw[name]["rows"]) for name in _ROWS)
     if is_sample and not raw.get("counts"):
@@ -164,7 +164,7 @@ def check(raw: dict[str, Any]) -> None:
 
 
 def rows_of(table: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    """Each row by its columns. Raises `WrongRecord` where it has not as many values as there are columns."""
+    """Yield each row by its columns. Raises `WrongRecord` if its number of values is not the number of columns."""
     columns = table["columns"]
     for place, row in enumerate(table["rows"]):
         if len(row) != len(columns):

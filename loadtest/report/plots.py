@@ -1,4 +1,4 @@
-"""The pictures. Each shows what one of the tables has; thresholds are dashed lines."""
+"""The pictures. Each shows the values of one table. Thresholds are dash-dotted lines."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ def latency_over_time(bins: Sequence[Bin], wanted: Thresholds) -> Figure:
     for name, (colour, dashes) in _PERCENTS.items():
         values = [each.figures.ttft_s.get(name) for each in bins]
         upper.plot(middles, _known(values), color=colour, linestyle=dashes, marker=".", label=f"TTFT {name}")
-    _limit(upper, wanted.ttft_p95_s_max, "wanted p95")
-    upper.set_ylabel("time to first word, s")
+    _limit(upper, wanted.ttft_p95_s_max, "required p95")
+    upper.set_ylabel("TTFT, s")
     upper.set_ylim(bottom=0)
     lower.plot(middles, _known([each.calls_at_once for each in bins]), color=GREEN, label="calls at once")
     lower.set(xlabel="time since the start of the run, s", ylabel="calls at once")
@@ -39,7 +39,7 @@ def latency_over_time(bins: Sequence[Bin], wanted: Thresholds) -> Figure:
 
 
 def latency_over_load(found: Knee, wanted: Thresholds) -> Figure:
-    """By the calls at once of each step; a step of which they are not known is left out."""
+    """TTFT and goodput by the calls at once of each step. Steps with an unknown number are left out."""
     figure, (upper, lower) = panels([3.2, 2.2])
     by_load = sorted((step.calls_at_once, step.span.begin_s, step) for step in found.steps if step.calls_at_once is not None)
     loads, steps = [load for load, _, _ in by_load], [step for _, _, step in by_load]
@@ -49,12 +49,12 @@ def latency_over_load(found: Knee, wanted: Thresholds) -> Figure:
     lower.plot(
         loads, _known([step.figures.goodput_share for step in steps]), color=GREEN, marker="o", markersize=4, label="goodput"
     )
-    _limit(upper, wanted.ttft_p95_s_max, "wanted p95")
-    _limit(lower, wanted.goodput_share_min, "wanted")
+    _limit(upper, wanted.ttft_p95_s_max, "required p95")
+    _limit(lower, wanted.goodput_share_min, "required")
     _mark_knee((upper, lower), found.at)
-    upper.set_ylabel("time to first word, s")
+    upper.set_ylabel("TTFT, s")
     upper.set_ylim(bottom=0)
-    lower.set(xlabel="calls at once (mean over the step)", ylabel="turns on time")
+    lower.set(xlabel="calls at once (mean over the step)", ylabel="turns on time, share")
     lower.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     lower.set_ylim(0, 1.08)
     lower.set_xlim(left=0)
@@ -79,7 +79,7 @@ def outcomes_over_time(reading: Reading, bins: Sequence[Bin]) -> Figure:
         [each.span for each in bins],
         {name: (colour, _per_s(reading, bins, counts)) for name, (colour, counts) in shown.items()},
     )
-    axes.set(xlabel="time since the start of the run, s", ylabel="turns/s, by when they were sent")
+    axes.set(xlabel="time since the start of the run, s", ylabel="turns/s, by send time")
     legend(axes, columns=2)
     return figure
 
@@ -96,7 +96,7 @@ def calls_over_time(parts: Sequence[tuple[Span, Counter[str]]]) -> Figure:
 
 
 def gaps(reading: Reading) -> Figure:
-    """The distribution of ITL: the record's own classes, each 5 % wider than the one before."""
+    """The distribution of ITL, in the record's own buckets: each is 5 % wider than the one before."""
     figure, (axes,) = panels([2.8])
     edges, counts = reading.raw["itl"]["edges_s"], reading.raw["itl"]["counts"]
     whole = sum(counts)
@@ -105,7 +105,7 @@ def gaps(reading: Reading) -> Figure:
              align="edge", color=BLUE, label="gaps between chunks (ITL)")  # fmt: skip
     least = next((left for left, count in zip(lefts, counts, strict=True) if count), 0.0001)
     axes.set_xscale("log")
-    # Plain numbers: Matplotlib's own labels here are mathematics, which no text of ours is.
+    # Plain numbers: Matplotlib's own labels of this axis need mathematics, which `_STYLE` turns off.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -123,8 +123,8 @@ def client(reading: Reading, limit: float) -> Figure:
         label = "each process" if len(watches) > 1 else plain(name)
         axes.plot([at_s for at_s, _ in watch["cpu"]], [used for _, used in watch["cpu"]], color=BLUE, linewidth=1,
                   label=label if number == 0 else None)  # fmt: skip
-    _limit(axes, limit, "full")
-    axes.set(xlabel="time since the start of the run, s", ylabel="processors used")
+    _limit(axes, limit, "limit")
+    axes.set(xlabel="time since the start of the run, s", ylabel="CPUs used")
     axes.set_ylim(0, max(1.1, axes.get_ylim()[1]))
     axes.set_xlim(left=0)
     legend(axes)
@@ -160,5 +160,5 @@ def _middle(span: Span) -> float:
 
 
 def _known(values: Sequence[float | None]) -> Any:
-    """A gap in the line where nothing was measured."""
+    """Replace None by NaN, which leaves a gap in the line."""
     return [float("nan") if value is None else value for value in values]

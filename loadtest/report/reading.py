@@ -1,4 +1,4 @@
-"""A run's record, typed: its turns, its calls, and the load at each second."""
+"""The record of a run, typed: turns, calls, and the load at each second."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ from loadtest.report.layout import WrongRecord
 
 @dataclass(frozen=True)
 class Turn:
-    """As a row of the record, which has the columns' meanings, and how it counts."""
+    """A row of the record (loadtest/calls/rows.py has the meaning of its columns), and how it counts."""
 
     call: int
     tenant: str
@@ -29,7 +29,10 @@ class Turn:
     sent_s: float
     outcome: str
     standing: str
-    """on_time, late, refused (no room), limited (429: over the tenant's own limit), failed; cut: the run ended first."""
+    """How the turn counts: on_time, late, refused (for capacity), limited (429: over the tenant's own limit), failed or cut.
+
+    cut: the run ended before the turn's result was known.
+    """
     ttft_s: float | None
     first_sentence_s: float | None
     duration_s: float | None
@@ -50,7 +53,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a run, in seconds from its start. `rate`: calls a second that were to arrive."""
+    """A part of a run, in seconds from its start. `rate`: planned arrivals in calls per second."""
 
     begin_s: float
     end_s: float
@@ -66,7 +69,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Reading:
-    """A record. `raw` is as it was written; derived values are computed once."""
+    """A record. `raw` is the file's content; derived values are computed once."""
 
     raw: dict[str, Any]
 
@@ -101,7 +104,7 @@ class Reading:
 
     @property
     def weight(self) -> float:
-        """How many turns each one here stands for: above 1 where the record holds a sample."""
+        """Number of turns that each row stands for. It is above 1 if the rows are a sample."""
         return self.turns_seen / len(self.turns) if self.turns else 1.0
 
     @property
@@ -110,18 +113,18 @@ class Reading:
 
     @cached_property
     def steps(self) -> list[Span]:
-        """The planned stages of the first tenant, as far as the run came."""
+        """The planned stages of the quiet tenant, up to the end of the run."""
         planned = self.raw["schedule"]["stages"].get(QUIET, [])
         begun = [stage for stage in planned if stage["begin_s"] < self.run_s]
         return [Span(stage["begin_s"], min(stage["end_s"], self.run_s), stage["rate"]) for stage in begun]
 
     @cached_property
     def calls_at_once(self) -> dict[int, int]:
-        """In each second, of all processes of the client together."""
+        """Calls at once in each second, over all processes of the client."""
         found: Counter[int] = Counter()
         for watch in self.raw["client"].values():
             found.update(_in_each_second(watch["in_progress"]))
-        # Up to the last look of all: after it nobody knows.
+        # End at the last measurement of any process.
         seen = {int(at_s) for watch in self.raw["client"].values() for at_s, _ in watch["in_progress"]}
         return {second: found[second] for second in range(min(seen), max(seen) + 1)} if seen else {}
 
@@ -130,21 +133,21 @@ class Reading:
         return fmean(found) if found else None
 
     def bins(self, most: int = 60) -> list[Span]:
-        """The run in equal parts of whole seconds, each of 5 s or more."""
+        """Divide the run into at most `most` equal parts of whole seconds, each of 5 s or more."""
         whole_s = math.ceil(self.run_s)
         length_s = max(5, math.ceil(whole_s / most))
         return [Span(float(begin), float(begin + length_s)) for begin in range(0, whole_s, length_s)]
 
 
 def read(path: Path) -> Reading:
-    """Raises `WrongRecord`."""
+    """Read a record. Raises `WrongRecord` if the file cannot be used."""
     try:
         raw = record.read(path)
         layout.check(raw)
     except OSError as error:
         raise WrongRecord(f"{path} cannot be read: {error.strerror}.") from None
     except orjson.JSONDecodeError:
-        raise WrongRecord(f"{path} is no JSON.") from None
+        raise WrongRecord(f"{path} is not valid JSON. Give a file that `locust … --record FILE` wrote.") from None
     except ValueError as error:
         raise WrongRecord(str(error)) from None
     except WrongRecord as problem:
@@ -153,9 +156,10 @@ def read(path: Path) -> Reading:
 
 
 def _in_each_second(looks: Sequence[tuple[float, int]]) -> dict[int, int]:
-    """Of one process, which looks a little less often than once a second. A second without a look has what the last one saw:
+    """Calls of one process in each second. The process measures slightly less often than once a second.
 
-    left out, it would lack all calls of this process in the sum over several. The last look is good for one second more.
+    A second without a measurement repeats the previous value. Without this, the sum over several processes would miss the calls
+    of this one. The last value holds for one more second.
     """
     found: dict[int, int] = {}
     for (at_s, calls), (next_s, _) in pairwise([*looks, (looks[-1][0] + 2, 0)] if looks else []):
@@ -165,7 +169,7 @@ def _in_each_second(looks: Sequence[tuple[float, int]]) -> dict[int, int]:
 
 def _turn(row: dict[str, Any], ttft_budget_s: float) -> Turn:
     standing = summary.standing_of(row, ttft_budget_s)
-    # 429 is what our service says to a tenant over its own limit: no lack of room, so it does not count against goodput.
+    # Our service answers 429 to a tenant over its own limit. That is not a lack of capacity, so goodput does not count it.
     if standing == "refused" and str(row["reason"]).startswith("429"):
         standing = "limited"
     same = ("call", "tenant", "agent", "position", "outcome", "ttft_s", "first_sentence_s", "duration_s", "tpot_s", "itl_max_s")

@@ -1,4 +1,4 @@
-"""The numbers behind each picture, and those that have none, as tables for the page."""
+"""The tables of the page: the numbers of each picture, and numbers without a picture."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -23,12 +23,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Bin:
-    """A part of the run, for what is shown over time."""
+    """A part of the run, for pictures and tables over time."""
 
     span: Span
     figures: Figures
     reasons: Counter[str]
-    """Of refusals and failures: `refused: 503 overloaded`."""
+    """Refusals and failures by reason, such as `refused: 503 overloaded`."""
     calls_at_once: float | None
 
 
@@ -43,7 +43,7 @@ def _bin(reading: Reading, span: Span) -> Bin:
 
 
 def _reason(of: Turn | exact.Turns) -> str:
-    """Empty where it was neither refused nor did it fail."""
+    """Reason of a refusal or failure. Empty: the turn was neither refused nor failed."""
     if of.standing in ("refused", "limited"):
         return f"{REFUSED}: {of.reason or 'unknown'}"
     return f"{FAILED}: {of.reason or 'unknown'}" if of.standing == "failed" else ""
@@ -72,7 +72,7 @@ def _step(number: int, step: Step) -> list[str]:
 
 
 def outcomes_over_time(reading: Reading, bins: Sequence[Bin]) -> Table:
-    """Every turn, also where the record holds only a sample."""
+    """Outcomes in each part of the run. Counts all turns, even if the rows are a sample."""
     reasons = reasons_of(bins)
     counts: list[Counter[str]] = [Counter() for _ in bins]
     begins_s = [each.span.begin_s for each in bins]
@@ -86,13 +86,13 @@ def outcomes_over_time(reading: Reading, bins: Sequence[Bin]) -> Table:
 
 
 def reasons_of(bins: Sequence[Bin]) -> list[str]:
-    """The most frequent first; refusals before failures."""
+    """All reasons: refusals before failures, each most frequent first."""
     found: Counter[str] = sum((each.reasons for each in bins), Counter())
     return sorted(found, key=lambda reason: (reason.startswith(FAILED), -found[reason], reason))
 
 
 def calls_over_time(reading: Reading, spans: Sequence[Span]) -> list[tuple[Span, Counter[str]]]:
-    """By when a call began."""
+    """Outcomes of calls by their planned start."""
     return [(span, exact.outcomes(reading, [span])) for span in spans]
 
 
@@ -102,11 +102,11 @@ CALL_OUTCOMES = ("good", "spoiled", "lost", "cut", "not placed")
 def calls_table(parts: Sequence[tuple[Span, Counter[str]]]) -> Table:
     whole: Counter[str] = sum((counts for _, counts in parts), Counter())
     rows = [[f"{span.begin_s:.0f}", *(str(counts[name]) for name in CALL_OUTCOMES)] for span, counts in parts]
-    return Table(("begun from, s", *CALL_OUTCOMES), [*rows, ["all", *(str(whole[name]) for name in CALL_OUTCOMES)]])
+    return Table(("from, s", *CALL_OUTCOMES), [*rows, ["all", *(str(whole[name]) for name in CALL_OUTCOMES)]])
 
 
 def agents(reading: Reading) -> Table:
-    """Who has what: the longest prompts are often the slowest."""
+    """Turns and calls by tenant and agent. Agents with long prompts are often the slowest."""
     standings: dict[tuple[str, str], Counter[str]] = {}
     for turns in exact.turns_of(reading):
         standings.setdefault((turns.tenant, turns.agent), Counter())[turns.standing] += turns.number
@@ -126,7 +126,7 @@ def _calls_by_agent(reading: Reading) -> dict[tuple[str, str], Counter[str]]:
 
 
 def gaps(reading: Reading) -> Table:
-    """Between chunks, by size: in steps wide enough to read."""
+    """Gaps between chunks by size, in wide ranges."""
     itl, rows, passed = reading.raw["itl"], [], 0
     limits = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))
     pairs = list(zip(itl["edges_s"], itl["counts"], strict=True))
@@ -136,13 +136,13 @@ def gaps(reading: Reading) -> Table:
         if count:
             upto = f"≤ {most:g} s" if most < float("inf") else f"> {least:g} s"
             rows.append([upto, str(count), f"{count / itl['count']:.1%}", f"{passed / itl['count']:.1%}"])
-    return Table(("gap", "gaps", "share", "up to here"), rows)
+    return Table(("gap", "gaps", "share", "cumulative share"), rows)
 
 
 def slowest(reading: Reading) -> Table:
-    """The latest first words; then those that had none for longest. No word of what was said."""
+    """The turns with the highest TTFT. For late and failed turns without a first token, the whole duration counts."""
     turns = sorted(reading.turns, key=_wait_s, reverse=True)[:SLOWEST]
-    heads = ("call", "tenant", "agent", "turn", "sent at, s", "TTFT", "first sentence", "whole turn", "longest gap", "outcome")
+    heads = ("call", "tenant", "agent", "turn", "sent at, s", "TTFT", "first sentence", "duration", "longest gap", "outcome")
     return Table(heads, [_slow(turn) for turn in turns if turn.ttft_s is not None or turn.standing in ("late", "failed")])
 
 
@@ -165,12 +165,12 @@ def client(reading: Reading) -> Table:
         blocked = watch["blocked_s"] / max(watch["watched_s"], 1.0)
         cpu = (f"{sum(used) / len(used):.2f}", f"{max(used):.2f}") if used else ("–", "–")
         rows.append([name, *cpu, f"{watch['worst_lag_s'] * 1000:.0f} ms", f"{blocked:.2%}"])
-    return Table(("process", "processors used, mean", "at most", "longest lag of its loop", "blocked"), rows)
+    return Table(("process", "CPUs used, mean", "CPUs used, max", "longest event-loop lag", "time blocked"), rows)
 
 
 def server(reading: Reading) -> Table:
     told = reading.raw["server"]
-    words = {"heard": "turns with a first word", "refused": "turns refused", "completion_tokens": "tokens generated"}
+    words = {"heard": "turns with a first token", "refused": "turns refused", "completion_tokens": "tokens generated"}
     if told is None or told.get("problem"):
         return Table((), [])
     rows = [[about, *(f"{told[side].get(name, 0):.0f}" for side in ("client", "server"))] for name, about in words.items()]

@@ -1,8 +1,8 @@
-"""Go, no-go or invalid; and which part of the run is judged.
+"""Go, no-go or invalid, and the part of the run that is judged.
 
-ramp            all turns from its start to the load that was asked for (`calls_at_once_min`), or else to the knee
-spike           all turns but those of the spike and of the time to recover after it; and how long the recovery took
-noisy-tenant    the quiet tenant's turns, of the whole run
+ramp            all turns from the start to the required load (`calls_at_once_min`), or to the knee if none is required
+spike           all turns except those of the spike and of `recovery_s_max` after it; and the time to recover
+noisy-tenant    the quiet tenant's turns of the whole run
 all others      all turns of the whole run
 """
 
@@ -31,14 +31,14 @@ _RECOVERY_WINDOW_S = 10
 class Verdict:
     word: Word
     why: list[str]
-    """In sentences."""
+    """Reasons, as sentences."""
     judged: str
-    """Which part of the run, in words."""
+    """Description of the judged part of the run."""
     rows: list[Row]
     figures: Figures
-    """Of the judged part."""
+    """Measures of the judged part."""
     knee: Knee
-    """Its steps are those of the scenario; `at` and `broke_at` only of a ramp."""
+    """The steps of the scenario. `at` and `broke_at` are set only for a ramp."""
 
     @property
     def exit_code(self) -> int:
@@ -47,7 +47,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Part:
-    """What is judged."""
+    """The judged part of a run."""
 
     about: str
     spans: list[Span]
@@ -63,8 +63,8 @@ def judge(reading: Reading, wanted: Thresholds, flags: Flags = LOCUST) -> Verdic
     doubts = _doubts(reading, wanted, found, figures, flags)
     failures = [_sentence(each) for each in told if not each.is_met]
     if reading.scenario == "ramp" and found.at is None and found.broke_at is not None and not failures:
-        # Steps too thin to count can hide in their good turns that the first which counts has broken.
-        failures = ["no load held: the first step with turns enough missed what is wanted"]
+        # The good turns of earlier steps with too few turns can hide that the first step that counts broke.
+        failures = ["No load held: the first step with enough turns missed a threshold."]
     if doubts:
         return Verdict(INVALID, doubts, part.about, told, figures, found)
     return Verdict(NO_GO if failures else GO, failures or _good_news(reading, wanted, found), part.about, told, figures, found)
@@ -81,7 +81,7 @@ def _part(reading: Reading, wanted: Thresholds, found: Knee) -> _Part:
     if reading.scenario == "spike" and len(reading.steps) > 1:
         return _of_spike(reading, wanted)
     if reading.scenario == "noisy-tenant":
-        return _Part(f"the {QUIET} tenant's turns, of the whole run", whole, QUIET)
+        return _Part(f"the {QUIET} tenant's turns of the whole run", whole, QUIET)
     return _Part("the whole run", whole)
 
 
@@ -96,7 +96,7 @@ def _of_ramp(wanted: Thresholds, found: Knee) -> _Part:
     if found.at:
         return _Part("from the start to the knee", [Span(0.0, found.at.span.end_s)])
     told = next((step for step in found.steps if step.state != "too few turns"), found.steps[-1])
-    return _Part("from the start to the first step with turns enough: no load held", [Span(0.0, told.span.end_s)])
+    return _Part("from the start to the first step with enough turns; no load held", [Span(0.0, told.span.end_s)])
 
 
 def _of_spike(reading: Reading, wanted: Thresholds) -> _Part:
@@ -105,12 +105,12 @@ def _of_spike(reading: Reading, wanted: Thresholds) -> _Part:
     begin_s, end_s = spike[0].begin_s, spike[-1].end_s
     patience_s = wanted.recovery_s_max or 0.0
     more = [row("recovery_s_max", patience_s, recovery_s(reading, end_s, wanted))] if patience_s else []
-    about = f"all but the spike and the {patience_s:g} s after it" if patience_s else "all but the spike"
+    about = f"all except the spike and the {patience_s:g} s after it" if patience_s else "all except the spike"
     return _Part(about, [Span(0.0, begin_s), Span(end_s + patience_s, math.inf)], more=more)
 
 
 def recovery_s(reading: Reading, from_s: float, wanted: Thresholds) -> float | None:
-    """Until 10 s, and all that came after their beginning, had the goodput that is wanted. None: it did not come back."""
+    """Seconds until goodput was sufficient again, over the next 10 s and over the rest of the run. None: it did not recover."""
     least = wanted.goodput_share_min or 0.0
     for passed_s in range(0, max(0, math.ceil(reading.run_s - from_s)), _RECOVERY_WINDOW_S):
         begin_s = from_s + passed_s
@@ -126,26 +126,26 @@ def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures,
     told = [
         doubt.removesuffix(f"; {MEND}") if flags.is_launch else doubt for doubt in validity["doubts"]
     ]  # It has none of these.
-    doubts = [f"The client did not keep up: {doubt}." for doubt in told]
+    doubts = [f"The load test was not valid: {doubt}." for doubt in told]
     if not validity["is_valid"] and not doubts:
-        doubts.append("The client did not keep up.")
+        doubts.append("The load test was not valid.")
     asked, loads = wanted.calls_at_once_min, [step.calls_at_once or 0.0 for step in found.steps]
     if reading.scenario == "ramp" and asked is not None and max(loads, default=0.0) < asked and not found.broke_at:
-        reached = f"{max(loads, default=0.0):.1f} calls at once, not to the {asked:g} asked for"
-        doubts.append(f"The ramp came to {reached}: raise {flags.rate}.")
+        reached = f"{max(loads, default=0.0):.1f} calls at once, but calls_at_once_min is {asked:g}"
+        doubts.append(f"The ramp reached {reached}: raise {flags.rate}.")
     turns = _enough_of(reading, found, figures)
     if turns < wanted.turns_min:
-        below = f"or end the ramp lower, so that more of it lies below the knee ({flags.rate})"
+        below = f"or end the ramp at a lower rate ({flags.rate}), so that more of it is below the knee"
         mend = f"run longer ({flags.longer}), {below if found.broke_at else f'or raise {flags.rate}'}"
-        doubts.append(f"Only {turns} turns could be judged, {wanted.turns_min} are needed: {mend}.")
+        doubts.append(f"Only {turns} turns could be judged, but turns_min is {wanted.turns_min}: {mend}.")
     if reading.scenario == "ramp" and found.steps and all(step.state == "too few turns" for step in found.steps):
         mend = f"run longer ({flags.longer}), or raise {flags.rate}"
-        doubts.append(f"No step of the ramp had {wanted.step_turns_min} turns: {mend}.")
+        doubts.append(f"No step of the ramp had {wanted.step_turns_min} turns (step_turns_min): {mend}.")
     return doubts
 
 
 def _enough_of(reading: Reading, found: Knee, figures: Figures) -> int:
-    """The turns that the verdict rests on. That a ramp broke early is no lack of them: it would break again."""
+    """Number of turns that support the verdict. A ramp that broke at once has enough: it would break again."""
     broke_at_once = reading.scenario == "ramp" and found.at is None and found.broke_at is not None
     return figures_of(reading, [Span(0.0, math.inf)]).turns if broke_at_once else figures.turns
 
@@ -155,27 +155,27 @@ def _good_news(reading: Reading, wanted: Thresholds, found: Knee) -> list[str]:
         return ["Every threshold was met."]
     calls = found.at.calls_at_once
     carried = f"{calls:.1f} calls at once" if calls is not None else f"{found.at.turns_per_s:.1f} turns/s"
-    above = "above that, some were missed" if found.broke_at else "it was not asked for more"
-    asked = f" {wanted.calls_at_once_min:g} were asked for." if wanted.calls_at_once_min is not None else ""
+    above = "above that, some were missed" if found.broke_at else "no higher load was tested"
+    asked = f" calls_at_once_min is {wanted.calls_at_once_min:g}." if wanted.calls_at_once_min is not None else ""
     return [f"Every threshold was met up to {carried}; {above}.{asked}"]
 
 
 def _sentence(of: Row) -> str:
     bound = "at least" if of.threshold.endswith("_min") else "at most"
-    told = f"it was {amount(of.measured, of.unit)}" if of.measured is not None else measured(of)
-    return f"{of.threshold}: {told}, {bound} {amount(of.wanted, of.unit)} is wanted."
+    told = f"measured {amount(of.measured, of.unit)}" if of.measured is not None else measured(of)
+    return f"{of.threshold}: {told}; required {bound} {amount(of.wanted, of.unit)}."
 
 
 def measured(of: Row) -> str:
-    """For people; and why there is nothing, where it is so."""
+    """The measured value for people, or why there is none."""
     if of.measured is not None:
         return amount(of.measured, of.unit)
-    nothing = {"recovery_s_max": "not recovered by the end of the run", "tpot_p99_s_max": "nothing: no answer had a usage"}
-    return nothing.get(of.threshold, "nothing was measured")
+    nothing = {"recovery_s_max": "not recovered by the end of the run", "tpot_p99_s_max": "not measured: no answer had usage"}
+    return nothing.get(of.threshold, "not measured")
 
 
 def amount(value: float | None, unit: str) -> str:
-    """For people."""
+    """A value with its unit, for people."""
     if value is None:
         return "–"
     if unit == "share":

@@ -1,1 +1,1 @@
-"""`firstword preflight`: will the chart schedule on this cluster, and what must change where it will not?"""
+"""`firstword preflight`: check whether the chart can run on a cluster, and say what to change."""

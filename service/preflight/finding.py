@@ -1,4 +1,4 @@
-"""What a check found, and what to change."""
+"""The result of a check, and what to change."""
 
 from dataclasses import dataclass
 
@@ -6,41 +6,44 @@ from service.console.report import Outcome
 from service.errors import FirstwordError
 
 
-class CannotLook(FirstwordError):
-    """Wrong use, or a cluster that cannot be reached; the message says what to change."""
+class PreflightError(FirstwordError):
+    """Preflight cannot run: the values or options are invalid, or the cluster is unreachable. The message says what to change."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is so, and what to change. Names, labels and numbers; never what a Secret holds."""
+    """One result. The texts contain names, labels and numbers, and never the contents of a Secret."""
 
     outcome: Outcome
     seen: str
+    """What the check saw."""
     fix: str | None = None
+    """What to change. None means there is nothing to change."""
 
 
-def good(seen: str) -> Found:
+def passed(seen: str) -> Found:
     return Found("pass", seen)
 
 
-def doubtful(seen: str, fix: str) -> Found:
+def warned(seen: str, fix: str) -> Found:
     return Found("warn", seen, fix)
 
 
-def wrong(seen: str, fix: str) -> Found:
+def failed(seen: str, fix: str) -> Found:
     return Found("fail", seen, fix)
 
 
 def skipped(seen: str) -> Found:
-    """Another check's fault leaves nothing to look at."""
+    """Skip the check, because another check failed and left nothing to check here."""
     return Found("skipped", seen)
 
 
 def some(names: list[str], most: int = 3) -> str:
-    """The first few by name, the rest by number: a cluster may have thousands."""
+    """Format the first `most` names and the number of the others. A cluster may have thousands."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def number(count: int, noun: str) -> str:
+    """Format a count with its noun, such as `1 node` or `2 nodes`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What preflight found, as a stable document (docs/preflight.md)."""
+"""The preflight report, a stable document format (docs/preflight.md)."""
 
 from typing import Literal
 
@@ -7,18 +7,18 @@ from service.console.report import Counts, Document, Outcome
 
 class Finding(Document):
     pool: str | None
-    """Null: of the cluster or the namespace."""
+    """Pool name. Null means the finding belongs to the cluster or the namespace."""
     check: str
     title: str
     outcome: Outcome
     seen: str
     fix: str | None
-    """What to change; null where there is nothing."""
+    """What to change. Null means there is nothing to change."""
 
 
 class Report(Document):
     format: Literal[1] = 1
-    """Grows when a field changes its meaning or goes; new fields may come without."""
+    """Format version. It increases when a field is removed or changes its meaning, and not when a field is added."""
     firstword_version: str
     started_at: str
     duration_s: float

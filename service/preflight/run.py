@@ -1,4 +1,4 @@
-"""From plan and cluster to a report: one check after another."""
+"""Run all checks and build the report."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,19 +9,22 @@ from service import __version__
 from service.console.report import Counts
 from service.preflight.checks.all_checks import CLUSTER_CHECKS, POOL_CHECKS
 from service.preflight.checks.definition import ClusterCheck, PoolCheck
-from service.preflight.cluster.client import Cluster, CouldNotLook, NotAllowed
+from service.preflight.cluster.client import Cluster, LookupFailed, PermissionMissing
 from service.preflight.cluster.model_hub import ModelHub
 from service.preflight.cluster.snapshot import Snapshot
-from service.preflight.finding import CannotLook, Found, doubtful
+from service.preflight.finding import Found, PreflightError, warned
 from service.preflight.report import Finding, Report
 from service.preflight.values.load_values import Plan
 
 
 def look(plan: Plan, cluster: Cluster, hub: ModelHub | None) -> Report:
-    """Raises `CannotLook` where the cluster cannot be reached, or its nodes or pods not seen. No hub: it is not asked."""
+    """Run all checks. `hub` is None when the model hub must not be queried.
+
+    Raises `PreflightError` when the cluster is unreachable, or when nodes or pods cannot be listed.
+    """
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     snapshot = Snapshot(plan, cluster, hub)
-    snapshot.must_be_seen()
+    snapshot.require_nodes_and_pods()
     findings = list(_findings(snapshot))
     counts = Counts.of(finding.outcome for finding in findings)
     return Report(
@@ -50,15 +53,17 @@ def _findings(snapshot: Snapshot) -> Iterator[Finding]:
 def _found(run: Callable[[], Iterator[Found]]) -> Iterator[Found]:
     try:
         yield from run()
-    except NotAllowed as needs:
-        yield doubtful(f"could not be looked at: needs {needs}", "Let who runs preflight look: docs/preflight.md has the role.")
-    except CouldNotLook as why:
-        yield doubtful(f"could not be looked at: {why}", "Try again, or look by hand.")
-    except CannotLook:
+    except PermissionMissing as needs:
+        yield warned(
+            f"not checked: this needs the permission {needs}", "Grant the user who runs preflight the role in docs/preflight.md."
+        )
+    except LookupFailed as why:
+        yield warned(f"not checked: {why}", "Try again, or check this by hand.")
+    except PreflightError:
         raise
-    except Exception as error:  # Free maps of the values, and objects of others: the other checks are run whatever stands there.
-        seen = f"could not be looked at ({type(error).__name__})"
-        yield doubtful(seen, "Some value or object is not as Kubernetes or vLLM wants it: compare with their reference.")
+    except Exception as error:  # Free-form values and objects of other owners may hold anything. The other checks must still run.
+        seen = f"not checked: a value or an object has an unexpected form ({type(error).__name__})"
+        yield warned(seen, "Compare the values and the objects of this check with the reference of Kubernetes or vLLM.")
 
 
 def _finding(pool: str | None, check: ClusterCheck | PoolCheck, found: Found) -> Finding:

@@ -1,4 +1,4 @@
-"""The report for a person: a table for the cluster, and one for each pool."""
+"""The report as text: one table for the cluster, and one for each pool."""
 
 from itertools import groupby
 
@@ -10,11 +10,11 @@ from rich.text import Text
 from service.console.tables import add_result, last_line
 from service.preflight.report import Finding, Report
 
-_LONGEST = 22  # So that the tables stand in line.
+_LONGEST = 22  # A common width aligns the columns of all tables.
 
 
 def show(report: Report, console: Console) -> None:
-    # As Text throughout: rich would take brackets for its own markup.
+    # Use Text everywhere: rich would read brackets in a plain string as markup.
     console.print(Text(f"Cluster {report.cluster}, namespace {report.namespace}, release {report.release}"))
     for pool, findings in groupby(report.findings, key=lambda finding: finding.pool):
         console.print(_table(f"Pool {pool}" if pool else "Cluster and namespace", list(findings)))
@@ -25,7 +25,7 @@ def _table(title: str, findings: list[Finding]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("Check", no_wrap=True, min_width=_LONGEST)
     table.add_column("Result", no_wrap=True, min_width=len("skipped"))
-    table.add_column("What is so, and what to change", ratio=1, overflow="fold")
+    table.add_column("What was found, and what to change", ratio=1, overflow="fold")
     for finding in findings:
         add_result(table, finding.check, finding.title, finding.outcome, seen=finding.seen, fix=finding.fix)
     return table

@@ -1,8 +1,8 @@
 """A replica on several nodes: checks that the nodes have equal settings, and ends all of them when one ends.
 
-vLLM connects the nodes and transfers the tensors. But its worker on a further node waits for its leader for ever, and a leader
-without a turn does not notice that a node is gone. So each further node keeps its own connection to the leader, on the port after
-the master port. Whatever ends either of the two also closes that connection.
+vLLM connects the nodes and transfers the tensors. But its worker on another node waits for its leader for ever, and a leader
+without a turn does not notice that a node is gone. So each node except the leader keeps a connection to the leader, on the port
+`master_port + 1`. Whatever ends either of the two also closes that connection.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A Kubernetes API that knows one Secret: as much as Helm's `lookup` asks for."""
+"""A Kubernetes API with one Secret, enough for Helm's `lookup`."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason
 
 @contextmanager
 def api_server(secret: Json) -> Iterator[str]:
-    """Its URL."""
+    """Serve the API and yield its URL."""
     metadata = secret["metadata"]
     answers = {
         "/api": {"kind": "APIVersions", "versions": ["v1"]},

@@ -1,5 +1,7 @@
-"""Custom resources against the CustomResourceDefinitions under ../shared/crds, strictly: an API server prunes what a schema does
-not have, a test says so. CEL rules (`x-kubernetes-validations`) are not evaluated.
+"""Strict validation of custom resources with the CustomResourceDefinitions under ../shared/crds.
+
+An API server silently removes unknown fields, and these tests report them. They do not evaluate CEL rules
+(`x-kubernetes-validations`).
 """
 
 import functools
@@ -19,7 +21,7 @@ MISSING = f"no CustomResourceDefinitions under {CRDS}: custom resources are rend
 
 @functools.cache
 def schemas() -> dict[tuple[str, str], Json]:
-    """By apiVersion and kind; empty where the folder is not there."""
+    """Return the schemas by apiVersion and kind. Empty when the folder is missing."""
     found: dict[tuple[str, str], Json] = {}
     for file in CRDS.glob("*/*.yaml"):
         for definition in yaml.load_all(file.read_text(), _LOADER):
@@ -37,7 +39,7 @@ def problems(document: Json) -> list[str]:
 
 
 def _strict(schema: Any, *, is_object: bool = False) -> Any:
-    """JSON schema of what CRDs write in OpenAPI's. Alternatives (`anyOf` …) stay: they only add to what stands beside them."""
+    """Convert a CRD's OpenAPI schema to a strict JSON schema. `anyOf` and similar keys only add rules, so they stay."""
     if not isinstance(schema, dict):
         return schema
     result = {key: value for key, value in schema.items() if not key.startswith("x-")}

@@ -1,4 +1,4 @@
-"""What belongs to one pool, or to one container: in the values, and in what was rendered."""
+"""Parts of one pool or container, in the values and in the rendered objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from tests.chart.rendering import SCENARIOS, Json, Pod, Rendered, merged, values
 
 
 def pools_of(values: Mapping[str, Any]) -> list[Pool]:
-    """Each over `poolDefaults` over the chart's own, as the README promises."""
+    """Return the pools, each merged over `poolDefaults` and the chart's defaults."""
     defaults = merged(PoolValues().model_dump(by_alias=True), values.get("poolDefaults", {}))
     return [Pool.model_validate(merged(defaults, pool)) for pool in values.get("pools", [{"name": "default"}])]
 
@@ -25,12 +25,12 @@ each_pool = pytest.mark.parametrize(
 
 
 def server(pod: Pod) -> Json:
-    """The container that serves, or works for one that does."""
+    """Return the container of the server or of a worker."""
     return next(each for each in pod.containers if each["name"] == "firstword")
 
 
 def config_of(rendered: Rendered, pool: str) -> Json:
-    """What the service of a pool reads as its settings."""
+    """Return the settings file of a pool's service."""
     wanted = {"firstword.io/pool": pool, "app.kubernetes.io/component": "server"}
     (document,) = (each for each in rendered.of("ConfigMap") if each["metadata"]["labels"].items() >= wanted.items())
     config: Json = yaml.safe_load(document["data"]["config.yaml"])
@@ -38,7 +38,7 @@ def config_of(rendered: Rendered, pool: str) -> Json:
 
 
 def mounts(pod: Pod, container: Json) -> list[tuple[Json, Json]]:
-    """Each mount with its volume."""
+    """Return each mount with its volume."""
     volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", ())}
     return [(mount, volumes[mount["name"]]) for mount in container.get("volumeMounts", ())]
 

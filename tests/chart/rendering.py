@@ -1,4 +1,4 @@
-"""The chart as the real Helm renders it, and the values that it was given, as preflight reads them."""
+"""Renders the chart with the real Helm, and reads values as preflight does."""
 
 import copy
 import functools
@@ -24,11 +24,11 @@ MINIMAL: Json = {"keys": {"existingSecret": "firstword-keys"}}
 
 @dataclass(frozen=True)
 class Pod:
-    """What a workload makes pods of."""
+    """Pod template of a workload."""
 
     owner: Json
     role: str
-    """server, worker (a further node of a replica), picker, or a Job's or test's own."""
+    """server, worker (of a replica with several nodes), picker, or the component of a Job or test."""
     template: Json
 
     @property
@@ -54,7 +54,7 @@ class Rendered:
     objects: tuple[Json, ...]
     notes: str
     text: str = field(repr=False)
-    """All of it as Helm wrote it."""
+    """The complete output of Helm."""
 
     def of(self, kind: str) -> list[Json]:
         return [document for document in self.objects if document["kind"] == kind]
@@ -68,7 +68,7 @@ class Rendered:
         return [pod for document in self.objects for pod in _pods(document)]
 
     def server(self, pool: str) -> Pod:
-        """Of a pool: the pods that take turns."""
+        """Return the pods of a pool that serve turns."""
         (found,) = (pod for pod in self.pods if pod.role == "server" and pod.labels["firstword.io/pool"] == pool)
         return found
 
@@ -86,7 +86,7 @@ def _pods(document: Json) -> Iterator[Pod]:
 
 
 def render(values: Mapping[str, Any], *, name: str = RELEASE, namespace: str = NAMESPACE, is_upgrade: bool = False) -> Rendered:
-    """Raises `HelmValuesError` where the schema refuses the values, `HelmRenderError` where a template does."""
+    """Render the chart. Raises `HelmValuesError` when the schema refuses the values, `HelmRenderError` when a template does."""
     files = CHART.render(dict(values), name=name, namespace=namespace, is_install=not is_upgrade, is_upgrade=is_upgrade)
     documents = [each for file, text in sorted(files.items()) if file != NOTES for each in yaml.safe_load_all(text) if each]
     return Rendered(tuple(documents), files[NOTES], "\n---\n".join(text for _, text in sorted(files.items())))
@@ -107,7 +107,7 @@ def read(values: Mapping[str, Any]) -> Values:
 
 
 def merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
-    """As Helm does: maps key by key, everything else whole."""
+    """Merge as Helm does: maps key by key, everything else as a whole."""
     result = copy.deepcopy(dict(below))
     for key, value in over.items():
         has_maps = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

@@ -1,6 +1,6 @@
-"""Against a real API server, where KUBECONFIG points at one: install, upgrade, roll back, uninstall, in a namespace of its own.
+"""Install, upgrade, roll back and uninstall on a real API server, if KUBECONFIG names one, in a temporary namespace.
 
-Pods need not become ready: the images may not be there.
+Pods need not become ready, because the images may be missing.
 """
 
 import base64
@@ -61,7 +61,7 @@ def test_a_release_lives_and_keeps_its_key(namespace: str) -> None:
 
 
 def test_a_server_side_dry_run_takes_every_kind_it_knows(namespace: str) -> None:
-    """With no operators installed: core kinds alone, the network policies among them."""
+    """Without operators: only core kinds, with the network policies."""
     with Config(namespace=namespace) as cluster:
-        told = cluster.install(CHART, RELEASE, VALUES, namespace=namespace, dry_run="server")
-    assert "NetworkPolicy" in told["manifest"]
+        release = cluster.install(CHART, RELEASE, VALUES, namespace=namespace, dry_run="server")
+    assert "NetworkPolicy" in release["manifest"]

@@ -1,4 +1,4 @@
-"""What the service is told: the settings file in the ConfigMap, environment variables, arguments, probes and ports."""
+"""The service's configuration: the settings file in the ConfigMap, environment variables, arguments, probes and ports."""
 
 import re
 from pathlib import Path
@@ -23,14 +23,14 @@ CONFIG_FILE = "/etc/firstword/config/config.yaml"
 
 @pytest.fixture(scope="module")
 def served() -> set[str]:
-    """Paths of the real app, as the chart has it run."""
+    """Paths of the real app with the chart's settings."""
     settings = Settings(engine="scripted", metrics_port=9090, metrics_on_main_port=False)
     app = create_app(settings, ScriptedEngine("scripted", {}), KeyRing(plain=[("acme", "a-key")]))
     return {str(getattr(route, "path", "")) for route in app.routes}
 
 
 def settings_of(config: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **env: str) -> Settings:
-    """As the service reads them in the pod. Raises `StartError` for what it would not start with."""
+    """Load the settings as the service does in the pod. Raises `StartError` when the service would not start."""
     file = folder / "config.yaml"
     file.write_text(config)
     monkeypatch.setenv("FIRSTWORD_CONFIG", str(file))
@@ -41,7 +41,7 @@ def settings_of(config: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **en
 
 @each_pool
 def test_the_service_starts_with_its_settings(name: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And they are those of the values."""
+    """The settings equal the values."""
     config = config_of(scenario(name), pool.name)
     settings = settings_of(yaml.safe_dump(config), tmp_path, monkeypatch)
     assert settings.model == pool.model.name
@@ -58,7 +58,7 @@ def test_the_service_starts_with_its_settings(name: str, pool: Pool, tmp_path: P
 
 
 def test_great_numbers_stay_whole() -> None:
-    """Helm reads every number as a float, and templates write great ones as 4.194304e+06."""
+    """Helm reads every number as a float, and templates write large ones as 4.194304e+06."""
     given = {"settings": {"max_body_bytes": 8_388_608}, "engineArgs": {"kv_cache_memory_bytes": 30 * 2**30}}
     config = config_of(render(merged(MINIMAL, {"poolDefaults": given})), "default")
     assert config["max_body_bytes"] == 8_388_608
@@ -111,7 +111,7 @@ def test_no_variable_is_set_twice(name: str) -> None:
 
 @each_scenario
 def test_kubernetes_adds_no_variable_that_looks_like_a_setting(name: str) -> None:
-    """A Service named firstword-… would: FIRSTWORD_…_PORT."""
+    """With service links, a Service named firstword-… would add FIRSTWORD_…_PORT."""
     assert [pod.name for pod in scenario(name).pods if pod.spec.get("enableServiceLinks") is not False] == []
 
 
@@ -124,7 +124,7 @@ def test_the_commands_exist_and_take_what_they_are_given(name: str, pool: Pool) 
     assert "serve" in commands
     assert ("worker" in commands) is (pool.nodes > 1)
     for command, *arguments in ours:
-        # Parsed, not run. Raises what a user would be told.
+        # Parse without running. An invalid argument raises.
         known[command].make_context(command, list(arguments))
 
 
@@ -171,10 +171,10 @@ def test_routes_lead_only_to_what_callers_may_ask(name: str, served: set[str]) -
 
 @each_scenario
 def test_streams_are_not_cut_by_the_route(name: str) -> None:
-    is_told = values_of(name).get("gateway", {}).get("timeouts", True)
+    has_timeouts = values_of(name).get("gateway", {}).get("timeouts", True)
     for route in scenario(name).of("HTTPRoute"):
         turns = [rule for rule in route["spec"]["rules"] if "/chat/completions" in str(rule["matches"])]
-        assert turns and all(rule.get("timeouts", {}).get("request") == ("0s" if is_told else None) for rule in turns)
+        assert turns and all(rule.get("timeouts", {}).get("request") == ("0s" if has_timeouts else None) for rule in turns)
 
 
 def worker_of(name: str) -> Pod | None:
@@ -182,7 +182,7 @@ def worker_of(name: str) -> Pod | None:
 
 
 def test_further_nodes_are_workers_that_know_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what LeaderWorkerSet puts in the place of its variables, leader and worker read settings that fit together."""
+    """With the values that LeaderWorkerSet sets, leader and worker read matching settings."""
     rendered = scenario("multi-node")
     config = yaml.safe_dump(config_of(rendered, "huge"))
     given = {"$(LWS_GROUP_SIZE)": "2", "$(LWS_LEADER_ADDRESS)": "huge-0.huge.calls"}
@@ -202,7 +202,7 @@ def test_further_nodes_are_workers_that_know_their_place(tmp_path: Path, monkeyp
 
 
 def test_a_new_adapter_needs_no_restart_and_anything_else_does() -> None:
-    """The checksum makes new pods. Adapters with a path are followed while serving."""
+    """A new checksum creates new pods. The service follows adapters with a path while it serves."""
     adapter = {"name": "booking", "path": "/cache/booking"}
     given = {"poolDefaults": {"settings": {"max_adapters": 4}}}
 
@@ -215,13 +215,13 @@ def test_a_new_adapter_needs_no_restart_and_anything_else_does() -> None:
 
 
 def test_adapters_make_new_pods_where_the_places_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pod that started without adapters has no place for one, and one with eight none for a ninth."""
+    """An engine that starts without adapters cannot load one, and one with eight cannot load a ninth."""
     places, checksums = [], []
     for number in (0, 1, 2, 8, 9, 10):
         adapters = [{"name": f"a{each}", "path": f"/cache/a{each}"} for each in range(number)]
         rendered = render(merged(MINIMAL, {"poolDefaults": {"adapters": adapters}}))
         settings = settings_of(yaml.safe_dump(config_of(rendered, "default")), tmp_path, monkeypatch)
-        places.append(settings.adapter_places)
+        places.append(settings.effective_max_adapters)
         checksums.append(rendered.server("default").template["metadata"]["annotations"]["firstword.io/config"])
     assert places == [0, 8, 8, 8, 9, 10]
     assert [checksums.index(each) for each in checksums] == [places.index(each) for each in places]

@@ -1,4 +1,4 @@
-"""Values in the documents are values that the chart takes."""
+"""The chart accepts the values in the documents."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ KEYS = {field.alias for field in Values.model_fields.values()}
 
 
 def snippets(page: Path) -> list[Json]:
-    """YAML that begins with a key of ours, fenced or indented."""
+    """Return the YAML blocks, fenced or indented, that have a top-level key of the chart."""
     text = page.read_text()
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     blocks += [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)]
@@ -28,7 +28,7 @@ def _read(block: str) -> object:
     try:
         return yaml.safe_load(block)
     except yaml.YAMLError:
-        return None  # Commands, Helm's braces.
+        return None  # Commands and Helm templates are not YAML.
 
 
 def test_there_is_something_to_read() -> None:

@@ -1,4 +1,4 @@
-"""Every value does something: each one of the kitchen sink's, changed alone, changes what is rendered."""
+"""Every value has an effect: changing one value of the kitchen sink changes the rendered files."""
 
 import copy
 import json
@@ -13,24 +13,24 @@ from deploy.chart.tree import Node, tree
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Json, merged, values_of
 
 Place = tuple[str | int, ...]
-"""Where a value stands: keys and positions from the top."""
+"""Path of a value: keys and list positions from the top."""
 
 FOR_PREFLIGHT_ALONE = {"model.weightsGiB", "model.kvKiBPerToken", "gpu.memoryGiB"}
 KITCHEN_SINK = values_of("kitchen-sink")
-# A key comes from one place: none of the three can be changed alone.
-WAYS_TO_KEYS: dict[str, Json] = {
+# Exactly one source of keys is allowed, so none of the three can be changed alone.
+KEY_SOURCES: dict[str, Json] = {
     "keys.existingSecret": {"existingSecret": "firstword-keys"},
     "keys.generate": {"generate": True},
     "keys.externalSecret.enabled": {"externalSecret": {"enabled": True, "storeName": "vault", "remoteKey": "voice"}},
 }
 NO_DIGESTS = merged(KITCHEN_SINK, {"inferencePool": {"image": {"digest": ""}}, "tools": {"image": {"digest": ""}}})
-# What the kitchen sink cannot have: a picker needs the gateway, a digest makes its tag idle.
+# Values that the kitchen sink cannot show: a picker needs the gateway, and a digest overrides its tag.
 ELSEWHERE: dict[str, Json] = {
     "gateway.enabled": values_of("multi-node"),
     "inferencePool.image.tag": NO_DIGESTS,
     "tools.image.tag": NO_DIGESTS,
 }
-# Where one more of the same is not another of its kind.
+# Other values where the generic change by type would not be valid.
 OTHERS: dict[str, Any] = {
     "cache.size": "7Gi",
     "keys.externalSecret.refreshInterval": "7m",
@@ -41,7 +41,7 @@ OTHERS: dict[str, Any] = {
 
 
 def paths(nodes: Sequence[Node], at: str = "") -> Iterator[tuple[str, Node]]:
-    """What can be said, by its path; of a pool, the path within it."""
+    """Yield every value with its path. For a pool's value it is the path within the pool."""
     for node in nodes:
         path = "" if node.key == "poolDefaults" else f"{at}{node.key}"
         if node.nodes:
@@ -56,7 +56,7 @@ ALL = dict(paths(tree()))
 
 
 def places(path: str, values: Json) -> Iterator[Place]:
-    """Where values say it: in each pool, and in poolDefaults."""
+    """Yield the places where `values` sets the path: at the top, in each pool and in poolDefaults."""
     in_pool: list[Place] = [("pools", number) for number in range(len(values.get("pools", ())))]
     in_pool += [("poolDefaults",)] if "poolDefaults" in values else []
     for start in [(), *in_pool]:
@@ -83,7 +83,7 @@ def at(values: Any, place: Place) -> Any:
 
 
 def other(path: str, node: Node, value: Any) -> Any:
-    """Another value of the same kind."""
+    """Return another value of the same type."""
     if node.choices:
         return next(choice for choice in node.choices if choice != value)
     if path in OTHERS:
@@ -106,7 +106,7 @@ _BY_TYPE: dict[str, Callable[[Any], Any]] = {
 
 
 def rendered(values: Json) -> Any:
-    """Compared as text by file: with comments, but those do not hang on values."""
+    """Render to text by file. Comments are included, but they do not depend on values."""
     return CHART.render(values, name=RELEASE, namespace=NAMESPACE)
 
 
@@ -114,7 +114,7 @@ BEFORE = {json.dumps(values): rendered(values) for values in (KITCHEN_SINK, *ELS
 
 
 def changes(path: str, place: Place, values: Json) -> bool:
-    """A refusal is no change: the check that refuses may be all that reads it."""
+    """Check whether another value changes the files. A refusal does not count: the refusing check may be its only reader."""
     changed = copy.deepcopy(values)
     at(changed, place[:-1])[place[-1]] = other(path, ALL[path], at(values, place))
     try:
@@ -123,23 +123,23 @@ def changes(path: str, place: Place, values: Json) -> bool:
         return False
 
 
-@pytest.mark.parametrize("path", sorted(ALL.keys() - WAYS_TO_KEYS.keys() - FOR_PREFLIGHT_ALONE))
+@pytest.mark.parametrize("path", sorted(ALL.keys() - KEY_SOURCES.keys() - FOR_PREFLIGHT_ALONE))
 def test_each_value_does_something(path: str) -> None:
     values = ELSEWHERE.get(path, KITCHEN_SINK)
     said = list(places(path, values))
-    assert said, "the kitchen sink does not say it"
+    assert said, "the kitchen sink does not set it"
     assert any(changes(path, place, values) for place in said)
 
 
 def test_each_way_to_keys_is_another() -> None:
-    renders = [rendered({"keys": way}) for way in WAYS_TO_KEYS.values()]
+    renders = [rendered({"keys": source}) for source in KEY_SOURCES.values()]
     assert all(one != two for one, two in combinations(renders, 2))
     assert rendered({"keys": {"existingSecret": "another"}}) not in renders
 
 
 @pytest.mark.parametrize("path", sorted(FOR_PREFLIGHT_ALONE))
 def test_what_preflight_alone_reads_changes_nothing(path: str) -> None:
-    """Here so that the list above stays true."""
+    """Keeps the list above correct."""
     assert path in ALL
     said = list(places(path, KITCHEN_SINK))
     assert said and not any(changes(path, place, KITCHEN_SINK) for place in said)
@@ -149,5 +149,5 @@ def test_what_preflight_alone_reads_changes_nothing(path: str) -> None:
 def test_the_kitchen_sink_says_each_otherwise_than_the_default(path: str) -> None:
     node = ALL[path]
     said = [at(KITCHEN_SINK, place) for place in places(path, KITCHEN_SINK)]
-    # What is on by default must be on to be seen; that it can be off is tested where it belongs.
+    # A feature that is on by default must be on to have an effect. Other tests turn it off.
     assert any(value != node.default for value in said) or (said and node.default is True)

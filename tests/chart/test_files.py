@@ -1,4 +1,4 @@
-"""What `python -m deploy.chart` writes: current, complete, and accepted by Helm."""
+"""The files that `python -m deploy.chart` writes are current, complete and accepted by Helm."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ WANTED = {"minimal", "cpu", "one-gpu", "two-pools", "canary", "multi-node", "air
 
 
 def objects(schema: Json) -> list[tuple[str, Json]]:
-    """Everything in a schema that has properties, with the path to it."""
+    """Return every part of a schema that has properties, with its path."""
     found: list[tuple[str, Json]] = [("", schema)] if "properties" in schema else []
     for key, value in schema.items():
         for each in value if isinstance(value, list) else [value]:
@@ -47,17 +47,17 @@ def test_the_check_names_what_is_stale_and_writing_mends_it(tmp_path: Path) -> N
     changed = tmp_path / "values.yaml"
     changed.write_text(changed.read_text().replace("replicas: 1", "replicas: 2"))
 
-    told = check(tmp_path)
+    result = check(tmp_path)
 
-    assert told.returncode == 1
-    assert str(changed) in told.stderr
-    assert "README.md" not in told.stderr
+    assert result.returncode == 1
+    assert str(changed) in result.stderr
+    assert "README.md" not in result.stderr
     assert write(tmp_path) == [changed]
     assert stale(tmp_path) == []
 
 
 def test_values_yaml_is_what_preflight_takes_for_the_defaults() -> None:
-    """And what Helm reads from it is the same."""
+    """Helm reads the same values from it."""
     defaults = yaml.safe_load((FOLDER / "values.yaml").read_text())
     assert read(defaults) == Values()
     assert CHART.values == json.loads(json.dumps(defaults))
@@ -96,7 +96,7 @@ def test_the_readme_lists_every_value() -> None:
 
 
 def test_the_chart_and_the_service_have_one_version() -> None:
-    """Images are tagged by it."""
+    """Image tags use it."""
     assert CHART.metadata["appVersion"] == CHART.version == __version__
 
 

@@ -1,4 +1,4 @@
-"""Who may call: the Secret's three ways, and that a key is nowhere else."""
+"""The three sources of API keys. A key is in the Secret and nowhere else."""
 
 import base64
 import re
@@ -32,7 +32,7 @@ def test_each_install_has_a_key_of_its_own() -> None:
 
 
 def test_an_upgrade_that_cannot_read_the_secret_is_refused() -> None:
-    """`helm template`, GitOps, and dry runs see no cluster: a new key there would lock everybody out."""
+    """`helm template`, GitOps, and dry runs see no cluster: a new key there would lock out all callers."""
     with pytest.raises(HelmRenderError, match=r"keys\.generate.*keys\.existingSecret"):
         render(GENERATE, is_upgrade=True)
 
@@ -40,8 +40,8 @@ def test_an_upgrade_that_cannot_read_the_secret_is_refused() -> None:
 def test_the_key_is_in_the_secret_and_nowhere_else() -> None:
     rendered = render(values_of("cpu"))
     (secret,), data = rendered.of("Secret"), generated(rendered)
-    for told in (data["api-key"], data["api-key"].split("_")[2], yaml.safe_load(data["keys.yaml"])["salt"]):
-        assert told not in rendered.text
+    for part in (data["api-key"], data["api-key"].split("_")[2], yaml.safe_load(data["keys.yaml"])["salt"]):
+        assert part not in rendered.text
     for encoded in secret["data"].values():
         assert rendered.text.count(encoded) == 1
         assert encoded not in rendered.notes
@@ -57,7 +57,7 @@ def test_the_notes_say_where_the_key_lies_and_not_what_it_is(name: str) -> None:
 
 @each_scenario
 def test_the_secret_is_mounted_as_a_folder(name: str) -> None:
-    """A subPath mount never changes, and then keys could not be rotated without a restart."""
+    """A subPath mount never changes, so a key rotation would need a restart."""
     secret = values_of(name)["keys"].get("existingSecret") or "voice-firstword-keys"
     for pod in scenario(name).pods:
         for container in pod.containers:
@@ -85,15 +85,17 @@ def test_servers_read_the_file_and_tools_the_plain_key(name: str) -> None:
 
 
 def test_a_vaults_key_becomes_a_key_file() -> None:
-    """The template's text as External Secrets renders it, with the sprig functions named there done here."""
+    """Renders the template as External Secrets would. The test replaces the sprig functions."""
     (document,) = scenario("kitchen-sink").of("ExternalSecret")
     data = document["spec"]["target"]["template"]["data"]
     key = "fw_9c0d2e41_abcdefghijklmnopqrstuvwxyzabcdefghijklmnopq"
     salt = "ab" * 32
-    told = {name: text.replace("{{ .apiKey | sha256sum }}", salt).replace("{{ .apiKey }}", key) for name, text in data.items()}
-    assert "{{" not in str(told)
-    assert told["plain"] == key
-    (entry,) = KeyFile.model_validate(yaml.safe_load(told["file.yaml"])).keys
+    rendered = {
+        name: text.replace("{{ .apiKey | sha256sum }}", salt).replace("{{ .apiKey }}", key) for name, text in data.items()
+    }
+    assert "{{" not in str(rendered)
+    assert rendered["plain"] == key
+    (entry,) = KeyFile.model_validate(yaml.safe_load(rendered["file.yaml"])).keys
     assert (entry.id, entry.tenant) == ("9c0d2e41", "acme")
     assert document["spec"]["target"]["name"] == "voice-firstword-keys"
     assert document["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}
@@ -105,7 +107,7 @@ def test_an_existing_secret_is_left_alone() -> None:
 
 
 def test_an_upgrade_keeps_the_key() -> None:
-    """With a cluster to look at, the Secret is written as it is there: also what was added by hand."""
+    """With access to the cluster, the chart keeps the existing Secret, also keys that were added by hand."""
     (secret,) = render(GENERATE).of("Secret")
     secret["data"]["more"] = base64.b64encode(b"by hand").decode()
     with api_server(secret) as url, Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster:
@@ -116,14 +118,14 @@ def test_an_upgrade_keeps_the_key() -> None:
 @pytest.mark.parametrize(
     ("keys", "more", "missing"),
     [
-        ({"fileKey": "new.yaml"}, {}, r'no "new\.yaml", but api-key, keys\.yaml'),
-        ({"plainKey": "plain"}, {}, r'no "plain", but api-key, keys\.yaml'),
-        # Nobody reads it, so it need not be there.
+        ({"fileKey": "new.yaml"}, {}, r'"new\.yaml".* api-key, keys\.yaml'),
+        ({"plainKey": "plain"}, {}, r'"plain".* api-key, keys\.yaml'),
+        # Nothing reads the plain key, so it may be missing.
         ({"plainKey": "plain"}, {"check": {"enabled": False}}, None),
     ],
 )
 def test_an_upgrade_does_not_give_the_pods_a_secret_without_their_keys(keys: Json, more: Json, missing: str | None) -> None:
-    """The pods would wait for the new name for ever; and what is under the old one is only guessed at."""
+    """Otherwise the pods would wait for the new name forever. The chart does not guess what the old name holds."""
     (secret,) = render(GENERATE).of("Secret")
     values = merged(GENERATE, {"keys": keys, **more})
     with api_server(secret) as url, Config(kubeconfig_content=kubeconfig(url), namespace=NAMESPACE) as cluster:

@@ -1,4 +1,4 @@
-"""Seconds: what starts, deadlines, probes and grace are derived from, on the rendered objects."""
+"""Start-up, deadlines, probes and grace periods of the rendered objects, in seconds."""
 
 import re
 from typing import Any
@@ -53,7 +53,7 @@ def test_half_an_hour_to_start_and_ten_minutes_to_download_by_default() -> None:
 
 @each_pool
 def test_liveness_cannot_kill_a_slow_load_and_readiness_does_not_flap(name: str, pool: Pool) -> None:
-    """Liveness waits for the startup probe, asks what is 200 while loading, and forgives a busy event loop."""
+    """Liveness waits for the startup probe, uses a path that is 200 during loading, and tolerates a busy event loop."""
     container = server(scenario(name).server(pool.name))
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert budget_s(container["livenessProbe"]) >= 60
@@ -88,7 +88,7 @@ def test_replicas_are_left_to_the_autoscaler() -> None:
 @pytest.mark.parametrize(
     ("values", "install_s", "upgrade_s"),
     [
-        # A second of every part, so that none is forgotten: 1800 to start, 600 to download; 70 for the old pod to go.
+        # 1800 s to start, 600 to download, and 70 for the old pod to end.
         ({}, 2400, 2470),
         ({"poolDefaults": {"replicas": 3}}, 2400, 3 * 2470),
         ({"poolDefaults": {"lifecycle": {"startupSeconds": 3600, "downloadSeconds": 0}}}, 3600, 3670),
@@ -105,7 +105,7 @@ def test_the_notes_say_what_wait_needs(values: Json, install_s: int, upgrade_s: 
 @pytest.mark.parametrize(
     ("values", "minutes"),
     [
-        # 70 s for the old pod to end, 1800 to start; 600 to download.
+        # 70 s for the old pod to end, 1800 to start, 600 to download.
         ({}, 32),
         ({"model": {"name": "a/b"}}, 42),
         ({"model": {"name": "a/b"}, "lifecycle": {"startupSeconds": 530, "downloadSeconds": 1}}, 11),
@@ -116,16 +116,16 @@ def test_the_notes_say_what_wait_needs(values: Json, install_s: int, upgrade_s: 
     ],
 )
 def test_the_notes_say_where_a_rollout_is_an_outage(values: Json, minutes: int | None) -> None:
-    """The minutes are preflight's: tests/preflight/checks/test_pool.py."""
+    """Preflight has the same minutes: tests/preflight/checks/test_pool.py."""
     whole = merged(MINIMAL, {"prometheus": {"url": "http://prometheus:9090"}, "poolDefaults": values})
-    told = re.findall(r"each rollout is an outage of up to about (\d+) min", render(whole).notes)
-    assert told == ([] if minutes is None else [str(minutes)])
+    found = re.findall(r"outage of up to about (\d+) min", render(whole).notes)
+    assert found == ([] if minutes is None else [str(minutes)])
 
 
 @pytest.mark.parametrize(
     ("nodes", "command"), [(1, "rollout status deployment/{}"), (2, "wait --for=condition=Available leaderworkerset/{}")]
 )
 def test_the_notes_have_a_command_that_waits_where_helm_does_not(nodes: int, command: str) -> None:
-    """Helm 3 calls a Deployment ready that lacks as many pods as it may: with one replica, all."""
+    """Helm 3 treats a Deployment as ready while it lacks maxUnavailable pods. With one replica that is all of them."""
     notes = minimal(nodes=nodes, replicas=2).notes
     assert f"kubectl -n {NAMESPACE} {command.format('voice-firstword-default')} --timeout={2 * 2470}s" in notes

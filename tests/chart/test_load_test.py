@@ -1,4 +1,4 @@
-"""The load test's Job: it waits for the pool, and has the time for it."""
+"""The load test's Job waits for the pool, and its deadline allows for the wait."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def of_load_test(pods: list[Pod]) -> list[Pod]:
 
 @contextmanager
 def pool(*statuses: int) -> Iterator[str]:
-    """A pool that answers so, the last one for ever. Its URL."""
+    """Serve a pool that answers with `statuses` and repeats the last one. Yields its URL."""
     left = list(statuses)
 
     class Handler(Quiet):
@@ -34,7 +34,7 @@ def pool(*statuses: int) -> Iterator[str]:
 
 
 def wait(url: str, seconds: str) -> subprocess.CompletedProcess[str]:
-    """What the init container runs, with a shorter pause."""
+    """Run the init container's command with a shorter pause."""
     first = of_load_test(scenario("kitchen-sink").pods)[0].spec["initContainers"][0]
     _, *command = first["command"]
     return subprocess.run(
@@ -43,7 +43,7 @@ def wait(url: str, seconds: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_waits_until_the_pool_is_ready_for_good() -> None:
-    """The first 200 is of the pod that the upgrade ends."""
+    """The first 200 comes from the pod that the upgrade ends."""
     with pool(200, 503, 503, 200, 200, 200) as url:
         done = wait(url, "20")
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_master_and_workers_wait_for_the_pool_that_is_called(name: str, asked: s
     [({}, 70 + 600 + 1800), ({"startupSeconds": 300, "downloadSeconds": 0, "lameduckSeconds": 50}, 100 + 300)],
 )
 def test_waiting_is_within_the_deadline(lifecycle: Json, wait_s: int) -> None:
-    """An old pod ends, a new one downloads and loads; then the run, workers and report as before."""
+    """The wait covers an old pod's end and a new pod's download and load. The rest of the deadline stays the same."""
     pods = of_load_test(render(merged(merged(MINIMAL, LOAD_TEST), {"poolDefaults": {"lifecycle": lifecycle}})).pods)
     for pod in pods:
         assert pod.spec["initContainers"][0]["args"][1] == str(wait_s)

@@ -1,4 +1,4 @@
-"""Metrics that anything in the chart names exist, and rules and dashboards arrive as they are in files/."""
+"""Every metric that the chart uses exists, and the rendered rules and dashboards equal those in files/."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.support.promql import matched, nodes, selectors
 
 
 def triggers(rendered: Rendered) -> list[tuple[str, dict[str, str]]]:
-    """The queries of the autoscalers, with their pools."""
+    """Return each autoscaler's pool and query."""
     return [
         (document["metadata"]["labels"]["firstword.io/pool"], trigger["metadata"])
         for document in rendered.of("ScaledObject")
@@ -40,7 +40,7 @@ def test_the_autoscaler_asks_for_offered_turns_of_its_pool(name: str) -> None:
 
 @each_scenario
 def test_the_autoscaler_is_careful(name: str) -> None:
-    """No figures are an error, an error keeps what there is, it never goes to zero, and goes down slowly."""
+    """Missing data is an error, an error keeps the replicas, the minimum is above zero, and scaling down is slow."""
     for document in scenario(name).of("ScaledObject"):
         spec = document["spec"]
         (trigger,) = (each for each in spec["triggers"] if each["type"] == "prometheus")
@@ -63,7 +63,7 @@ def test_the_threshold_is_what_a_replica_carries() -> None:
 
 
 def test_rules_arrive_as_they_are() -> None:
-    """Helm leaves their own braces alone."""
+    """Helm does not evaluate the braces in the rules."""
     expected = [group for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
     arrived = [group for document in scenario("one-gpu").of("PrometheusRule") for group in document["spec"]["groups"]]
     assert sorted(arrived, key=lambda group: group["name"]) == sorted(expected, key=lambda group: group["name"])

@@ -1,4 +1,4 @@
-"""The NOTES: what to hand to the voice platform, and warnings."""
+"""The NOTES: settings for the voice platform, and warnings."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.chart.rendering import MINIMAL, Json, merged, render, scenario, value
 
 
 def block(notes: str, pool: str) -> dict[str, str]:
-    """A pool's hand-over lines, by their names."""
+    """Return a pool's settings by their names."""
     lines = notes.partition(f"Pool {pool}\n")[2].partition("\n\n")[0].splitlines()
     return {line[:16].strip(): line[16:].strip() for line in lines}
 
@@ -20,12 +20,12 @@ def model_ids(notes: str, pool: str = "default") -> list[str]:
 
 @each_pool
 def test_each_pool_is_handed_over(name: str, pool: Pool) -> None:
-    told, values = block(scenario(name).notes, pool.name), values_of(name)
+    settings, values = block(scenario(name).notes, pool.name), values_of(name)
     is_outside = any(values.get(way, {}).get("enabled") for way in ("gateway", "ingress"))
     base = f"https://{pool.hostname}" if is_outside else f"http://voice-firstword-{pool.name}.calls.svc"
-    assert told["Endpoint URL"] == f"{base}/v1/chat/completions"
+    assert settings["Endpoint URL"] == f"{base}/v1/chat/completions"
     assert set(model_ids(scenario(name).notes, pool.name)) >= {*pool.model.aliases, *(adapter.name for adapter in pool.adapters)}
-    assert "x-api-key" in told["Auth method"] and "Authorization: Bearer" in told["Auth method"]
+    assert "x-api-key" in settings["Auth method"] and "Authorization: Bearer" in settings["Auth method"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_each_pool_is_handed_over(name: str, pool: Pool) -> None:
         ({}, MODEL_NAME),
         ({"name": "Qwen/Qwen3-8B"}, "Qwen/Qwen3-8B"),
         ({"name": "Qwen/Qwen3-8B", "servedName": "agent"}, "agent"),
-        # As the service names it: by its last part.
+        # The service uses the last part of the path.
         ({"name": "/cache/models/qwen3-8b"}, "qwen3-8b"),
     ],
 )

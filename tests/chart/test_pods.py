@@ -1,4 +1,4 @@
-"""Pods of every workload: what they may do, where they may write, what they ask for, where they may run."""
+"""Pods of every workload: privileges, writable paths, resources and placement."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def engines(pods: list[Pod]) -> list[Pod]:
 
 @each_scenario
 def test_no_pod_has_more_rights_than_restricted_allows(name: str) -> None:
-    """Pod Security's level `restricted`, and beyond it a root file system that is read-only and no token."""
+    """Pod Security level `restricted`, and also a read-only root file system and no token."""
     assert scenario(name).pods
     for pod in scenario(name).pods:
         of_pod = pod.spec["securityContext"]
@@ -51,7 +51,7 @@ def test_only_the_picker_has_a_token(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["runAsUser", "fsGroup"])
 def test_the_cluster_may_choose_the_user(name: str) -> None:
-    """OpenShift does, and refuses pods that say one outside its range."""
+    """OpenShift chooses the user ID and refuses pods that set one outside its range."""
     rendered = render(merged(MINIMAL, {"securityContext": {name: -1}}))
     assert all(name not in pod.spec["securityContext"] for pod in rendered.pods)
 
@@ -66,7 +66,7 @@ def test_exactly_cache_tmp_and_shared_memory_are_writable(name: str) -> None:
 
 
 def documented_env() -> dict[str, str]:
-    """Of docs/image.md: what each pod that serves or fetches has."""
+    """Variables of docs/image.md for each pod that serves or downloads."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| `(\S+)` \|", IMAGE_PAGE.read_text(), re.MULTILINE)
     assert len(rows) > 8
     return dict(rows)
@@ -80,7 +80,7 @@ def test_what_writes_is_told_where_as_documented(name: str) -> None:
             key = env["VLLM_CACHE_ROOT"].removeprefix("/cache/compile/").split("/")[0]
             expected = {variable: value.replace("KEY", key) for variable, value in documented_env().items()}
             assert {variable: env.get(variable) for variable in expected} == expected, f"{pod.name}, {container['name']}"
-            # The image's own: the CPU image has the embedded model there.
+            # A path in the image: the CPU image has the embedded model there.
             assert "XDG_CACHE_HOME" not in env
 
 
@@ -185,7 +185,7 @@ def test_what_is_on_the_hub_is_fetched_first_and_nothing_afterwards(name: str, p
 
 @each_pool
 def test_fetching_asks_for_what_serving_does_but_for_gpus(name: str, pool: Pool) -> None:
-    """It goes before, so the pod needs no more for it; and a quota that wants limits of its own kind finds them in both."""
+    """It runs before the server, so the pod needs no more. A quota of limits needs them on both containers."""
     for pod in engines(scenario(name).pods):
         fetch = [each["resources"] for each in pod.spec.get("initContainers", ())]
         serving = server(pod)["resources"]
@@ -200,12 +200,12 @@ def test_fetching_asks_for_what_serving_does_but_for_gpus(name: str, pool: Pool)
         ({"cache": {"type": "perReplica"}}, None),
         ({"cache": {"type": "claim"}}, None),
         ({"resources": {"requests": {"ephemeral-storage": "9Gi"}}}, "9Gi"),
-        # Kubernetes then asks for as much, and refuses a request above it.
+        # Kubernetes uses the limit as the request, and refuses a request above it.
         ({"resources": {"limits": {"ephemeral-storage": "9Gi"}}}, None),
     ],
 )
 def test_a_cache_on_the_nodes_disk_is_asked_for(given: Json, asked: str | None) -> None:
-    """Else the scheduler would choose a node whose disk is full, and the kubelet evict the pod while it downloads."""
+    """Without the request the scheduler may choose a node with a full disk, and the kubelet would evict the pod."""
     pod = render(merged(MINIMAL, {"poolDefaults": {"model": {"name": "a/b"}, **given}})).server("default")
     for container in pod.containers:
         assert container["resources"]["requests"].get("ephemeral-storage") == asked

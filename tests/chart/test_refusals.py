@@ -1,4 +1,4 @@
-"""Values that cannot work are refused before anything is installed, in words that say what to change."""
+"""Helm refuses values that cannot work before it installs anything, and the message says what to change."""
 
 import re
 from typing import Any, get_args
@@ -40,19 +40,19 @@ def adapter(name: str) -> Json:
 CANNOT_WORK: dict[str, tuple[Json, str]] = {
     "zero GPUs on a GPU pool": (pool(gpu={"count": 0}), r"default.*gpu\.count.*gpu\.enabled"),
     "zero GPUs for every pool": ({"poolDefaults": {"gpu": {"count": 0}}}, r"gpu\.count"),
-    "two pools of one name": ({"pools": [{"name": "a"}, {"name": "a"}]}, r'two are named "a"'),
+    "two pools of one name": ({"pools": [{"name": "a"}, {"name": "a"}]}, r'pools: .*"a"'),
     "several nodes without GPUs": (pool(nodes=2, gpu={"enabled": False}), r"nodes.*gpu\.enabled"),
     "no key at all": ({"keys": {"existingSecret": ""}}, r"keys\.existingSecret.*keys\.generate"),
     "two ways to keys": ({"keys": {"generate": True}}, r"keys\.existingSecret and keys\.generate.*one"),
     "a vault without an entry": (
         {"keys": {"existingSecret": "", "externalSecret": {"enabled": True}}}, r"keys\.externalSecret.*storeName and remoteKey",
     ),
-    "a pool's name that is too long": ({"pools": [{"name": "p" * 30}], "name": "r" * 40}, "shorten the release's or the pool's"),
-    "a pool named like a dashboard": ({"pools": [{"name": "dashboard-engine"}]}, "dashboard-engine.*choose one"),
-    "a pool named like a load test": ({"pools": [{"name": "loadtest-1"}]}, "loadtest-1.*choose one"),
+    "a pool's name that is too long": ({"pools": [{"name": "p" * 30}], "name": "r" * 40}, r"81 characters.* 52\b"),
+    "a pool named like a dashboard": ({"pools": [{"name": "dashboard-engine"}]}, "dashboard-engine.*dashboard-"),
+    "a pool named like a load test": ({"pools": [{"name": "loadtest-1"}]}, "loadtest-1.*loadtest-"),
     "an adapter from nowhere": (pool(adapters=[{"name": "a"}]), "either repo or path"),
     "an adapter from two places": (pool(adapters=[{"name": "a", "repo": "x/y", "path": "/cache/a"}]), "either repo or path"),
-    "two adapters of one name": (pool(adapters=[{"name": "a", "path": "/cache/a"}] * 2), r'two adapters are named "a"'),
+    "two adapters of one name": (pool(adapters=[{"name": "a", "path": "/cache/a"}] * 2), r'adapters .*"a"'),
     "an existing claim without a name": (pool(cache={"type": "existing"}), r"cache\.existingClaim"),
     "a claim's name that is not used": (pool(cache={"existingClaim": "models"}), r"cache\.type to existing"),
     "offline on an empty disk": (pool(cache={"offline": True}, model={"name": "a/b"}), r"cache\.offline.*claim"),
@@ -69,7 +69,7 @@ CANNOT_WORK: dict[str, tuple[Json, str]] = {
     ),
     "autoscaling without Prometheus": (pool(autoscaling=SCALED), r"prometheus\.url"),
     "least above most": (
-        PROMETHEUS | pool(autoscaling=SCALED | {"minReplicas": 9}), "minReplicas is 9 and maxReplicas 4",
+        PROMETHEUS | pool(autoscaling=SCALED | {"minReplicas": 9}), r"minReplicas is 9\b.*maxReplicas\b.* 4\b",
     ),
     "a ramp above the most": (
         PROMETHEUS | pool(autoscaling=SCALED | {"cron": [CRON | {"replicas": 5}]}), r"autoscaling\.cron.*maxReplicas",
@@ -82,15 +82,15 @@ CANNOT_WORK: dict[str, tuple[Json, str]] = {
         GATEWAY | {"pools": [{"name": "a", "hostname": "x.example.com"}, {"name": "b", "hostname": "x.example.com"}]},
         r"same hostname.*gateway\.splits",
     ),
-    "a split between pools that are not there": (split(("large", 1), ("medium", 1)), r'no pool "medium".*large, small'),
+    "a split between pools that are not there": (split(("large", 1), ("medium", 1)), r'pool "medium".*large, small'),
     "a split that serves nobody": (split(("large", 0), ("small", 0)), "weights are 0"),
-    "a split on a pool's hostname": (split(("large", 1), hostname="s.example.com"), "is taken"),
+    "a split on a pool's hostname": (split(("large", 1), hostname="s.example.com"), "s\\.example\\.com"),
     "a split without a gateway": (
         merged(split(("large", 1)), {"gateway": {"enabled": False}}), r"gateway\.enabled to true",
     ),
     "a picker that nobody asks": ({"inferencePool": {"enabled": True}}, r"inferencePool\.enabled.*gateway\.enabled"),
-    "a release named by a number": ({"name": "123"}, r"release's name.*\"123\".*letter"),
-    "a release named like a domain": ({"name": "my.release"}, "release's name.*my.release"),
+    "a release named by a number": ({"name": "123"}, r"release name \"123\".*letter"),
+    "a release named like a domain": ({"name": "my.release"}, "release name.*my.release"),
     "a release's name that is too long for the load test": (
         {"loadTest": {"enabled": True}, "name": "r" * 32}, r"loadTest\.enabled.*64 characters",
     ),
@@ -98,43 +98,43 @@ CANNOT_WORK: dict[str, tuple[Json, str]] = {
     "a setting as a variable": (env("FIRSTWORD_TTFT_BUDGET_S"), r"FIRSTWORD_TTFT_BUDGET_S.*`settings`.*ttft_budget_s"),
     "a variable for working offline": (env("HF_HUB_OFFLINE"), r"HF_HUB_OFFLINE.*cache\.offline"),
     "the hub's token as a variable": (env("HF_TOKEN"), r"HF_TOKEN.*cache\.tokenSecret"),
-    "a variable for the home folder": (env("HOME"), "HOME: it is on the cache volume"),
-    "a variable for a cache": (env("VLLM_CACHE_ROOT"), "VLLM_CACHE_ROOT: it is on the cache volume"),
-    "a variable for statistics": (env("VLLM_NO_USAGE_STATS"), "VLLM_NO_USAGE_STATS.*leave it out"),
-    "a node's address as a variable": (merged(env("VLLM_HOST_IP"), pool(nodes=2)), "VLLM_HOST_IP.*leave it out"),
-    "a variable twice": (env("NCCL_DEBUG", "NCCL_DEBUG"), "two are named NCCL_DEBUG"),
-    "a label by which the Service finds pods": (pool(podLabels={"firstword.io/pool": "x"}), r"podLabels: firstword\.io/pool"),
-    "a label of Kubernetes's usual ones": (pool(podLabels={"app.kubernetes.io/component": "x"}), "podLabels: app.kubernetes.io/"),
-    "the checksum as an annotation": (pool(podAnnotations={"firstword.io/config": "x"}), r"podAnnotations: firstword\.io/config"),
-    "a hook as an annotation": (pool(podAnnotations={"helm.sh/hook": "test"}), r"podAnnotations: helm\.sh/hook"),
+    "a variable for the home folder": (env("HOME"), "sets HOME.*cache volume"),
+    "a variable for a cache": (env("VLLM_CACHE_ROOT"), "sets VLLM_CACHE_ROOT.*cache volume"),
+    "a variable for statistics": (env("VLLM_NO_USAGE_STATS"), "sets VLLM_NO_USAGE_STATS.*Remove"),
+    "a node's address as a variable": (merged(env("VLLM_HOST_IP"), pool(nodes=2)), "sets VLLM_HOST_IP.*Remove"),
+    "a variable twice": (env("NCCL_DEBUG", "NCCL_DEBUG"), "NCCL_DEBUG.*twice"),
+    "a label by which the Service finds pods": (pool(podLabels={"firstword.io/pool": "x"}), r"podLabels: .*firstword\.io/pool"),
+    "a label of Kubernetes's usual ones": (pool(podLabels={"app.kubernetes.io/component": "x"}), "podLabels: .*io/component"),
+    "the checksum as an annotation": (pool(podAnnotations={"firstword.io/config": "x"}), "podAnnotations: .*io/config"),
+    "a hook as an annotation": (pool(podAnnotations={"helm.sh/hook": "test"}), r"podAnnotations: .*helm\.sh/hook"),
     "the container for logs": (
-        pool(podAnnotations={"kubectl.kubernetes.io/default-container": "x"}), "podAnnotations: kubectl.*default-container",
+        pool(podAnnotations={"kubectl.kubernetes.io/default-container": "x"}), "podAnnotations: .*kubectl.*default-container",
     ),
     "a label of the alerts that is ours": (
-        {"monitoring": {"rules": {"labels": {"app.kubernetes.io/name": "x"}}}}, r"monitoring\.rules\.labels: app\.kubernetes",
+        {"monitoring": {"rules": {"labels": {"app.kubernetes.io/name": "x"}}}}, r"monitoring\.rules\.labels: .*app\.kubernetes",
     ),
     "an adapter named like the served model": (
-        pool(model={"name": "a/b", "servedName": "agent"}, adapters=[adapter("agent")]), '"agent" has a name of the model.*name',
+        pool(model={"name": "a/b", "servedName": "agent"}, adapters=[adapter("agent")]), 'adapter "agent".*agent',
     ),
-    "an adapter named like the model": (pool(model={"name": "gpt2"}, adapters=[adapter("gpt2")]), '"gpt2" has a name'),
+    "an adapter named like the model": (pool(model={"name": "gpt2"}, adapters=[adapter("gpt2")]), 'adapter "gpt2".*gpt2'),
     "an adapter named like the model's folder": (
-        pool(model={"name": "/cache/models/qwen"}, adapters=[adapter("qwen")]), '"qwen" has a name of the model',
+        pool(model={"name": "/cache/models/qwen"}, adapters=[adapter("qwen")]), 'adapter "qwen".*qwen',
     ),
-    "an adapter named like the embedded model": (pool(adapters=[adapter("SmolLM2-135M-Instruct")]), "has a name of the model"),
-    "an adapter named like an alias": (pool(model={"aliases": ["x"]}, adapters=[adapter("x")]), '"x" has a name of the model'),
+    "an adapter named like the embedded model": (pool(adapters=[adapter("SmolLM2-135M-Instruct")]), 'adapter "SmolLM2-135M'),
+    "an adapter named like an alias": (pool(model={"aliases": ["x"]}, adapters=[adapter("x")]), 'adapter "x".*x'),
     "a canary by tag over a digest for all": (
-        {"poolDefaults": {"image": {"digest": DIGEST}}} | pool(image={"tag": "0.2.0"}), r"image\.tag is 0\.2\.0,.*digest: \"\"",
+        {"poolDefaults": {"image": {"digest": DIGEST}}} | pool(image={"tag": "0.2.0"}), r"tag is 0\.2\.0,.*poolDefaults.*\"\"",
     ),
-    "more memory asked for than allowed": (pool(resources={"requests": {"memory": "32Gi"}}), r"memory is 32Gi.*limit 24Gi"),
+    "more memory asked for than allowed": (pool(resources={"requests": {"memory": "32Gi"}}), "memory is 32Gi.*limits.* 24Gi"),
     "more memory asked for, in another unit": (
-        pool(resources={"requests": {"memory": "3000Mi"}, "limits": {"memory": "2.5Gi"}}), r"memory is 3000Mi.*limit 2\.5Gi",
+        pool(resources={"requests": {"memory": "3000Mi"}, "limits": {"memory": "2.5Gi"}}), r"memory is 3000Mi.*limits.* 2\.5Gi",
     ),
-    "more shared memory than memory": (pool(shmGiB=25), r"/dev/shm may take 25Gi.*limits\.memory \(24Gi\).*shmGiB"),
-    "the usual memory for eight GPUs": (pool(gpu={"count": 8}), r"/dev/shm may take 17Gi.*raise the limit"),
-    "a load test of no pool": ({"loadTest": {"enabled": True, "pool": "x"}}, r'loadTest\.pool.*no pool "x".*default'),
+    "more shared memory than memory": (pool(shmGiB=25), r"25Gi.*limits\.memory.* 24Gi.*shmGiB"),
+    "the usual memory for eight GPUs": (pool(gpu={"count": 8}), r"17Gi.*limits\.memory.* 24Gi"),
+    "a load test of no pool": ({"loadTest": {"enabled": True, "pool": "x"}}, r'loadTest\.pool.*"x".*default'),
 }  # fmt: skip
 
-# What the schema says, with the path to it: no words of ours.
+# Refusals of the schema, with the path. Their wording is Helm's.
 NOT_OF_THIS_KIND: dict[str, tuple[Json, str]] = {
     "an unknown key": ({"model": "x"}, "additional properties 'model' not allowed"),
     "an unknown key of a group": ({"keys": {"existing": "x"}}, "'/keys': additional properties 'existing'"),
@@ -222,7 +222,7 @@ def test_values_of_another_kind_are_refused(values: Json, words: str) -> None:
         {"securityContext": {"runAsUser": -1, "fsGroup": -1}},
         {"networkPolicy": {"enabled": False}},
         split(("large", 0), ("small", 1)),
-        # A chart around this one.
+        # Values of a parent chart.
         {"global": {"registry": "x"}},
         HOSTNAMES,
     ],

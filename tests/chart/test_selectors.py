@@ -1,4 +1,4 @@
-"""Who selects whom: by labels, by name. Each selector finds the pods it is for, and none else."""
+"""References by label and by name. Each selector matches exactly the pods that it is for."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +9,7 @@ from tests.chart.rendering import NAMESPACE, RELEASE, Json, Pod, Rendered, merge
 
 
 def is_selected(selector: Json, labels: Mapping[str, str]) -> bool:
-    """As Kubernetes matches; an empty selector finds everything."""
+    """Match as Kubernetes does. An empty selector matches everything."""
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         _holds(each, labels) for each in selector.get("matchExpressions", ())
     )
@@ -49,7 +49,7 @@ def test_each_pool_has_its_own_service_and_budget(name: str) -> None:
     for pool in pools_of(values_of(name)):
         assert found(rendered.pods, {"matchLabels": services[pool.name]["spec"]["selector"]}) == servers(rendered, pool.name)
         budget = rendered.one("PodDisruptionBudget", rendered.server(pool.name).owner["metadata"]["name"])
-        # An eviction of a further node ends the replica, too.
+        # The eviction of a worker pod ends the replica too.
         of_replicas = {pod.name for pod in rendered.pods if pod.owner is rendered.server(pool.name).owner}
         assert len(of_replicas) == (1 if pool.nodes == 1 else 2)
         assert found(rendered.pods, budget["spec"]["selector"]) == of_replicas
@@ -63,7 +63,7 @@ def test_pickers_are_spread_and_leave_one_at_a_time(replicas: int) -> None:
         (spread,) = pod.spec["topologySpreadConstraints"]
         assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
         assert found(rendered.pods, spread["labelSelector"]) == {pod.name}
-        # Of one there is none: it could never be evicted, or always.
+        # With one replica there is no budget: it would either never or always allow an eviction.
         name = pod.owner["metadata"]["name"]
         budgets = [each for each in rendered.of("PodDisruptionBudget") if each["metadata"]["name"] == name]
         assert len(budgets) == (1 if replicas > 1 else 0)
@@ -82,7 +82,7 @@ def test_pickers_run_where_the_values_say() -> None:
 
 @each_scenario
 def test_workloads_own_their_pods_alone(name: str) -> None:
-    """And by labels that no later version changes: selectors are immutable."""
+    """No later version may change these labels, because selectors are immutable."""
     rendered = scenario(name)
     for document in rendered.of("Deployment"):
         selector = document["spec"]["selector"]
@@ -122,7 +122,7 @@ def test_the_autoscaler_scales_its_pool(name: str) -> None:
 
 
 def backend_pods(rendered: Rendered, name: str, kind: str, port: int | str | None) -> set[str]:
-    """Behind a route's backend: a Service with that port, or an InferencePool."""
+    """Return the pods behind a route's backend: a Service with that port, or an InferencePool."""
     document = rendered.one(kind, name)
     if kind == "InferencePool":
         return found(rendered.pods, document["spec"]["selector"])
@@ -186,15 +186,15 @@ def test_a_picker_picks_among_its_pool(name: str) -> None:
 
 @each_scenario
 def test_nothing_reaches_a_pod_but_through_a_hole(name: str) -> None:
-    """Every pod is under a policy for both ways."""
+    """A policy for both directions selects every pod."""
     rendered = scenario(name)
     for pod in rendered.pods:
         policies = [each["spec"] for each in rendered.of("NetworkPolicy") if is_selected(each["spec"]["podSelector"], pod.labels)]
         assert {way for policy in policies for way in policy["policyTypes"]} == {"Ingress", "Egress"}, pod.name
 
 
-def ways_in(rendered: Rendered, to: Pod, source: Pod, port: int) -> bool:
-    """Whether policies let `source` open a connection: out of its own, and into the other's."""
+def allows(rendered: Rendered, to: Pod, source: Pod, port: int) -> bool:
+    """Check whether the policies of both pods allow a connection from `source`."""
     policies = [each["spec"] for each in rendered.of("NetworkPolicy")]
     out = [rule for policy in policies if is_selected(policy["podSelector"], source.labels) for rule in policy.get("egress", ())]
     into = [rule for policy in policies if is_selected(policy["podSelector"], to.labels) for rule in policy.get("ingress", ())]
@@ -203,7 +203,7 @@ def ways_in(rendered: Rendered, to: Pod, source: Pod, port: int) -> bool:
 
 def _allows(rule: Json, side: str, other: Pod, port: int) -> bool:
     has_port = not rule.get("ports") or port in {each.get("port") for each in rule["ports"]}
-    # Of the peers, those of the release's own namespace.
+    # Only peers in the release's namespace.
     peers = [peer["podSelector"] for peer in rule.get(side, ()) if "podSelector" in peer and "namespaceSelector" not in peer]
     return has_port and (not rule.get(side) or any(is_selected(peer, other.labels) for peer in peers))
 
@@ -215,17 +215,17 @@ def test_policies_let_through_what_the_pods_need() -> None:
     load = [pod for pod in rendered.pods if pod.labels["app.kubernetes.io/component"] == "load-test"]
     assert len(roles["server"]) == len(roles["picker"]) == len(checks) == 4 and len(load) == 2
     for to in roles["server"]:
-        assert all(ways_in(rendered, to, source, 8000) for source in (*checks, *load))
-        assert all(ways_in(rendered, to, source, 9090) for source in roles["picker"])
-        assert not any(ways_in(rendered, to, source, 9090) for source in checks)
+        assert all(allows(rendered, to, source, 8000) for source in (*checks, *load))
+        assert all(allows(rendered, to, source, 9090) for source in roles["picker"])
+        assert not any(allows(rendered, to, source, 9090) for source in checks)
     leader, worker = rendered.server("wide"), roles["worker"][0]
-    assert ways_in(rendered, leader, worker, 29500) and ways_in(rendered, worker, leader, 29500)
-    assert not ways_in(rendered, worker, rendered.server("small"), 29500)
-    assert ways_in(rendered, load[0], load[1], 5557)
+    assert allows(rendered, leader, worker, 29500) and allows(rendered, worker, leader, 29500)
+    assert not allows(rendered, worker, rendered.server("small"), 29500)
+    assert allows(rendered, load[0], load[1], 5557)
 
 
 def ports_out(rendered: Rendered, pod: Pod, to: Json | None = None) -> set[tuple[str, int]]:
-    """Ports that policies let a pod open connections to: anywhere, or to a peer that a rule names."""
+    """Return the ports to which a pod may connect: at any peer, or at the peer `to` of a rule."""
     policies = [each["spec"] for each in rendered.of("NetworkPolicy") if is_selected(each["spec"]["podSelector"], pod.labels)]
     rules = [rule for policy in policies for rule in policy.get("egress", ())]
     fitting = [rule for rule in rules if rule.get("to") == ([to] if to else None)]
@@ -234,7 +234,7 @@ def ports_out(rendered: Rendered, pod: Pod, to: Json | None = None) -> set[tuple
 
 @each_scenario
 def test_every_pod_asks_for_names_and_the_picker_for_the_api(name: str) -> None:
-    """A policy is applied behind the Service, where OpenShift's DNS is on 5353."""
+    """A policy applies to the port behind the Service, and OpenShift's DNS pods listen on 5353."""
     for pod in scenario(name).pods:
         out = ports_out(scenario(name), pod)
         assert out >= {(protocol, port) for protocol in ("UDP", "TCP") for port in (53, 5353)}, pod.name
@@ -253,7 +253,7 @@ def test_what_the_values_let_out_is_let_out_of_every_pod() -> None:
 
 @each_scenario
 def test_everything_named_is_there(name: str) -> None:
-    """Service accounts, ConfigMaps and claims of ours; Secrets of ours, or those that the values name."""
+    """Service accounts, ConfigMaps, claims and Secrets of the chart, or Secrets that the values name."""
     rendered = scenario(name)
     there = {kind: {each["metadata"]["name"] for each in rendered.of(kind)} for kind in ("ServiceAccount", "ConfigMap", "Secret")}
     claims = {each["metadata"]["name"] for each in rendered.of("PersistentVolumeClaim")}

@@ -1,4 +1,4 @@
-"""Whatever text a value is: it is refused, or it arrives as it is and changes nothing around it."""
+"""A string value is either refused or rendered unchanged, and it changes nothing around it."""
 
 import copy
 import functools
@@ -13,7 +13,7 @@ from helm_python import HelmError, HelmValuesError
 from tests.chart.rendering import CHART, NAMESPACE, NOTES, RELEASE, Json, merged, render, values_of
 from tests.chart.test_every_value import ALL, FOR_PREFLIGHT_ALONE, Place, at, places
 
-# What YAML takes for something else, or for the end of something.
+# Strings that YAML reads as another type, or that end a YAML construct.
 NASTY = [
     *("123", "012", "1e3", "2024-01-01", "12:30", "yes", "n", "null", "~", "-", "--flag", "*x", "&x", "!x", "%x", "@x", "`"),
     *("[a", "{a", "a]", "|", ">", "#", "'", '"', "\\", "é"),
@@ -22,15 +22,15 @@ NASTY = [
 ]
 NO_DIGEST = {"image": {"digest": ""}}
 WHOLE = merged(values_of("kitchen-sink"), {"poolDefaults": NO_DIGEST, "tools": NO_DIGEST, "inferencePool": NO_DIGEST})
-# For speed without dashboards, rules and two of the pools: of all values only their own labels come there.
+# Without dashboards, rules and two of the pools, for speed. Only their own labels depend on values.
 SHORT = merged(
     WHOLE, {"monitoring": {"rules": {"enabled": False}, "dashboards": {"enabled": False}}, "pools": WHOLE["pools"][:2]}
 )
 OTHERWISE: dict[str, Json] = {
     "keys.existingSecret": SHORT | {"keys": {"existingSecret": "mine"}},
-    # A split and the load test go to the others by name.
+    # A split and the load test refer to pools by name.
     "pools[].name": SHORT | {"pools": WHOLE["pools"][2:3], "gateway": SHORT["gateway"] | {"splits": []}, "loadTest": {}},
-    # What the schema says of digests leaves nothing to arrive.
+    # The schema refuses all of these strings as digests.
     **{f"{of}image.digest": values_of("kitchen-sink") for of in ("", "tools.", "inferencePool.")},
 }
 TEXTS = sorted(
@@ -73,7 +73,7 @@ def test_pools_and_namespaces_may_be_words_of_yaml(word: str) -> None:
 
 @functools.cache
 def refused_by_the_schema(nasty: str) -> set[Place]:
-    """It tells of everything at once. Of digests too, of which the values above have none."""
+    """Return the places that the schema refuses. It reports all errors at once."""
     values = WHOLE
     everywhere = {place for path in TEXTS + OF_TEXTS + MAPS for place in places(path, values)}
     for place in everywhere:
@@ -81,8 +81,8 @@ def refused_by_the_schema(nasty: str) -> set[Place]:
     try:
         CHART.render(values, name=RELEASE)
     except HelmValuesError as refusal:
-        told = set(re.findall(r"at '(/[^']*)'", str(refusal)))
-        return {place for place in everywhere if told & {_pointer(place), _pointer((*place, 0)), _pointer((*place, "a-key"))}}
+        refused = set(re.findall(r"at '(/[^']*)'", str(refusal)))
+        return {place for place in everywhere if refused & {_pointer(place), _pointer((*place, 0)), _pointer((*place, "a-key"))}}
     return set()
 
 
@@ -91,7 +91,7 @@ def files(values: Json) -> dict[str, str]:
 
 
 def opened(before: str, after: str) -> tuple[Any, Any]:
-    """Read only where the text is another: reading takes longer than rendering."""
+    """Parse the YAML if the text differs. Parsing takes longer than rendering."""
     if before == after:
         return None, None
     one, two = (_opened(list(yaml.load_all(text, yaml.CSafeLoader))) for text in (before, after))
@@ -99,7 +99,7 @@ def opened(before: str, after: str) -> tuple[Any, Any]:
 
 
 def _opened(document: Any) -> Any:
-    """With the YAML that is in texts read too, and without checksums."""
+    """Parse YAML inside strings too, and replace checksums."""
     if isinstance(document, dict):
         return {key: _opened(each) for key, each in document.items()}
     if isinstance(document, list):
@@ -114,7 +114,7 @@ def _read(text: str) -> Any:
     try:
         return yaml.load(text, yaml.CSafeLoader)
     except yaml.YAMLError:
-        return None  # A script.
+        return None  # A script is not YAML.
 
 
 def put(values: Json, place: Place, text: str) -> Json:
@@ -126,7 +126,7 @@ def put(values: Json, place: Place, text: str) -> Json:
 
 
 def differences(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
-    """Leaves and keys that are others; where even the shape is another, all of it."""
+    """Yield the keys and leaves that differ, or the whole part if its shape differs."""
     if isinstance(before, dict) and isinstance(after, dict) and len(before) == len(after):
         for (key, old), (other, new) in zip(before.items(), after.items(), strict=True):
             yield from differences(key, other)
@@ -139,7 +139,7 @@ def differences(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_the_text(before: Any, after: Any, tame: str, nasty: str) -> bool:
-    """In the place of the tame one, or of some of those: it may be part of a neighbour."""
+    """Check that only `tame` was replaced. It may be a part of another string."""
     if not isinstance(before, str) or not isinstance(after, str) or tame not in before:
         return False
     either = f"({re.escape(tame)}|{re.escape(nasty)})"

@@ -1,4 +1,4 @@
-"""Helm's own lint, and the schemas of Kubernetes and of the operators, over every scenario."""
+"""Every scenario passes Helm's lint and the schemas of Kubernetes and of the operators."""
 
 import json
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ STANDARD_LABELS = {
 
 
 def everything() -> list[Json]:
-    """Each object of each scenario, once; of custom resources also the pods they make, as pods."""
+    """Return each object of each scenario once, and the pods of custom resources as Pod objects."""
     documents = [document for name in SCENARIOS for document in scenario(name).objects]
     documents += [
         {"apiVersion": "v1", "kind": "Pod", **pod.template}
@@ -45,9 +45,9 @@ def test_the_oldest_and_the_newest_minor_are_known() -> None:
 
 @each_scenario
 def test_helm_lint_finds_nothing(name: str) -> None:
-    told = helm_python.lint(FOLDER, values_of(name), strict=True, namespace=NAMESPACE, kube_version=f"v1.{OLDEST_MINOR}.0")
-    assert told["errors"] == []
-    assert [message for message in told["messages"] if message["severity"] > 1] == []
+    result = helm_python.lint(FOLDER, values_of(name), strict=True, namespace=NAMESPACE, kube_version=f"v1.{OLDEST_MINOR}.0")
+    assert result["errors"] == []
+    assert [message for message in result["messages"] if message["severity"] > 1] == []
 
 
 @each_scenario
@@ -107,7 +107,7 @@ def test_pools_may_be_named_like_parts_of_the_chart() -> None:
 
 @pytest.mark.parametrize("release", ["firstword", "my-firstword", "r" * 31])
 def test_names_and_labels_are_short_enough_and_dashboards_find_them(release: str) -> None:
-    """The last is the longest that the load test allows."""
+    """The last name is the longest that the load test allows."""
     rendered = render(values_of("kitchen-sink"), name=release)
     for document in rendered.objects:
         assert len(document["metadata"]["name"]) <= 63

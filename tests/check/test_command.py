@@ -222,6 +222,6 @@ def test_an_endpoint_that_does_not_stream_is_told_so() -> None:
         result = check(url, "--json", "-")
     assert result.returncode == 1
     outcomes = {one["id"]: (one["outcome"], one["seen"]) for one in json.loads(result.stdout)["checks"]}
-    assert outcomes["stream.content-type"] == ("fail", "content type application/json")
+    assert outcomes["stream.content-type"] == ("fail", "the content type is application/json, not text/event-stream")
     assert outcomes["stream.framing"] == ("fail", "no `data:` line came")
     assert outcomes["stream.done"][0] == outcomes["connection.hang-up"][0] == "skipped"

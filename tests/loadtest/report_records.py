@@ -129,5 +129,5 @@ def bad() -> Maker:
 
 def invalid() -> Maker:
     made = bad()
-    made.doubts = ("worker-1: the processor was full for 90 of 200 s; add workers (--processes)",)
+    made.doubts = ("worker-1: the process used more than 90% of a CPU in 90 of 200 s; add workers (--processes)",)
     return made

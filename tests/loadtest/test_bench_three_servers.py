@@ -93,11 +93,11 @@ def test_a_run_starts_every_server_in_every_round(
 
 
 def test_tables_of_three_servers_have_the_rust_front_end_and_our_ratio_to_it() -> None:
-    heads, *rows = rows_of(markdown(results_of(THREE)), "Processor time per token")
-    assert heads[2:10] == ["µs a token: ours", PEER, "ratio", RUST, "ratio", "tokens/s: ours", PEER, RUST]
+    heads, *rows = rows_of(markdown(results_of(THREE)), "CPU time per token")
+    assert heads[2:10] == ["µs per token: ours", PEER, "ratio", RUST, "ratio", "tokens/s: ours", PEER, RUST]
     by_mode = {row[0]: row for row in rows}
-    assert by_mode["a frame a token"][2:7] == ["30.0", "60.0", "**0.50** (0.50–0.50)", "20.0", "**1.50** (1.50–1.50)"]
-    assert by_mode["adaptive frames"][5:7] == by_mode["a frame a token"][5:7]  # Compared with its frame a token.
+    assert by_mode["one frame per token"][2:7] == ["30.0", "60.0", "**0.50** (0.50–0.50)", "20.0", "**1.50** (1.50–1.50)"]
+    assert by_mode["adaptive frames"][5:7] == by_mode["one frame per token"][5:7]  # Compared with its one frame per token.
     assert all(len(row) == len(heads) for row in rows)
 
 
@@ -105,10 +105,10 @@ def test_tables_of_three_servers_have_the_rust_front_end_and_our_ratio_to_it() -
 def test_each_table_has_a_column_for_each_server_that_was_measured(servers: tuple[str, ...], columns: tuple[int, ...]) -> None:
     told = markdown(results_of(servers))
     titles = (
-        "Processor time per token",
+        "CPU time per token",
         "The real model, by `vllm bench serve`",
         "Memory and start",
-        "A large request beside streams",
+        "Streams during a large request",
     )
     for title, count in zip(titles, columns, strict=True):
         assert {len(row) for row in rows_of(told, title)} == {count}, title

@@ -140,7 +140,7 @@ PROBED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"\n", "it ends without any event"),
     "only comments": (b": ping\n\n", "it ends without any event"),
     "only the end": (DONE, "its first event is [DONE]"),
-    "no JSON": (b"data: secret\n\n" + DONE, "its first event is malformed (no JSON)"),
+    "no JSON": (b"data: secret\n\n" + DONE, "its first event is malformed (not JSON)"),
     "another API": (b'data: {"type": "secret"}\n\n' + DONE, "its first event has no `choices`"),
     "choices of nothing": (b'data: {"choices": [null]}\n\n' + DONE, "its first event is malformed (choices)"),
     "an error": (b'data: {"error": {"code": 503, "message": "secret"}}\n\n', "its first event is an error 503"),
@@ -163,7 +163,7 @@ def test_a_first_chunk_without_a_word_will_do(stream: bytes) -> None:
 
 @pytest.mark.parametrize("key", ["canary\nX-Other: 1", "canary\u00e9", "two canaries"])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_told(key: str) -> None:
-    with pytest.raises(WrongUse, match="FIRSTWORD_API_KEY holds") as refused:
+    with pytest.raises(WrongUse, match="FIRSTWORD_API_KEY") as refused:
         usable_key(key, "FIRSTWORD_API_KEY")
     assert "canar" not in str(refused.value)
 

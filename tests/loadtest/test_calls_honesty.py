@@ -51,7 +51,7 @@ def test_a_full_processor_is_noticed() -> None:
     assert len(seen["cpu"]) == 2 and [calls for _, calls in seen["in_progress"]] == [3, 3]
     # What a busy machine leaves of a processor is not for a test to say.
     seen["cpu"] = [(at_s, max(used, 0.95) if used > 0.3 else used) for at_s, used in seen["cpu"]]
-    assert any("the processor was full for 2 of 2 s" in doubt for doubt in doubts({"w": seen}, [0.0], not_placed=0, cap=9))
+    assert any("CPU in 2 of 2 s" in doubt for doubt in doubts({"w": seen}, [0.0], not_placed=0, cap=9))
 
 
 def test_a_loop_at_rest_uses_next_to_nothing() -> None:
@@ -68,8 +68,8 @@ IDLE = {"cpu": [(1.0, 0.2)], "blocked_s": 0.0, "watched_s": 10.0, "worst_lag_s":
     [
         ([0.001] * 200, {}, None),
         ([0.001] * 199 + [5.0], {}, None),  # One of two hundred.
-        ([0.001] * 190 + [0.2] * 10, {}, "turns were sent late: 1 in 100 by 0.200 s or more"),
-        ([0.0], {"not_placed": 3}, "3 calls were not placed, since 9 were in progress"),
+        ([0.001] * 190 + [0.2] * 10, {}, "turns were sent late: 1 in 100 was 0.200 s late"),
+        ([0.0], {"not_placed": 3}, "3 calls were not placed because 9 calls"),
         ([0.0], {"missing": ["worker-2"]}, "worker-2 was lost during the run"),
         ([], {}, "no turn was sent"),
     ],

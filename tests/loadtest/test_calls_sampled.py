@@ -44,15 +44,15 @@ def test_shares_and_the_turns_that_are_judged_are_those_of_all() -> None:
 def test_the_page_says_what_is_of_a_sample_and_still_compares_with_the_server(tmp_path: Path) -> None:
     text = page.render(findings.find(reading_of(bad(), 50), Thresholds(), Plan()))
     assert "The record holds a sample of 50 of 200 turns (--record-rows)" in text
-    assert "Their counts agree." in text and "no metrics of ours" not in text
+    assert "The counts agree." in text and "nothing to compare" not in text
     assert "The record holds a sample" not in page.render(findings.find(reading_of(bad(), 500), Thresholds(), Plan()))
 
 
 def test_the_page_says_why_the_servers_counts_could_not_be_read(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     told = bad().record()
-    problem = "server metrics could not be read: it answered with status 404"
+    problem = "server metrics could not be read: the answer has status 404"
     told["server"] = {"server": {}, "client": {}, "disagreements": [], "problem": problem}
     record.write(told, file)
     text = page.render(findings.find(Reading(record.read(file)), Thresholds(), Plan()))
-    assert "Server metrics could not be read: it answered with status 404." in text and "They agree." not in text
+    assert "Server metrics could not be read: the answer has status 404." in text and "counts agree" not in text

@@ -48,10 +48,10 @@ def test_a_query_is_kept_and_the_key_stays_with_the_endpoint() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "why"),
     [
-        (b"secret", 404, "it answered with status 404"),
-        (b"firstword_x{secret", 200, "what it answered is not in Prometheus's format"),
-        (b"\xff", 200, "what it answered is not in Prometheus's format"),
-        (b"# TYPE vllm:x counter\nvllm:x_total 1\n", 200, "there is no firstword_* among them"),
+        (b"secret", 404, "the answer has status 404"),
+        (b"firstword_x{secret", 200, "the answer is not in Prometheus's text format"),
+        (b"\xff", 200, "the answer is not in Prometheus's text format"),
+        (b"# TYPE vllm:x counter\nvllm:x_total 1\n", 200, "the answer has no firstword_* metrics"),
     ],
 )
 def test_what_cannot_be_read_where_it_was_said_to_be_is_told(body: bytes, status: int, why: str) -> None:
@@ -65,10 +65,10 @@ def test_what_cannot_be_read_where_it_was_said_to_be_is_told(body: bytes, status
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://127.0.0.1:1/metrics", "nothing answered there (ConnectionRefusedError)"),
-        ("127.0.0.1:9090", "--server-metrics is no URL"),
-        ("http://h:port/metrics", "--server-metrics is no URL"),
-        ("ftp://h/metrics", "--server-metrics is no URL"),
+        ("http://127.0.0.1:1/metrics", "no answer (ConnectionRefusedError)"),
+        ("127.0.0.1:9090", "--server-metrics must be a URL"),
+        ("http://h:port/metrics", "--server-metrics must be a URL"),
+        ("ftp://h/metrics", "--server-metrics must be a URL"),
     ],
 )
 def test_an_address_of_nothing_is_told(url: str, why: str) -> None:

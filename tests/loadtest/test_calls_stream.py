@@ -118,9 +118,9 @@ BROKEN: dict[str, tuple[list[Piece], dict[str, Any], str]] = {
     "no [DONE]": ([WORD], {}, "no [DONE]"),
     "an error event": ([WORD, (0, b'data: {"error": {"code": "cut_off", "message": "secret"}}\n\n')], {}, "error event cut_off"),
     "a code that is a sentence": ([(0, b'data: {"error": {"code": "my secret"}}\n\n')], {}, "error event"),
-    "malformed": ([(0, b"data: {secret\n\n")], {}, "malformed chunk: no JSON"),
-    "a chunk that is no object": ([(0, b"data: [1]\n\n")], {}, "malformed chunk: no object"),
-    "says nothing": ([(0, chunk({"content": ""})), (0, DONE)], {}, "no word in the answer"),
+    "malformed": ([(0, b"data: {secret\n\n")], {}, "malformed chunk: not JSON"),
+    "a chunk that is no object": ([(0, b"data: [1]\n\n")], {}, "malformed chunk: not an object"),
+    "says nothing": ([(0, chunk({"content": ""})), (0, DONE)], {}, "empty answer"),
     "a code of ours that is no refusal": ([(0, b'{"error": {"code": "cut_off"}}')], {"status": 503}, "503 cut_off"),
 }
 
@@ -144,7 +144,7 @@ def test_vllms_refusal_after_200_is_a_refusal_until_a_word_was_said() -> None:
 
 @pytest.mark.parametrize(
     ("pieces", "reason"),
-    [([(5.0, DONE)], "no word within 0.3 s"), ([WORD, (5.0, DONE)], "no end within 0.3 s")],
+    [([(5.0, DONE)], "no token within 0.3 s"), ([WORD, (5.0, DONE)], "not finished within 0.3 s")],
     ids=["silence", "half an answer"],
 )
 def test_a_turn_without_an_end_is_given_up(pieces: list[Piece], reason: str) -> None:
@@ -174,7 +174,7 @@ MALFORMED = {
     '{"choices": [], "usage": {"completion_tokens": true}}': "completion_tokens",
     '{"choices": [], "usage": {"completion_tokens": 99999999999999999}}': "completion_tokens",
     '{"choices": [], "usage": {"prompt_tokens_details": 4}}': "prompt_tokens_details",
-    '{"a":' * 5000 + "1" + "}" * 5000: "no JSON",
+    '{"a":' * 5000 + "1" + "}" * 5000: "not JSON",
 }
 
 

@@ -156,7 +156,7 @@ def test_a_lost_worker_makes_the_run_invalid(tmp_path: Path) -> None:
     with scripted_service(engine_args=BATCHING) as service:
         options = ("-r", "5", "-t", "8s", "--processes", "2")
         run = locust(service.url, tmp_path, *options, after_s=5, then=lambda process: process.children()[0].kill())
-    assert run.exit_code == 2 and "was lost during the run, and its calls with it" in run.doubts
+    assert run.exit_code == 2 and "was lost during the run" in run.doubts
     assert len(run.turns) > 5
 
 
@@ -202,8 +202,8 @@ def test_a_worker_with_another_key_is_refused_and_ends_the_run(tmp_path: Path) -
             run = locust(service.url, tmp_path, *options)
             _, told = worker.communicate(timeout=20)
     assert run.exit_code == 2 and run.record["run_s"] < 30 and not run.calls
-    assert "placed no calls: its FIRSTWORD_API_KEY is not the master's" in run.doubts
-    assert "FIRSTWORD_MODEL is another here; the master's is called: scripted" in told
+    assert "placed no calls: its FIRSTWORD_API_KEY differs from the master's" in run.doubts
+    assert "FIRSTWORD_MODEL is another here, but calls use the master's model: scripted" in told
     assert not any(key in text for key in (KEY, OTHER_KEY) for text in (told, run.words, str(run.record)))
 
 
@@ -219,7 +219,7 @@ def test_server_metrics_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with scripted_service(engine_args=BATCHING) as service:
         options = ("--server-metrics", f"{service.url}/nowhere?token=hidden", "-r", "5", "-t", "2s", *QUICK)
         run = locust(service.url, tmp_path, *options)
-    told = "server metrics could not be read: it answered with status 404"
+    told = "server metrics could not be read: the answer has status 404"
     assert run.record["server"]["problem"] == told
     assert run.words.count(told) == 2 and "hidden" not in run.words, "in the log, and below the table"
 
@@ -227,21 +227,25 @@ def test_server_metrics_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 WRONG_USE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "nobody there": (("--host", "http://127.0.0.1:1"), {}, "http://127.0.0.1:1 cannot be reached"),
     "no URL": (("--host", "localhost:8000"), {}, "--host must be the URL"),
-    "a key in the URL": (("--host", "http://me:hidden@127.0.0.1"), {}, "--host must hold no credentials"),
-    "a wrong key": ((), {"FIRSTWORD_API_KEY": "wrong"}, "does not take the key (401): set FIRSTWORD_API_KEY"),
-    "a wrong key, workers": (("--processes", "2"), {"FIRSTWORD_API_KEY": "wrong"}, "does not take the key (401)"),
-    "an unknown model": ((), {"FIRSTWORD_MODEL": "nope"}, "404 model_not_found: no such path (--path), or no model 'nope'"),
+    "a key in the URL": (("--host", "http://me:hidden@127.0.0.1"), {}, "--host must not contain credentials"),
+    "a wrong key": ((), {"FIRSTWORD_API_KEY": "wrong"}, "rejects the key in FIRSTWORD_API_KEY (status 401)"),
+    "a wrong key, workers": (
+        ("--processes", "2"),
+        {"FIRSTWORD_API_KEY": "wrong"},
+        "rejects the key in FIRSTWORD_API_KEY (status 401)",
+    ),
+    "an unknown model": ((), {"FIRSTWORD_MODEL": "nope"}, "404 model_not_found. Correct the path (--path) or the model 'nope'"),
     "a wrong key of the second tenant": (
         ("--scenario", "noisy-tenant"),
         {"FIRSTWORD_NOISY_API_KEY": "wrong"},
-        "does not take the key (401): set FIRSTWORD_NOISY_API_KEY",
+        "rejects the key in FIRSTWORD_NOISY_API_KEY (status 401)",
     ),
     "one key for both tenants": (
         ("--scenario", "noisy-tenant"),
         {"FIRSTWORD_NOISY_API_KEY": KEY},
         "FIRSTWORD_NOISY_API_KEY and FIRSTWORD_API_KEY hold the same key",
     ),
-    "no key": ((), {"FIRSTWORD_API_KEY": ""}, "No key was sent: FIRSTWORD_API_KEY is not set"),
+    "no key": ((), {"FIRSTWORD_API_KEY": ""}, "FIRSTWORD_API_KEY is not set"),
     "no budget": (("--ttft-budget-s", "0"), {}, "--ttft-budget-s must be above 0, given 0."),
     "no time for a turn": (("--turn-timeout-s", "0"), {}, "--turn-timeout-s must be above 0, given 0."),
     "pauses before they began": (("--pause-scale", "-1"), {}, "--pause-scale must be 0 or more, given -1."),
@@ -251,9 +255,9 @@ WRONG_USE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "one tenant where two are needed": (
         ("--scenario", "noisy-tenant"),
         {},
-        "needs a second tenant's key in FIRSTWORD_NOISY_API_KEY",
+        "needs a second tenant. Set FIRSTWORD_NOISY_API_KEY",
     ),
-    "a file that cannot be": (("--record", "/proc/nowhere/record.json"), {}, "that file cannot be written"),
+    "a file that cannot be": (("--record", "/proc/nowhere/record.json"), {}, "the file cannot be written"),
 }
 
 
@@ -271,7 +275,7 @@ def test_wrong_use_is_told_in_one_sentence_and_ends_with_2(name: str, tmp_path: 
 def test_an_endpoint_that_does_not_stream_is_told(tmp_path: Path) -> None:
     with raw_endpoint((0.0, b"{}"), headers={"Content-Type": "application/json"}) as endpoint:
         run = locust(endpoint.url, tmp_path, "-t", "30s")
-    assert run.exit_code == 2 and "does not stream: asked with stream: true, it answers application/json" in run.words
+    assert run.exit_code == 2 and "does not stream: its answer to stream: true has Content-Type application/json" in run.words
 
 
 def test_an_unknown_scenario_is_told_with_those_that_there_are(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_stream_that_breaks_is_a_failure_not_a_refusal() -> None:
         service.engine.enqueue(Reply(steps=("word",) * 9, fail_after=3))
         answer = Answer()
         asyncio.run(ask(endpoint_of(service), _long_turn(service), answer))
-        assert (answer.outcome, answer.failure) == ("failed", "an error event")
+        assert (answer.outcome, answer.failure) == ("failed", "error event")
 
 
 def _long_turn(service: ScriptedService) -> dict[str, Any]:

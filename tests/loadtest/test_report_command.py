@@ -59,8 +59,8 @@ def test_a_ci_system_sees_each_threshold(made: Maker, failures: int, errors: int
 @pytest.mark.parametrize(
     ("yaml", "words"),
     [
-        ("ttft_p95_max_s: 1", "ttft_p95_max_s is no threshold; did you mean ttft_p95_s_max?"),
-        ("goodput: 0.9", "goodput is no threshold; did you mean goodput_share_min?"),
+        ("ttft_p95_max_s: 1", "ttft_p95_max_s is not a threshold. Did you mean ttft_p95_s_max?"),
+        ("goodput: 0.9", "goodput is not a threshold. Did you mean goodput_share_min?"),
         ("goodput_share_min: 95", "goodput_share_min must be a number from 0 to 1, or null, given 95"),
         ("goodput_share_min: '0.9'", "goodput_share_min must be a number from 0 to 1, or null, given '0.9'"),
         ("ttft_p50_s_max: soon", "ttft_p50_s_max must be a number above 0, or null, given 'soon'"),
@@ -72,13 +72,13 @@ def test_a_ci_system_sees_each_threshold(made: Maker, failures: int, errors: int
         ("turns_min: '60'", "turns_min must be a whole number of 1 or more, given '60'"),
         ("turns_min: null", "turns_min must be a whole number of 1 or more, given None"),
         ("step_turns_min: 0", "step_turns_min must be a whole number of 1 or more, given 0"),
-        ("turns_min: 60\nturns_min: 20", "turns_min stands there twice: 60 in line 1, 20 in line 2"),
-        ("1: 2", "1 is no threshold; these are: goodput_share_min, ttft_p50_s_max, "),
-        ("colour: blue", "colour is no threshold; these are: goodput_share_min, "),
-        ("a: 2026-99-99", "is no YAML"),
-        pytest.param("[" * 5000, "is no YAML", id="endless"),
-        ("- 1", "must hold names and values"),
-        ("a: 1\nb: [", "is no YAML (line 2: "),
+        ("turns_min: 60\nturns_min: 20", "turns_min is set more than once: 60 in line 1, 20 in line 2"),
+        ("1: 2", "1 is not a threshold. Valid names are: goodput_share_min, ttft_p50_s_max, "),
+        ("colour: blue", "colour is not a threshold. Valid names are: goodput_share_min, "),
+        ("a: 2026-99-99", "is not valid YAML"),
+        pytest.param("[" * 5000, "is not valid YAML", id="endless"),
+        ("- 1", "must contain names and values"),
+        ("a: 1\nb: [", "is not valid YAML (line 2: "),
     ],
 )
 def test_a_wrong_threshold_file_is_told_in_a_sentence(yaml: str, words: str, tmp_path: Path) -> None:
@@ -96,17 +96,17 @@ def test_thresholds_of_a_file_are_those_that_are_judged(tmp_path: Path) -> None:
     file.write_text("ttft_p95_s_max: 0.1\ntpot_p99_s_max: null\n")
     done = report(good().write(tmp_path), "--thresholds", file)
     assert done.returncode == 1
-    assert "ttft_p95_s_max: it was 0.200 s, at most 0.100 s is wanted." in done.stdout
+    assert "ttft_p95_s_max: measured 0.200 s; required at most 0.100 s." in done.stdout
     assert "tpot_p99_s_max" not in done.stdout
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"version": 99}', "is no record of version 1"),
-        (b"[]", "was not written by `locust … --record`"),
-        (b'{"version": 1, "verdict": "go"}', "was not written by `locust … --record`"),
-        (b"what?", "is no JSON"),
+        (b'{"version": 99}', "has version 99, but only version 1 can be read"),
+        (b"[]", "is not a record"),
+        (b'{"version": 1, "verdict": "go"}', "is not a record"),
+        (b"what?", "is not valid JSON"),
         (None, "cannot be read"),
     ],
 )
@@ -158,5 +158,5 @@ def test_where_client_and_server_disagree_stands_in_the_page_and_in_what_to_do(t
     made = good()
     made.disagreements = ("turns refused: 3 by the server, 0 by the client",)
     done = report(made.write(tmp_path))
-    assert f"Client and server disagree: {made.disagreements[0]}. Find out why" in done.stdout
+    assert f"Client and server disagree: {made.disagreements[0]}. Find the cause" in done.stdout
     assert made.disagreements[0] in (tmp_path / "run-report.html").read_text()

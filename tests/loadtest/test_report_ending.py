@@ -86,5 +86,5 @@ def test_a_launch_whose_folder_cannot_be_written_ends_with_2(tmp_path: Path) -> 
     blocked.write_text("")
     done = run("loadtest.launch", "--out", blocked / "reports")
     assert done.returncode == 2
-    assert f"--out {blocked / 'reports'}: nothing can be written there (Not a directory)." in done.stdout
+    assert f"--out {blocked / 'reports'}: the folder cannot be written (Not a directory)." in done.stdout
     assert "Traceback" not in done.stderr

@@ -71,13 +71,13 @@ def test_a_wrong_threshold_file_is_told_before_anything_starts(tmp_path: Path) -
     command = [sys.executable, "-m", "loadtest.launch", "--thresholds", str(wrong), "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "did you mean goodput_share_min?" in done.stdout
+    assert "Did you mean goodput_share_min?" in done.stdout
     assert not (tmp_path / "launch-service.log").exists()
 
 
 def test_what_launch_cannot_do_is_told_in_a_sentence() -> None:
     for arguments, words in (
-        (("--out", "/proc/nope"), "--out /proc/nope: nothing can be written there (No such file or directory)."),
+        (("--out", "/proc/nope"), "--out /proc/nope: the folder cannot be written (No such file or directory)."),
         (("--ttft-budget-s", "-1"), "Invalid value for '--ttft-budget-s'"),
     ):
         command = [sys.executable, "-m", "loadtest.launch", *arguments]

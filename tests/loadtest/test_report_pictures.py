@@ -21,7 +21,7 @@ WANTED = Thresholds()
 def _many_reasons() -> Maker:
     made = bad()
     for number, reason in enumerate(("503 overloaded (capacity)", "429 rate_limit_exceeded", "503 not_ready", "500 engine_error",
-                                     "no word within 60 s", "connection: ConnectionResetError")):  # fmt: skip
+                                     "no token within 60 s", "connection: ConnectionResetError")):  # fmt: skip
         outcome = "refused" if reason[:3] in ("503", "429") else "failed"
         for place in range(5):
             made.turn(1000 + number * 10 + place, 20.0 * number, outcome=outcome, reason=reason)
@@ -91,8 +91,8 @@ def _unseen_ticks(axes: object) -> list[Text]:
 def test_thresholds_and_the_knee_are_lines_at_their_values() -> None:
     upper, lower = figure_of("load", "ramp").axes
     labels: dict[object, Any] = {line.get_label(): line for line in [*upper.get_lines(), *lower.get_lines()]}
-    assert set(labels["wanted p95"].get_ydata()) == {WANTED.ttft_p95_s_max}
-    assert set(labels["wanted"].get_ydata()) == {WANTED.goodput_share_min}
+    assert set(labels["required p95"].get_ydata()) == {WANTED.ttft_p95_s_max}
+    assert set(labels["required"].get_ydata()) == {WANTED.goodput_share_min}
     assert set(labels["carried: 30.0 calls"].get_xdata()) == {30.0}
     assert list(labels["goodput"].get_xdata()) == [10, 20, 30, 40]
     assert list(labels["goodput"].get_ydata()) == [1, 1, 1, 0]

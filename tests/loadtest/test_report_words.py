@@ -36,7 +36,7 @@ def noisy() -> Maker:
 
 def test_who_asks_for_replicas_and_a_price_of_no_ramp_is_told_on_the_page_and_in_the_terminal() -> None:
     findings = findings_of(noisy(), Plan(calls=500, gpu_hour_price=2.5, gpus_per_replica=2))
-    told = "--calls and --gpu-hour-price: replicas and price need --scenario ramp; this run was noisy-tenant."
+    told = "--calls and --gpu-hour-price: replicas and price need --scenario ramp, but this run was noisy-tenant."
     assert told in terminal(findings) and told in page.render(findings)
     assert "need --scenario ramp" not in terminal(findings_of(ramp(), Plan(calls=500)))
     assert "which needs --gpu-hour-price" in terminal(findings_of(ramp(), Plan(gpus_per_replica=2)))
@@ -44,11 +44,11 @@ def test_who_asks_for_replicas_and_a_price_of_no_ramp_is_told_on_the_page_and_in
 
 def test_settings_that_differ_are_to_be_changed_and_no_disagreement() -> None:
     made = good()
-    remark = "the server's TTFT budget is 5 s, this run's 1 s, so they mean …: serve with FIRSTWORD_TTFT_BUDGET_S=1"
+    remark = "the server's TTFT budget is 5 s and this run's is 1 s …: set FIRSTWORD_TTFT_BUDGET_S=1 on the server"
     findings = findings_of(made, server=made.record()["server"] | {"remarks": [remark]})
-    assert "T" + remark[1:] in terminal(findings) and "Find out why" not in terminal(findings)
+    assert "T" + remark[1:] in terminal(findings) and "Find the cause" not in terminal(findings)
     shown = page.render(findings)
-    assert "Their counts agree." in shown and "Settings: the server&#39;s TTFT budget" in shown
+    assert "The counts agree." in shown and "Settings differ: the server&#39;s TTFT budget" in shown
 
 
 @pytest.mark.parametrize(("flags", "named", "others"), [(LOCUST, "(-t)", "--duration"), (LAUNCH, "(--duration)", "-t)")])
@@ -65,7 +65,7 @@ def test_launch_has_no_processes_to_give() -> None:
 
 def test_a_report_of_launch_points_to_the_page_for_ones_own_endpoint(tmp_path: Path) -> None:
     done = report(ramp().write(tmp_path), "--of-launch")
-    assert "for your own endpoint go by docs/launch.md" in done.stdout and "--scenario" not in done.stdout
+    assert "docs/launch.md" in done.stdout and "--scenario" not in done.stdout
 
 
 def test_an_invalid_report_says_what_was_judged_too() -> None:
@@ -80,5 +80,5 @@ def test_a_spike_that_never_recovered_says_so_where_the_figure_would_stand() -> 
     made.steady_calls(50, 60, every_s=2.4, ttft_s=3.0)
     findings = findings_of(made)
     words = "not recovered by the end of the run"
-    assert f"recovery_s_max: {words}, at most 60.0 s is wanted." in terminal(findings)
+    assert f"recovery_s_max: {words}; required at most 60.0 s." in terminal(findings)
     assert f"<td>{words}</td>" in page.render(findings)

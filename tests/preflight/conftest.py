@@ -10,5 +10,5 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looker:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between tries of a request that the API has no time for."""
+    """Removes the pauses between tries of a request that the API rejects as overloaded."""
     monkeypatch.setattr("service.preflight.cluster.client._PAUSES_S", (0.0, 0.0, 0.0))

@@ -1,4 +1,4 @@
-"""A model hub of a few answers, on a real socket."""
+"""A model hub with a few answers, on a real socket."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ Json = dict[str, Any]
 class Hub:
     url: str
     asked: list[tuple[str, str | None]] = field(default_factory=list)
-    """Paths, and the token that was shown."""
+    """Requested paths, each with the token of the request."""
 
 
 @contextmanager
 def model_hub(answers: Mapping[str, Json | int]) -> Iterator[Hub]:
-    """By path, without the query: a document, or a status."""
+    """Serve `answers`: a document or a status by path without query."""
 
     class Handler(Quiet):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Preflight against a Kubernetes API on a real socket: kmock, in a thread of its own."""
+"""Runs preflight against a Kubernetes API on a real socket: kmock, in its own thread."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ from service.preflight.values.load_values import Plan, read_values
 from tests.preflight.right_cluster import KINDS, Json, Objects
 
 Setup = Callable[[Any], object]
-"""What a test asks of the server beside the objects."""
+"""Configures the server beyond its objects."""
 
 
 @contextmanager
 def api(
     objects: Objects, *, without: tuple[str, ...] = (), setup: Setup = lambda _: None, version: str = "v1.34.1"
 ) -> Iterator[str]:
-    """The API's URL. `without`: kinds that it does not have."""
+    """Serve the objects and yield the API's URL. `without` are kinds that the API does not have."""
     loop, is_up, urls = asyncio.new_event_loop(), threading.Event(), []
     stopping = asyncio.Event()
 
@@ -38,7 +38,7 @@ def api(
                     server.resources[kind] = kmock.ResourceInfo()
             for key, document in objects.items():
                 server.objects[key] = document
-            # Of the path of a namespace itself kmock makes nothing.
+            # kmock does not serve the path of a namespace itself.
             for (kind, _, name), document in objects.items():
                 if kind == "v1/namespaces":
                     server[f"get /api/v1/namespaces/{name}"] << document
@@ -87,7 +87,7 @@ def kubeconfig(url: str, folder: Path) -> Path:
 
 
 class Looker:
-    """Runs preflight in this process, in a folder for its files."""
+    """Runs preflight in this process, with a folder for its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,7 +104,7 @@ class Looker:
 
 
 def not_passed(report: Report) -> dict[str, Outcome]:
-    """By check; the worst of each."""
+    """Return the worst outcome of each check that did not pass."""
     found: dict[str, Outcome] = {}
     for finding in report.findings:
         if finding.outcome != "pass" and found.get(finding.check) != "fail":
@@ -113,11 +113,11 @@ def not_passed(report: Report) -> dict[str, Outcome]:
 
 
 def finding(report: Report, check: str) -> Finding:
-    """The worst one of a check."""
+    """Return the worst finding of a check."""
     order = ("fail", "warn", "skipped", "pass")
     return min((each for each in report.findings if each.check == check), key=lambda each: order.index(each.outcome))
 
 
-def told(report: Report) -> str:
-    """For the message of a test that fails."""
+def findings_text(report: Report) -> str:
+    """Format the findings for the message of a failed assertion."""
     return "\n".join(f"{each.check} {each.outcome}: {each.seen} -> {each.fix}" for each in report.findings)

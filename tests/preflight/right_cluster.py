@@ -1,4 +1,4 @@
-"""A cluster where the chart would run, and values that use all of it. Tests take something away, or make it wrong."""
+"""A cluster on which the chart would run, and values that use all of it. Tests remove or break parts of it."""
 
 import base64
 import copy
@@ -136,7 +136,7 @@ def right() -> Objects:
 
 
 def values(**over: Any) -> Json:
-    """Of one pool with everything on that one pool can have; `over` replaces at the top."""
+    """Values of one pool with everything enabled that one pool can have. `over` replaces top-level keys."""
     return copy.deepcopy(
         {
             "poolDefaults": {
@@ -164,7 +164,7 @@ def values(**over: Any) -> Json:
 
 
 def pool(**over: Any) -> Json:
-    """Those values, with something else in `poolDefaults`: whole entries, or parts of those that are maps."""
+    """The same values with changes in `poolDefaults`. Maps are merged, other entries are replaced."""
     result = values()
     for key, value in over.items():
         old = result["poolDefaults"].get(key)

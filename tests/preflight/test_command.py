@@ -1,4 +1,4 @@
-"""`firstword preflight`, as its user runs it."""
+"""`firstword preflight`, run as a command."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ Result = subprocess.CompletedProcess[str]
 
 
 class Preflight:
-    """In a folder of its own, with a kubeconfig there."""
+    """Runs the command in its own folder, with a kubeconfig."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,8 +59,8 @@ def test_a_failure_is_status_1_with_what_to_change(preflight: Preflight) -> None
     with api(right()) as url:
         result = preflight(url, pool(gpu={"product": "NVIDIA-L4"}))
     assert result.returncode == 1
-    assert "no node has the label nvidia.com/gpu.product=NVIDIA-L4" in result.stdout
-    assert "-> Set gpu.product to what nodes have: NVIDIA-H100-80GB-HBM3 (2 nodes)" in result.stdout
+    assert "nvidia.com/gpu.product=NVIDIA-L4" in result.stdout
+    assert "-> Set gpu.product" in result.stdout and "NVIDIA-H100-80GB-HBM3 (2 nodes)" in result.stdout
     assert "FAIL" in result.stdout
 
 
@@ -68,7 +68,7 @@ def test_a_warning_is_status_0(preflight: Preflight) -> None:
     with api(right()) as url:
         result = preflight(url, pool(replicas=1, rollout={"spareGpus": False}))
     assert result.returncode == 0
-    assert "each rollout is an outage of up to about 42 min" in result.stdout
+    assert "42 min" in result.stdout
 
 
 def test_json_to_stdout_and_to_a_file(preflight: Preflight) -> None:
@@ -90,7 +90,7 @@ def test_values_from_stdin_and_over_one_another(preflight: Preflight) -> None:
     with api(right()) as url:
         over = preflight(url, values(), "-f", "-", "--json", "-", stdin="poolDefaults: {replicas: 99}")
     findings = json.loads(over.stdout)["findings"]
-    # The file of `values` is given last, so its replicas win.
+    # The command names the file of `values` last, so its replicas win.
     assert next(each for each in findings if each["check"] == "pool.capacity")["seen"].startswith("2 pods")
 
 
@@ -99,7 +99,7 @@ def test_namespace_and_release(preflight: Preflight) -> None:
         result = preflight(url, values(), "-n", "elsewhere", "--release", "voice", "--json", "-")
     document = json.loads(result.stdout)
     assert (document["namespace"], document["release"]) == ("elsewhere", "voice")
-    assert "there is no namespace elsewhere" in result.stdout
+    assert next(each for each in document["findings"] if each["check"] == "namespace.exists")["outcome"] == "fail"
     assert result.returncode == 1
 
 
@@ -107,15 +107,15 @@ def test_without_values_the_charts_own_are_looked_at(preflight: Preflight) -> No
     with api(right()) as url:
         result = preflight(url, None)
     assert result.returncode == 1
-    assert "nobody could call: no API keys" in result.stdout
+    assert "keys.existingSecret" in result.stdout
 
 
 def test_wrong_use_is_status_2(preflight: Preflight) -> None:
     nowhere = "http://127.0.0.1:9"
-    assert_refused(preflight(nowhere, values()), "The cluster test cannot be reached")
-    assert_refused(preflight(nowhere, {"poolDefaults": {"replicas": -1}}), "poolDefaults.replicas: -1 is refused")
+    assert_refused(preflight(nowhere, values()), "The cluster test", "cannot be reached")
+    assert_refused(preflight(nowhere, {"poolDefaults": {"replicas": -1}}), "poolDefaults.replicas: -1 ")
     assert_refused(preflight(nowhere, None, "-f", "none.yaml"), "The values file none.yaml cannot be read")
-    assert_refused(preflight(nowhere, None, "--context", "prod"), "has no context prod; it has test")
+    assert_refused(preflight(nowhere, None, "--context", "prod"), "no context prod", "test")
     assert_refused(preflight(nowhere, None, "--json", "/no/such/folder/x"), "cannot be written: there is no such folder")
 
 
@@ -125,7 +125,7 @@ def test_a_cluster_that_shows_nothing_is_status_2(preflight: Preflight) -> None:
             server[kmock.resource(kind)] << 403
 
     with api(right(), setup=blind) as url:
-        assert_refused(preflight(url, values()), "Nothing can be said of the cluster test: this needs list on nodes and pods")
+        assert_refused(preflight(url, values()), "the cluster test", "list on nodes and pods")
 
 
 def test_what_helm_prints_of_a_release(preflight: Preflight) -> None:

@@ -1,4 +1,4 @@
-"""docs/preflight.md says what the code does."""
+"""docs/preflight.md matches the code."""
 
 import json
 from typing import Any
@@ -55,9 +55,9 @@ def test_the_roles_permit_what_is_asked_and_only_to_look(looked: Looker) -> None
         servers: list[Any] = []
         looked(right(), given, setup=servers.append)
         for request in servers[0]:
-            if request.resource is not None and request.resource.plural is not None:  # Else it asks what there is.
+            if request.resource is not None and request.resource.plural is not None:  # Other requests discover the API.
                 verb = "get" if request.name else "list"
                 asked.add((request.resource.group, request.resource.plural, verb))
-    asked |= {("", "namespaces", "get")}  # Of whose path kmock makes nothing.
+    asked |= {("", "namespaces", "get")}  # kmock does not serve its path.
     assert asked <= permitted, asked - permitted
     assert permitted - asked <= {("external-secrets.io", "clustersecretstores", "get")}

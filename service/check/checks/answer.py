@@ -18,7 +18,7 @@ from service.check.probe.session import Session
 )
 async def content_type(session: Session) -> str:
     if session.whole.media_type != "application/json":
-        raise Failed(f"content type {session.whole.media_type or 'missing'}")
+        raise Failed(f"the content type is {session.whole.media_type or 'missing'}, not application/json")
     return "application/json"
 
 

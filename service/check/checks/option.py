@@ -136,7 +136,7 @@ async def tool_result(session: Session) -> str:
     if any("error" in chunk for _, chunk in stream.chunks):
         raise Warned("an error event")
     if not stream.contents:
-        raise Warned("no content within 64 tokens")
+        raise Warned("the answer of 64 tokens has no text")
     return f"{len(stream.contents)} deltas"
 
 

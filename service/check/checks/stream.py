@@ -22,7 +22,7 @@ async def content_type(session: Session) -> str:
     if not seen.is_ok:
         raise Failed(seen.summary())
     if seen.media_type != "text/event-stream":
-        raise Failed(f"content type {seen.media_type or 'missing'}")
+        raise Failed(f"the content type is {seen.media_type or 'missing'}, not text/event-stream")
     return "text/event-stream"
 
 

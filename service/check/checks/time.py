@@ -65,7 +65,7 @@ async def ttft(session: Session) -> str:
         seen = await session.ask(session.body(stream=True))
         time_s = Stream(seen).ttft_s
         if time_s is None:
-            raise Warned(f"{seen.summary()}, no content within 32 tokens")
+            raise Warned(f"{seen.summary()}, the answer of 32 tokens has no text")
         times.append(time_s)
     found = session.ttft = Ttft(tuple(times), statistics.median(times), max(times))
     measured = (

@@ -1,4 +1,4 @@
-"""Every check, in the order of the table."""
+"""All checks, in the order of the report."""
 
 from service.preflight.checks import (
     apis,
@@ -25,7 +25,7 @@ CLUSTER_CHECKS: tuple[ClusterCheck, ...] = (
     namespace.pod_security,
     quota.quota,
     quota.limit_range,
-    secrets.way,
+    secrets.key_source,
     secrets.key_file,
     secrets.plain_key,
     apis.store,

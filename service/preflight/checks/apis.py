@@ -1,11 +1,11 @@
-"""What others must have installed for whatever is switched on: APIs, ingress classes, stores."""
+"""APIs, ingress classes and secret stores that the enabled features need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.preflight.checks.definition import cluster_check
 from service.preflight.cluster.snapshot import Snapshot
-from service.preflight.finding import Found, good, some, wrong
+from service.preflight.finding import Found, failed, passed, some
 from service.preflight.values.chart_values import Values
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -13,12 +13,14 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 @dataclass(frozen=True)
 class Need:
-    """An API that a switch of the values needs."""
+    """An API that an enabled value needs."""
 
     switch: str
+    """The value that needs the API."""
     group_version: str
     plural: str
     install: str
+    """What provides the API."""
 
 
 def needs(snapshot: Snapshot) -> Iterator[Need]:
@@ -46,7 +48,7 @@ def needs(snapshot: Snapshot) -> Iterator[Need]:
         yield Need("monitoring.rules.enabled", "monitoring.coreos.com/v1", "prometheusrules", operator)
 
 
-@cluster_check("cluster.apis", "The cluster has the APIs of what is switched on")
+@cluster_check("cluster.apis", "The cluster has the APIs that the enabled features need")
 def apis(snapshot: Snapshot) -> Iterator[Found]:
     served = []
     for need in needs(snapshot):
@@ -56,13 +58,14 @@ def apis(snapshot: Snapshot) -> Iterator[Found]:
             served.append(name)
             continue
         others = [other for other in snapshot.cluster.versions(group) if other != version]
-        seen = f"{need.switch} needs {name}, and the cluster has {'only ' + some(others) if others else 'no such API'}"
-        yield wrong(seen, f"{'Upgrade' if others else 'Install'} {need.install}, or switch it off.")
+        has = f"only {some(others)} of it" if others else "no such API"
+        seen = f"{need.switch} needs {name}, and the cluster has {has}"
+        yield failed(seen, f"{'Upgrade' if others else 'Install'} {need.install}, or turn the feature off.")
     if served:
-        yield good(", ".join(served))
+        yield passed(", ".join(served))
 
 
-@cluster_check("ingress.class", "The ingress class is there")
+@cluster_check("ingress.class", "The ingress class exists")
 def ingress_class(snapshot: Snapshot) -> Iterator[Found]:
     ingress = snapshot.values.ingress
     if not ingress.enabled:
@@ -72,29 +75,34 @@ def ingress_class(snapshot: Snapshot) -> Iterator[Found]:
     key = "ingressclass.kubernetes.io/is-default-class"
     default = [each["metadata"]["name"] for each in classes if (each["metadata"].get("annotations") or {}).get(key) == "true"]
     if ingress.class_name in names or (not ingress.class_name and default):
-        yield good(ingress.class_name or default[0])
+        yield passed(ingress.class_name or default[0])
         return
-    seen = f"there is no IngressClass {ingress.class_name}" if ingress.class_name else "no IngressClass is the default"
-    fix = f"Set ingress.className to one that there is: {some(names)}." if names else "Install an ingress controller."
-    yield wrong(seen, fix)
+    if ingress.class_name:
+        seen = f"the IngressClass {ingress.class_name} does not exist"
+    else:
+        seen = "ingress.className is empty, and no IngressClass is the default"
+    fix = f"Set ingress.className to an existing class: {some(names)}." if names else "Install an ingress controller."
+    yield failed(seen, fix)
 
 
-@cluster_check("keys.store", "The store of the external secret is there")
+@cluster_check("keys.store", "The secret store exists")
 def store(snapshot: Snapshot) -> Iterator[Found]:
     secret = snapshot.values.keys.external_secret
     if not secret.enabled or not snapshot.cluster.serves("external-secrets.io/v1", "externalsecrets"):
         return
     if not (secret.store_name and secret.remote_key):
-        yield wrong(
-            "storeName or remoteKey is empty", "Set keys.externalSecret.storeName and remoteKey: which store, which entry."
+        yield failed(
+            "keys.externalSecret.storeName or remoteKey is empty",
+            "Set keys.externalSecret.storeName to the store, and remoteKey to its entry.",
         )
         return
     plural = {"SecretStore": f"{snapshot.namespaced}/secretstores", "ClusterSecretStore": "clustersecretstores"}[
         secret.store_kind
     ]
     if snapshot.cluster.get(f"/apis/external-secrets.io/v1/{plural}/{secret.store_name}") is None:
-        yield wrong(
-            f"there is no {secret.store_kind} {secret.store_name}", "Create it, or correct keys.externalSecret.storeName."
+        yield failed(
+            f"the {secret.store_kind} {secret.store_name} does not exist",
+            "Create it, or correct keys.externalSecret.storeName.",
         )
     else:
-        yield good(f"{secret.store_kind} {secret.store_name}")
+        yield passed(f"{secret.store_kind} {secret.store_name}")

@@ -1,4 +1,7 @@
-"""A check: a name, a question, and the function that finds out. It yields what it found; nothing where it does not apply."""
+"""The two kinds of check. A check has an id, a title and a function that yields its results.
+
+The function yields nothing when the check does not apply to the values.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,10 +29,10 @@ class PoolCheck:
 
 
 def cluster_check(check_id: str, title: str) -> Callable[[OfCluster], ClusterCheck]:
-    """Make a function a check that is run once."""
+    """Turn a function into a check that runs once."""
     return lambda run: ClusterCheck(check_id, title, run)
 
 
 def pool_check(check_id: str, title: str) -> Callable[[OfPool], PoolCheck]:
-    """Make a function a check that is run for each pool."""
+    """Turn a function into a check that runs for each pool."""
     return lambda run: PoolCheck(check_id, title, run)

@@ -1,30 +1,31 @@
-"""GPU memory against what the model needs: weights, and KV cache for at least one call of the asked context."""
+"""GPU memory, compared with what the model needs: its weights, and KV cache for at least one call of the full context."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.preflight.checks.definition import pool_check
-from service.preflight.cluster.client import CouldNotLook
+from service.preflight.cluster.client import LookupFailed
 from service.preflight.cluster.model_size import EMBEDDED, GIB, KIB, ModelSize, context_tokens
 from service.preflight.cluster.nodes import labels_of
 from service.preflight.cluster.snapshot import Snapshot
-from service.preflight.finding import Found, doubtful, good, number, skipped, wrong
+from service.preflight.finding import Found, failed, number, passed, skipped, warned
 from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import is_from_hub
 from service.preflight.values.pool_values import Pool
 from service.settings import EMBEDDED_MODEL
 
 DEFAULT_UTILIZATION = 0.92
-"""vLLM's."""
+"""vLLM's default of `gpu_memory_utilization`."""
 OVERHEAD_GIB = 1.5
-"""Of each GPU, for activations, CUDA graphs and libraries; it grows with `max_num_batched_tokens`."""
+"""GiB of each GPU for activations, CUDA graphs and libraries. The real amount grows with `max_num_batched_tokens`."""
 _FEW_CALLS = 8
+"""KV cache for fewer calls of the full context than this is a warning."""
 
 
 @dataclass(frozen=True)
-class Room:
-    """Of one replica, over all its GPUs."""
+class GpuMemory:
+    """Memory of one replica that the engine can use, over all its GPUs."""
 
     gpus: int
     gpu_gib: float
@@ -35,21 +36,25 @@ class Room:
         return self.gpus * (self.gpu_gib * self.utilization - OVERHEAD_GIB)
 
     def __str__(self) -> str:
-        return f"{number(self.gpus, 'GPU')} of {self.gpu_gib:.1f} GiB at {self.utilization:g}, less {OVERHEAD_GIB} each"
+        gpus = f"{number(self.gpus, 'GPU')} of {self.gpu_gib:.1f} GiB"
+        return f"{gpus} at utilization {self.utilization:g}, less {OVERHEAD_GIB} GiB each"
 
 
-@pool_check("pool.parallelism", "The engine's parallelism fits the pod's GPUs")
+@pool_check("pool.parallelism", "The engine's parallelism matches the pod's GPUs")
 def parallelism(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     if not pool.gpu.enabled:
         return
     tensor, pipeline = _parallel(pool)
-    engine, there = tensor * pipeline, pool.gpu.count * pool.nodes
-    if engine == there:
-        yield good(f"{number(there, 'GPU')} a replica")
+    engine, available = tensor * pipeline, pool.gpu.count * pool.nodes
+    if engine == available:
+        yield passed(f"{number(available, 'GPU')} per replica")
         return
-    seen = f"engineArgs ask for {tensor} x {pipeline} GPUs (tensor x pipeline), and a replica has {there}"
-    fix = "Leave tensor_parallel_size and pipeline_parallel_size out: gpu.count and nodes set them. Or set gpu.count to match."
-    yield wrong(seen, fix) if engine > there else doubtful(f"{seen}: some stay idle", fix)
+    seen = f"engineArgs use {tensor} x {pipeline} GPUs (tensor x pipeline parallelism), and a replica has {available}"
+    fix = (
+        "Remove tensor_parallel_size and pipeline_parallel_size: the chart sets them from gpu.count and nodes. "
+        "Or set gpu.count to match."
+    )
+    yield failed(seen, fix) if engine > available else warned(f"{seen}, so some GPUs stay idle", fix)
 
 
 @pool_check("pool.gpu-memory", "Weights and KV cache fit into GPU memory")
@@ -62,63 +67,66 @@ def gpu_memory(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
         return
     if not gpu_gib:
         label = f"{pool.gpu.resource}.memory"
-        yield doubtful(f"no node that matches has the label {label}", "Set gpu.memoryGiB, or install GPU feature discovery.")
+        yield warned(f"no matching node has the label {label}", "Set gpu.memoryGiB, or install GPU feature discovery.")
         return
     try:
         size = model_size(snapshot, pool)
-    except CouldNotLook as why:
-        yield doubtful(f"how large the model is, is not known: {why}", "Set model.weightsGiB and model.kvKiBPerToken.")
+    except LookupFailed as why:
+        yield warned(f"the model's size is unknown: {why}", "Set model.weightsGiB and model.kvKiBPerToken.")
         return
     given = float(pool.engine_args.get("gpu_memory_utilization", DEFAULT_UTILIZATION))
     tensor, pipeline = _parallel(pool)
-    yield _judge(pool, size, Room(tensor * pipeline, gpu_gib, given), tensor)
+    yield _compare(pool, size, GpuMemory(tensor * pipeline, gpu_gib, given), tensor)
 
 
 def model_size(snapshot: Snapshot, pool: Pool) -> ModelSize:
-    """From the values; what they leave out from the hub. Raises `CouldNotLook`."""
+    """Take the model's size from the values, and what they do not set from the model hub. Raises `LookupFailed`."""
     model = pool.model
     if model.weights_gib and model.kv_kib_per_token:
         return ModelSize(model.weights_gib * GIB, model.kv_kib_per_token * KIB, kv_heads=0, max_tokens=0)
     if model.name == EMBEDDED_MODEL:
         return EMBEDDED
     if not is_from_hub(pool):
-        raise CouldNotLook(f"{model.name} is a folder")
+        raise LookupFailed(f"{model.name} is a folder, which preflight cannot read")
     if snapshot.hub is None or pool.cache.offline:
-        raise CouldNotLook("the model hub is not asked (--offline or cache.offline)")
-    told = snapshot.hub.size(pool)
+        raise LookupFailed("--offline or cache.offline forbids a query to the model hub")
+    from_hub = snapshot.hub.size(pool)
     return ModelSize(
-        weights_bytes=model.weights_gib * GIB or told.weights_bytes,
-        kv_bytes_per_token=model.kv_kib_per_token * KIB or told.kv_bytes_per_token,
-        kv_heads=told.kv_heads,
-        max_tokens=told.max_tokens,
+        weights_bytes=model.weights_gib * GIB or from_hub.weights_bytes,
+        kv_bytes_per_token=model.kv_kib_per_token * KIB or from_hub.kv_bytes_per_token,
+        kv_heads=from_hub.kv_heads,
+        max_tokens=from_hub.max_tokens,
     )
 
 
-def _judge(pool: Pool, size: ModelSize, room: Room, tensor: int) -> Found:
+def _compare(pool: Pool, size: ModelSize, memory: GpuMemory, tensor: int) -> Found:
     weights_gib = size.weights_bytes / GIB
-    has = f"{room.gib:.1f} GiB are there ({room})"
-    fix = f"Take more or larger GPUs{'' if pool.engine_args.get('quantization') else ', or a quantized model'}."
-    if weights_gib >= room.gib:
-        return wrong(f"the weights take {weights_gib:.1f} GiB, and {has}", fix)
-    # More GPUs than KV heads: each head is kept several times.
+    has = f"the engine can use {memory.gib:.1f} GiB ({memory})"
+    fix = f"Use more or larger GPUs{'' if pool.engine_args.get('quantization') else ', or a quantized model'}."
+    if weights_gib >= memory.gib:
+        return failed(f"the weights take {weights_gib:.1f} GiB, and {has}", fix)
+    # With more GPUs than KV heads, several GPUs hold a copy of the same head.
     copies = max(1.0, tensor / size.kv_heads) if size.kv_heads else 1.0
-    tokens = int((room.gib - weights_gib) * GIB / (size.kv_bytes_per_token * copies))
+    tokens = int((memory.gib - weights_gib) * GIB / (size.kv_bytes_per_token * copies))
     asked = context_tokens(pool.engine_args) or size.max_tokens
-    seen = f"weights {weights_gib:.1f} GiB, and KV cache for {tokens:,} tokens; {has}"
+    seen = f"the weights take {weights_gib:.1f} GiB and leave KV cache for {tokens:,} tokens; {has}"
     if not asked:
-        return doubtful(f"{seen}. The context is not known", "Set engineArgs.max_model_len to the longest prompt and answer.")
+        return warned(f"{seen}. The context length is unknown", "Set engineArgs.max_model_len to the longest prompt plus answer.")
     calls = tokens / asked
     if calls < 1:
         fix = f"Set engineArgs.max_model_len to {max(1, tokens // 1024)}k or less, or kv_cache_dtype to fp8. {fix}"
-        return wrong(f"{seen}. One call of the whole context takes {asked:,}", fix)
-    told = f"{seen}: {calls:.1f} calls of the whole context ({asked:,})"
+        return failed(f"{seen}. One call of the full context takes {asked:,}", fix)
+    seen = f"{seen}. That is {calls:.1f} calls of the full context ({asked:,})"
     if calls < _FEW_CALLS:
-        return doubtful(told, "Set engineArgs.max_model_len to what calls need: the rest of them wait or are refused.")
-    return good(told)
+        return warned(seen, "Lower engineArgs.max_model_len to what calls need. Other calls wait or get a refusal.")
+    return passed(seen)
 
 
 def _gpu_gib(pool: Pool, nodes: list[Json]) -> float:
-    """Of the smallest that the pool may get; 0: not known. GPU feature discovery labels in MiB, MIG names are in GB."""
+    """Return the GiB of the smallest GPU that the pool may get. 0 means unknown.
+
+    The label of GPU feature discovery is in MiB, and the size in a MIG name is in GB.
+    """
     label = f"{pool.gpu.resource}.memory"
     by_label = [int(value) / 1024 for node in nodes if (value := labels_of(node).get(label, "")).isdigit()]
     if by_label:
@@ -130,7 +138,7 @@ def _gpu_gib(pool: Pool, nodes: list[Json]) -> float:
 
 
 def _parallel(pool: Pool) -> tuple[int, int]:
-    """Tensor and pipeline: the chart's, which engineArgs may override."""
+    """Return tensor and pipeline parallelism. The chart sets both, and engineArgs may override them."""
 
     def size(name: str, otherwise: int) -> int:
         given = pool.engine_args.get(name)

@@ -1,13 +1,13 @@
-"""How much the namespace lets run: ResourceQuotas and LimitRanges, for all that the chart makes pods of."""
+"""ResourceQuotas and LimitRanges of the namespace, compared with all pods that the chart creates."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 
 from service.preflight.checks.definition import cluster_check
 from service.preflight.cluster.snapshot import Snapshot
-from service.preflight.finding import Found, doubtful, good, some, wrong
+from service.preflight.finding import Found, failed, passed, some, warned
 from service.preflight.kubernetes_types import Json, quantity
-from service.preflight.values.demand import Resources, add, in_quota, limits_in, pods_of, told
+from service.preflight.values.demand import Resources, add, format_quantity, in_quota, limits_in, pods_of
 from service.preflight.values.pool_values import Pool
 from service.preflight.values.pool_values import Resources as GivenResources
 from service.preflight.values.workloads import Workload, workloads
@@ -15,7 +15,7 @@ from service.preflight.values.workloads import Workload, workloads
 _ZERO = Decimal(0)
 
 
-@cluster_check("namespace.quota", "The quota has room")
+@cluster_check("namespace.quota", "The quota is large enough")
 def quota(snapshot: Snapshot) -> Iterator[Found]:
     if not (quotas := snapshot.cluster.all(f"/api/v1/{snapshot.namespaced}/resourcequotas")):
         return
@@ -26,35 +26,39 @@ def quota(snapshot: Snapshot) -> Iterator[Found]:
         unlimited = _unlimited(snapshot, hard)
         if each["spec"].get("scopes") or each["spec"].get("scopeSelector"):
             if over:
-                yield doubtful(f"{name}, if it covers these pods: {'; '.join(over)}", "Raise it, or ask for less.")
+                seen = f"{name} has scopes and may apply to these pods: {'; '.join(over)}"
+                yield warned(seen, "Raise the ResourceQuota, or lower replicas, gpu.count or resources.")
         elif over:
-            yield wrong(f"{name}: {'; '.join(over)}", "Raise the ResourceQuota, or ask for less: replicas, gpu.count, resources.")
+            yield failed(f"{name}: {'; '.join(over)}", "Raise the ResourceQuota, or lower replicas, gpu.count or resources.")
         elif unlimited:
-            fix = "Set them: limits of the pool's resources, of tools.resources and of inferencePool.resources."
-            yield wrong(f"{name} refuses pods without such limits: {some(unlimited)}", fix)
+            fix = "Set limits in the pool's resources, in tools.resources and in inferencePool.resources."
+            yield failed(f"{name} refuses pods without these limits: {some(unlimited)}", fix)
         else:
-            yield good(f"{name} has room")
+            yield passed(f"{name} is large enough")
 
 
-@cluster_check("namespace.limit-range", "LimitRanges let pods and volumes be so large")
+@cluster_check("namespace.limit-range", "The LimitRanges allow the pods and volumes")
 def limit_range(snapshot: Snapshot) -> Iterator[Found]:
     containers, pods = _limits(snapshot, "Container"), _limits(snapshot, "Pod")
     for each in workloads(snapshot.plan):
         limits = _limits_of(snapshot, each.resources)
         largest = {name: max(value, limits.get(name, value)) for name, value in {**limits, **each.requests}.items()}
         if over := _above(largest, [*containers, *pods]):
-            yield wrong(f"{each.name}: {'; '.join(over)}", f"Raise the LimitRange, or lower {each.where}.")
+            yield failed(f"{each.name}: {'; '.join(over)}", f"Raise the LimitRange, or lower {each.where}.")
         elif over := _above_default(each, limits):
-            yield wrong(f"{each.name}: {'; '.join(over)}", f"Set limits in {each.where}: a LimitRange's are below the requests.")
+            yield failed(
+                f"{each.name}: {'; '.join(over)}",
+                f"Set limits in {each.where}, because the LimitRange's defaults are below the requests.",
+            )
     for pool in snapshot.plan.pools:
         if over := _above(_claims(pool, 1, "storage"), _limits(snapshot, "PersistentVolumeClaim")):
-            yield wrong(f"pool {pool.name}: {'; '.join(over)}", "Raise the LimitRange, or lower cache.size.")
+            yield failed(f"pool {pool.name}: {'; '.join(over)}", "Raise the LimitRange, or lower cache.size.")
 
 
 def _above_default(workload: Workload, limits: Resources) -> list[str]:
-    """No pod is made that asks for more than its limit."""
+    """Find resource requests above the default limit of a LimitRange. Kubernetes refuses such a pod."""
     return [
-        f"{name} {told(name, value)}, and without a limit of its own it gets {told(name, limits[name])}"
+        f"{name} request {format_quantity(name, value)} is above the default limit {format_quantity(name, limits[name])}"
         for name, value in workload.requests.items()
         if name not in workload.resources.limits and value > limits.get(name, value)
     ]
@@ -63,14 +67,14 @@ def _above_default(workload: Workload, limits: Resources) -> list[str]:
 def _above(asked: Resources, limits: list[Json]) -> list[str]:
     most = [(name, value) for limit in limits for name, value in (limit.get("max") or {}).items()]
     return [
-        f"{name} {told(name, asked[name])}, and at most {value} is allowed"
+        f"{name} {format_quantity(name, asked[name])} is above the maximum {value}"
         for name, value in most
         if asked.get(name, _ZERO) > quantity(value)
     ]
 
 
 def _new(snapshot: Snapshot) -> Resources:
-    """What the installation adds. At an upgrade its pods are there already, and so are its volumes."""
+    """Return what the installation adds. At an upgrade, the quota already counts the release's pods and volumes."""
     total: Resources = {}
     for each in workloads(snapshot.plan):
         total = add(total, in_quota(each.requests, _limits_of(snapshot, each.resources)), each.pods)
@@ -81,7 +85,7 @@ def _new(snapshot: Snapshot) -> Resources:
 
 
 def _limits_of(snapshot: Snapshot, resources: GivenResources) -> Resources:
-    """A LimitRange gives those that are not set. Where it has none by default, its most is the default."""
+    """Return the limits of a container. A LimitRange adds its default, else its maximum, for those that are not set."""
     given: Resources = {}
     for limit in _limits(snapshot, "Container"):
         given |= {name: quantity(value) for name, value in {**(limit.get("max") or {}), **(limit.get("default") or {})}.items()}
@@ -94,14 +98,14 @@ def _claims(pool: Pool, count: int, name: str) -> Resources:
 
 
 def _over(key: str, hard: str, used: str, new: Resources) -> str:
-    room = max(quantity(hard) - quantity(used), _ZERO)
-    if new.get(key, _ZERO) <= room:
+    left = max(quantity(hard) - quantity(used), _ZERO)
+    if new.get(key, _ZERO) <= left:
         return ""
-    return f"{key} has {told(key, room)} of {hard} left, and {told(key, new[key])} are needed"
+    return f"{key} has {format_quantity(key, left)} of {hard} left, and the release needs {format_quantity(key, new[key])}"
 
 
 def _unlimited(snapshot: Snapshot, hard: Json) -> list[str]:
-    """A quota of limits wants each container to have them."""
+    """Find limits that are missing. A quota of limits needs every container to have them."""
     return [
         f"{name} of {each.name}"
         for each in workloads(snapshot.plan)

@@ -1,4 +1,4 @@
-"""Where weights and compile caches shall live: storage class, access mode, claim, size."""
+"""The volume for weights and compile caches: storage class, access mode, claim, size."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -6,19 +6,19 @@ from decimal import Decimal
 from service.preflight.checks.claims import (
     CLASSES,
     changes_of,
+    check_existing_claim,
     claim_of_release,
     existing_claim,
     is_bound,
-    judge_existing,
     usable,
 )
 from service.preflight.checks.definition import pool_check
 from service.preflight.checks.memory import model_size
-from service.preflight.cluster.client import CouldNotLook
+from service.preflight.cluster.client import LookupFailed
 from service.preflight.cluster.model_size import GIB
 from service.preflight.cluster.placement import allocatable
 from service.preflight.cluster.snapshot import Snapshot
-from service.preflight.finding import Found, doubtful, good, some, wrong
+from service.preflight.finding import Found, failed, passed, some, warned
 from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.demand import downloads, is_from_hub, limits_in, most_pods
 from service.preflight.values.pool_values import Pool
@@ -26,7 +26,7 @@ from service.preflight.values.pool_values import Pool
 _DISK = "ephemeral-storage"
 _IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
-# Provisioners whose volumes only one node mounts, and what does it for several there.
+# Provisioners whose volumes only one node can mount, and the alternative of the same platform for several nodes.
 _ONE_NODE = {
     "ebs.csi.aws.com": "Amazon EFS (efs.csi.aws.com) or FSx",
     "kubernetes.io/aws-ebs": "Amazon EFS (efs.csi.aws.com) or FSx",
@@ -65,17 +65,17 @@ _MANY_NODES = (
 )
 
 
-@pool_check("pool.storage", "The cache volume can be had")
+@pool_check("pool.storage", "The cache volume can be provisioned")
 def storage(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
     match pool.cache.type:
         case "emptyDir":
             yield _node_disk(pool)
         case "existing":
-            yield judge_existing(snapshot, pool)
+            yield check_existing_claim(snapshot, pool)
         case "claim" if claim := claim_of_release(snapshot, pool):
-            # Of a claim that waits for its volume the class may be the reason.
-            judged = usable(claim, most_pods(pool)) if is_bound(claim) else _provisioned(snapshot, pool)
-            yield changes_of(snapshot, pool, claim) or judged
+            # When a claim is not bound, its storage class may be the cause.
+            found = usable(claim, most_pods(pool)) if is_bound(claim) else _provisioned(snapshot, pool)
+            yield changes_of(snapshot, pool, claim) or found
         case _:
             yield _provisioned(snapshot, pool)
 
@@ -86,17 +86,21 @@ def storage_size(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
         return
     try:
         weights = model_size(snapshot, pool).weights_bytes
-    except CouldNotLook:
-        return  # Told where GPU memory is looked at.
+    except LookupFailed:
+        return  # `pool.gpu-memory` reports it.
     size = _size(snapshot, pool)
     if size is None:
         return
-    told = f"the weights take {weights / GIB:.1f} GiB, the volume holds {float(size) / GIB:.1f}"
-    yield good(told) if weights < size else wrong(told, "Raise cache.size (or the claim's), with room for compile caches.")
+    seen = f"the weights take {weights / GIB:.1f} GiB, and the volume has {float(size) / GIB:.1f} GiB"
+    fix = "Raise cache.size, or use a larger claim. Add space for the compile caches."
+    yield passed(seen) if weights < size else failed(seen, fix)
 
 
 def _size(snapshot: Snapshot, pool: Pool) -> Decimal | None:
-    """What the volume holds: of `emptyDir` no more than what the pod may take, and what the largest node has."""
+    """Return the volume's size in bytes. None means unknown.
+
+    An `emptyDir` is also bounded by the pod's limit and by the disk of the largest node.
+    """
     size = quantity(pool.cache.size)
     if pool.cache.type == "existing":
         capacity = (((existing_claim(snapshot, pool) or {}).get("status") or {}).get("capacity") or {}).get("storage")
@@ -110,10 +114,10 @@ def _size(snapshot: Snapshot, pool: Pool) -> Decimal | None:
 
 def _node_disk(pool: Pool) -> Found:
     if not downloads(pool):
-        return good("emptyDir; nothing is downloaded")
-    return doubtful(
-        f"emptyDir: each new pod downloads {pool.model.name} again before it serves",
-        "Set cache.type to claim (one volume for all) or perReplica, and rollouts and new replicas start sooner.",
+        return passed("the type is emptyDir, and the pods download nothing")
+    return warned(
+        f"the type is emptyDir, so each new pod downloads {pool.model.name} again before it serves",
+        "Set cache.type to claim to share one volume. Then new replicas start sooner.",
     )
 
 
@@ -125,9 +129,10 @@ def _provisioned(snapshot: Snapshot, pool: Pool) -> Found:
         chosen = next((each for each in classes if _is_default(each)), None)
     names = some([each["metadata"]["name"] for each in classes]) or "none"
     if chosen is None and name:
-        return wrong(f"there is no StorageClass {name}", f"Set cache.storageClass to one that there is: {names}.")
+        return failed(f"the StorageClass {name} does not exist", f"Set cache.storageClass to an existing class: {names}.")
     if chosen is None:
-        return wrong("no StorageClass is the default", f"Set cache.storageClass to one that there is: {names}.")
+        seen = "cache.storageClass is empty, and no StorageClass is the default"
+        return failed(seen, f"Set cache.storageClass to an existing class: {names}.")
     return _access_mode(pool, chosen)
 
 
@@ -137,16 +142,17 @@ def _access_mode(pool: Pool, chosen: Json) -> Found:
     has = f"{name} ({provisioner}), {mode}"
     if pool.cache.type == "claim" and mode != "ReadWriteMany" and most_pods(pool) > 1:
         fix = "Set cache.accessMode to ReadWriteMany, or cache.type to perReplica."
-        return wrong(f"{has}: {most_pods(pool)} pods would share the volume", fix)
+        return failed(f"{has}: up to {most_pods(pool)} pods would share the volume", fix)
     if mode != "ReadWriteMany" or any(known in provisioner for known in _MANY_NODES):
-        return good(has)
+        return passed(has)
     instead = next((other for known, other in _ONE_NODE.items() if known in provisioner), None)
     if instead:
         alone = "cache.accessMode to ReadWriteOnce" if most_pods(pool) == 1 else "cache.type to perReplica"
-        fix = f"Set cache.storageClass to one of {instead}, or {alone}."
-        return wrong(f"{has}: its volumes are mounted by one node only, and the claim would wait for ever", fix)
-    return doubtful(
-        f"{has}: whether it has ReadWriteMany is not known here", "Look it up; if it has not, cache.type: perReplica."
+        fix = f"Set cache.storageClass to a class of {instead}. Or set {alone}."
+        return failed(f"{has}: only one node can mount its volumes, so the claim would never be bound", fix)
+    return warned(
+        f"{has}: preflight does not know whether the provisioner supports ReadWriteMany",
+        "Look it up in the provisioner's documentation. If it does not, set cache.type to perReplica.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes's selectors of labels."""
+"""Kubernetes label selectors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ Json = dict[str, Any]
 
 
 def selects(selector: Json | None, labels: Mapping[str, str]) -> bool:
-    """A label selector: null selects nothing, an empty one everything."""
+    """Check a label selector. A null selector matches nothing, and an empty one matches everything."""
     if selector is None:
         return False
     wanted = selector.get("matchLabels") or {}
@@ -17,7 +17,7 @@ def selects(selector: Json | None, labels: Mapping[str, str]) -> bool:
 
 
 def holds(expression: Json, labels: Mapping[str, str]) -> bool:
-    """One of `matchExpressions`; `Gt` and `Lt` only nodes' have."""
+    """Check one of `matchExpressions`. Only node selectors have `Gt` and `Lt`."""
     value, values = labels.get(expression["key"]), expression.get("values") or []
     operator = expression["operator"]
     if operator in ("Gt", "Lt"):

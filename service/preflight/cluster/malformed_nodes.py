@@ -1,4 +1,4 @@
-"""Objects of the cluster that are not as Kubernetes has them: one must not keep the others from being judged."""
+"""Detection of malformed nodes. One malformed node must not stop the checks of the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +35,7 @@ class _Status(BaseModel):
 
 
 class _Node(BaseModel):
-    """What is read of one."""
+    """The parts of a node that preflight reads."""
 
     metadata: _Metadata
     spec: _Spec
@@ -43,21 +43,24 @@ class _Node(BaseModel):
 
 
 def fault_of(node: Json, asked: Iterable[str]) -> str:
-    """`gpu-1 (no status)`, or nothing; `asked`: the resources that somebody wants to know of."""
+    """Return the node's name and fault, such as `gpu-1 (status is missing or malformed)`, or an empty text.
+
+    `asked` are the resources that the pools request. Other resources may be malformed.
+    """
     try:
         read = _Node.model_validate(node)
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        return f"{_name(node)} ({place} is missing or odd)"
+        return f"{_name(node)} ({place} is missing or malformed)"
     for resource in sorted(asked):
         try:
             quantity((read.status.allocatable or {}).get(resource, 0))
         except (ValueError, ArithmeticError):
-            return f"{_name(node)} (its allocatable {resource} is no quantity)"
+            return f"{_name(node)} (its allocatable {resource} is not a quantity)"
     return ""
 
 
 def _name(node: Json) -> str:
     metadata = node.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) else "one without a name"
+    return name if isinstance(name, str) else "a node without a name"

@@ -1,47 +1,51 @@
-"""Which nodes a pool's pods may run on, and, where there are none, what keeps them away."""
+"""Nodes that a pool's pods may run on. When there are none, the result says why."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.preflight.cluster.labels import holds
-from service.preflight.finding import Found, good, number, some, wrong
+from service.preflight.finding import Found, failed, number, passed, some
 from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import PRODUCT_LABEL, node_labels
 from service.preflight.values.pool_values import Pool
 
-# Kubernetes puts them onto nodes in trouble by itself.
-_TROUBLE = "node.kubernetes.io/"
+# Prefix of the taints that Kubernetes sets on unhealthy nodes.
+_CONDITION_PREFIX = "node.kubernetes.io/"
 
 
 @dataclass(frozen=True)
 class NodeFilter:
-    """What is left of a cluster's nodes after each question."""
+    """The nodes that remain after each filter. Each list is a part of the one before it."""
 
     all: list[Json]
     labelled: list[Json]
+    """Nodes with the pool's labels."""
     wanted: list[Json]
+    """Nodes that also match the pool's node affinity."""
     tolerated: list[Json]
+    """Nodes that also have only tolerated taints."""
     usable: list[Json]
+    """Nodes that are also ready and not cordoned."""
 
 
 def filter_nodes(pool: Pool, nodes: list[Json]) -> NodeFilter:
     labelled = [node for node in nodes if node_labels(pool).items() <= labels_of(node).items()]
-    wanted = [node for node in labelled if _suits(pool, node)]
-    tolerated = [node for node in wanted if not _strange_taints(pool, node)]
-    return NodeFilter(nodes, labelled, wanted, tolerated, [node for node in tolerated if not _trouble(pool, node)])
+    wanted = [node for node in labelled if _matches_affinity(pool, node)]
+    tolerated = [node for node in wanted if not _untolerated_taints(pool, node)]
+    return NodeFilter(nodes, labelled, wanted, tolerated, [node for node in tolerated if not _problem(pool, node)])
 
 
-def judge(pool: Pool, nodes: NodeFilter) -> Found:
+def check_nodes(pool: Pool, nodes: NodeFilter) -> Found:
     if nodes.usable:
-        return good(_funnel(nodes))
-    lost_at: list[tuple[list[Json], Callable[[Pool, NodeFilter], Found]]] = [
+        return passed(_summary(nodes))
+    explanations: list[tuple[list[Json], Callable[[Pool, NodeFilter], Found]]] = [
         (nodes.all, _no_nodes),
         (nodes.labelled, _no_label),
         (nodes.wanted, _no_affinity),
         (nodes.tolerated, _tainted),
     ]
-    return next((explain(pool, nodes) for left, explain in lost_at if not left), None) or _in_trouble(pool, nodes)
+    return next((explain(pool, nodes) for left, explain in explanations if not left), None) or _not_ready(pool, nodes)
 
 
 def name_of(node: Json) -> str:
@@ -52,25 +56,25 @@ def labels_of(node: Json) -> dict[str, str]:
     return node["metadata"].get("labels") or {}
 
 
-def _funnel(nodes: NodeFilter) -> str:
+def _summary(nodes: NodeFilter) -> str:
     steps = (
         ("have the labels", nodes.labelled, nodes.all),
-        ("suit the affinity", nodes.wanted, nodes.labelled),
+        ("match the affinity", nodes.wanted, nodes.labelled),
         ("have only tolerated taints", nodes.tolerated, nodes.wanted),
         ("are ready", nodes.usable, nodes.tolerated),
     )
-    told = [f"{len(left)} {what}" for what, left, before in steps if len(left) < len(before)]
+    parts = [f"{len(left)} {what}" for what, left, before in steps if len(left) < len(before)]
     whole = number(len(nodes.all), "node")
     names = some([name_of(node) for node in nodes.usable])
-    return f"{', '.join([f'of {whole}', *told])}: {names}" if told else f"{whole}: {names}"
+    return f"{', '.join([f'of {whole}', *parts])}: {names}" if parts else f"{whole}: {names}"
 
 
 def _no_nodes(_: Pool, __: NodeFilter) -> Found:
-    return wrong("the cluster has no nodes", "Add nodes.")
+    return failed("the cluster has no nodes", "Add nodes.")
 
 
 def _no_label(pool: Pool, nodes: NodeFilter) -> Found:
-    """Of the labels the one that no node has; else they are on different nodes."""
+    """Name the label that no node has. Otherwise, each label exists, but on different nodes."""
     for key, value in node_labels(pool).items():
         there = Counter(labels_of(node)[key] for node in nodes.all if key in labels_of(node))
         if value in there:
@@ -78,40 +82,46 @@ def _no_label(pool: Pool, nodes: NodeFilter) -> Found:
         where = "gpu.product" if key == PRODUCT_LABEL and key not in pool.node_selector else f"nodeSelector {key}"
         if there:
             kinds = some([f"{each} ({number(count, 'node')})" for each, count in there.most_common()])
-            return wrong(f"no node has the label {key}={value}", f"Set {where} to what nodes have: {kinds}. Or add such nodes.")
-        fix = f"Label nodes: kubectl label node NAME {key}={value}. Or take {where} away."
+            return failed(
+                f"no node has the label {key}={value}", f"Set {where} to a value that nodes have: {kinds}. Or add such nodes."
+            )
+        fix = f"Label nodes: kubectl label node NAME {key}={value}. Or remove {where}."
         if key.startswith("nvidia.com/"):
-            fix = f"Install GPU feature discovery (part of the NVIDIA GPU operator), which sets it, or leave {where} empty."
-        return wrong(f"no node has the label {key}", fix)
+            fix = (
+                f"Install GPU feature discovery, a part of the NVIDIA GPU operator, which sets the label. Or leave {where} empty."
+            )
+        return failed(f"no node has the label {key}", fix)
     wanted = ", ".join(f"{key}={value}" for key, value in node_labels(pool).items())
-    return wrong(f"each label is on some node, but none has all of {wanted}", "Take one away, or label a node with all.")
+    return failed(f"no node has all of the labels {wanted}", "Remove one of the labels, or set all of them on a node.")
 
 
 def _no_affinity(_: Pool, nodes: NodeFilter) -> Found:
-    have = f"{number(len(nodes.labelled), 'node')} with the labels, none of which suits affinity.nodeAffinity"
-    return wrong(f"{have}: {some([name_of(node) for node in nodes.labelled])}", "Change its required terms, or label nodes.")
+    count = number(len(nodes.labelled), "node")
+    names = some([name_of(node) for node in nodes.labelled])
+    seen = f"none of the {count} with the labels matches affinity.nodeAffinity: {names}"
+    return failed(seen, "Change the required terms of affinity.nodeAffinity, or label nodes.")
 
 
 def _tainted(pool: Pool, nodes: NodeFilter) -> Found:
-    taints = Counter(taint_text(taint) for node in nodes.wanted for taint in _strange_taints(pool, node))
+    taints = Counter(taint_text(taint) for node in nodes.wanted for taint in _untolerated_taints(pool, node))
     seen = "; ".join(f"{taint} on {number(count, 'node')}" for taint, count in taints.most_common(3))
-    # What the fewest taints keep away is the nearest.
-    nearest = min((_strange_taints(pool, node) for node in nodes.wanted), key=len)
-    return wrong(
-        f"{number(len(nodes.wanted), 'node')} with the labels, all with taints that the pool does not tolerate: {seen}",
+    # The node with the fewest such taints needs the smallest change.
+    nearest = min((_untolerated_taints(pool, node) for node in nodes.wanted), key=len)
+    return failed(
+        f"all {number(len(nodes.wanted), 'matching node')} have taints that the pool does not tolerate: {seen}",
         f"Add to tolerations: {', '.join(_toleration(taint) for taint in nearest)}.",
     )
 
 
-def _in_trouble(pool: Pool, nodes: NodeFilter) -> Found:
-    told = [f"{name_of(node)} ({_trouble(pool, node)})" for node in nodes.tolerated]
-    return wrong(
-        f"no node that matches can take pods: {some(told)}",
-        "Let it take pods again (kubectl uncordon NODE), or find out why it is not ready (kubectl describe node NODE).",
+def _not_ready(pool: Pool, nodes: NodeFilter) -> Found:
+    names = [f"{name_of(node)} ({_problem(pool, node)})" for node in nodes.tolerated]
+    return failed(
+        f"no matching node accepts pods: {some(names)}",
+        "Make a node accept pods again (kubectl uncordon NODE), or find out why it is not ready (kubectl describe node NODE).",
     )
 
 
-def _suits(pool: Pool, node: Json) -> bool:
+def _matches_affinity(pool: Pool, node: Json) -> bool:
     required = (pool.affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
     if not required:
         return True
@@ -122,19 +132,19 @@ def _suits(pool: Pool, node: Json) -> bool:
 def _term_holds(term: Json, labels: dict[str, str], fields: dict[str, str]) -> bool:
     expressions, of_fields = term.get("matchExpressions") or [], term.get("matchFields") or []
     if not expressions and not of_fields:
-        return False  # An empty term means no node, not every one.
+        return False  # An empty term matches no node.
     return all(holds(each, labels) for each in expressions) and all(holds(each, fields) for each in of_fields)
 
 
-def _strange_taints(pool: Pool, node: Json) -> list[Json]:
-    return [taint for taint in _hard_taints(pool, node) if not taint["key"].startswith(_TROUBLE)]
+def _untolerated_taints(pool: Pool, node: Json) -> list[Json]:
+    return [taint for taint in _hard_taints(pool, node) if not taint["key"].startswith(_CONDITION_PREFIX)]
 
 
-def _trouble(pool: Pool, node: Json) -> str:
+def _problem(pool: Pool, node: Json) -> str:
     if node["spec"].get("unschedulable"):
         return "cordoned"
-    if taints := [taint for taint in _hard_taints(pool, node) if taint["key"].startswith(_TROUBLE)]:
-        return str(taints[0]["key"]).removeprefix(_TROUBLE)
+    if taints := [taint for taint in _hard_taints(pool, node) if taint["key"].startswith(_CONDITION_PREFIX)]:
+        return str(taints[0]["key"]).removeprefix(_CONDITION_PREFIX)
     conditions = {each["type"]: each["status"] for each in node.get("status", {}).get("conditions") or ()}
     return "" if conditions.get("Ready", "True") == "True" else "not ready"
 

@@ -1,4 +1,4 @@
-"""Where pods would go: what nodes have free, and how many pods of each pool find a place. The pools share the nodes."""
+"""Simulated scheduling: the free resources of the nodes, and how many pods of each pool fit. The pools share the nodes."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -10,41 +10,41 @@ from service.preflight.kubernetes_types import Json, quantity
 from service.preflight.values.demand import (
     Resources,
     add,
+    format_quantity,
     in_quota,
     least_replicas,
     limits_of,
     most_replicas,
     requests_of,
     requests_of_pod,
-    told,
 )
 from service.preflight.values.pool_values import Pool
 
 Free = dict[str, Resources]
-"""By node."""
+"""Free resources by node name."""
 
 _OVER = ("Succeeded", "Failed")
 _NONE = Decimal(0)
 
 
 class Usage:
-    """One walk over all pods, of which there may be tens of thousands: none is kept."""
+    """Resources that existing pods take. One pass over all pods keeps none of them, because there may be tens of thousands."""
 
     def __init__(self, pods: Iterable[Json], release: str, namespace: str) -> None:
         self.of_nodes: Free = {}
-        """Without this release's own, which are the ones that are replaced."""
+        """Requests by node, without the pods of this release, which the upgrade replaces."""
         self.own: Resources = {}
-        """By the names that quotas have."""
+        """Requests and limits of this release's pods, by the names that quotas use."""
         self.apps: set[str] = set()
-        """What runs in the cluster, by the labels that charts set."""
-        self.odd: list[str] = []
-        """Pods that are not as Kubernetes has them, and are not counted."""
+        """Names of the applications in the cluster, from the labels that charts set."""
+        self.malformed: list[str] = []
+        """Names of malformed pods, which are not counted."""
         for pod in pods:
             try:
                 if (pod.get("status") or {}).get("phase") not in _OVER:
                     self._take(pod, release, namespace)
             except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
-                self.odd.append(_name(pod))
+                self.malformed.append(_name(pod))
 
     def _take(self, pod: Json, release: str, namespace: str) -> None:
         labels = pod["metadata"].get("labels") or {}
@@ -58,19 +58,24 @@ class Usage:
 
 @dataclass(frozen=True)
 class Placement:
-    """Pods of a pool: wanted at least, placed, and placed of what a rollout and the autoscaler would add."""
+    """Numbers of a pool's pods."""
 
     wanted: int
+    """Pods that must run."""
     placed: int
+    """Pods of `wanted` that fit."""
     spare_placed: int
+    """Pods of the spare replica of a rollout that fit."""
     more_wanted: int
+    """Pods that the autoscaler may add."""
     more_placed: int
+    """Pods of `more_wanted` that fit."""
     lacking: str
-    """Why the next one finds no place; empty where it does."""
+    """Why the next pod does not fit. Empty when it fits."""
 
 
 def allocatable(node: Json) -> Resources:
-    """What can be read. What is asked for can be: else the node is one of the odd ones."""
+    """Return the node's resources that can be read. Those that a pool requests can always be read: see malformed_nodes.py."""
     result = {}
     for name, value in (node["status"].get("allocatable") or {}).items():
         with contextlib.suppress(ValueError, ArithmeticError):
@@ -83,7 +88,7 @@ def free_of(nodes: list[Json], usage: Usage) -> Free:
 
 
 def place_pools(pools: Iterable[Pool], usable: Mapping[str, list[Json]], free: Free) -> dict[str, Placement]:
-    """Those with the least choice first. First what must run, then what each would add."""
+    """Place all pods that must run, pools with the fewest usable nodes first. Then try the additional pods of each pool."""
     pools, left = sorted(pools, key=lambda pool: len(usable[pool.name])), dict(free)
     placed = {pool.name: _place(pool, usable[pool.name], left, least_replicas(pool) * pool.nodes) for pool in pools}
     result = {}
@@ -101,13 +106,13 @@ def place_pools(pools: Iterable[Pool], usable: Mapping[str, list[Json]], free: F
 
 
 def _place(pool: Pool, nodes: list[Json], free: Free, count: int) -> int:
-    """How many of so many find a place; takes it from `free`."""
+    """Place up to `count` pods and return how many fit. Takes their resources from `free`."""
     asked = requests_of_pod(pool)
     for done in range(count):
         fitting = [name_of(node) for node in nodes if _fits(asked, free[name_of(node)])]
         if not fitting:
             return done
-        # Where the fewest GPUs would be left: larger pods may need the emptier nodes.
+        # Choose the node with the fewest free GPUs, because larger pods may need the emptier nodes.
         chosen = min(fitting, key=lambda name: free[name].get(pool.gpu.resource, _NONE))
         free[chosen] = add(free[chosen], asked, -1)
     return count
@@ -129,7 +134,7 @@ def _lacking(pool: Pool, nodes: list[Json], free: Free) -> str:
     for name, value in sorted(asked.items(), key=lambda each: each[0] != pool.gpu.resource):
         most = max((free[name_of(node)].get(name, _NONE) for node in nodes), default=_NONE)
         if most < value:
-            return (
-                f"a pod takes {told(name, value)} {name}, and the most that is free on one node is {told(name, max(most, _NONE))}"
-            )
-    return "no node has all that a pod takes free at once: " + ", ".join(f"{told(*each)} {each[0]}" for each in asked.items())
+            free_text = format_quantity(name, max(most, _NONE))
+            return f"a pod needs {format_quantity(name, value)} {name}, and at most {free_text} is free on one node"
+    needs = ", ".join(f"{format_quantity(*each)} {each[0]}" for each in asked.items())
+    return f"no single node has everything that a pod needs: {needs}"

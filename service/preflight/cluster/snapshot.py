@@ -1,13 +1,13 @@
-"""What the checks look at: the plan, the cluster, and what several of them need, asked once."""
+"""The input of the checks: the plan, the cluster, and data that several checks need and that is read once."""
 
 from functools import cached_property
 
-from service.preflight.cluster.client import Cluster, CouldNotLook, NotAllowed
+from service.preflight.cluster.client import Cluster, LookupFailed, PermissionMissing
 from service.preflight.cluster.malformed_nodes import fault_of
 from service.preflight.cluster.model_hub import ModelHub
 from service.preflight.cluster.nodes import NodeFilter, filter_nodes
 from service.preflight.cluster.placement import Free, Placement, Usage, free_of, place_pools
-from service.preflight.finding import CannotLook
+from service.preflight.finding import PreflightError
 from service.preflight.kubernetes_types import Json
 from service.preflight.values.demand import requests_of_pod
 from service.preflight.values.load_values import Plan
@@ -17,21 +17,21 @@ _RUNNING = ("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed")
 
 
 class Snapshot:
-    """Each property may raise `CouldNotLook`."""
+    """The plan and the state of the cluster. Each property may raise `LookupFailed`."""
 
     def __init__(self, plan: Plan, cluster: Cluster, hub: ModelHub | None) -> None:
         self.plan = plan
         self.values = plan.values
         self.cluster = cluster
         self.hub = hub
-        """None: it shall not be asked."""
+        """None means preflight must not query the model hub."""
 
     @property
     def namespaced(self) -> str:
         return f"namespaces/{self.plan.namespace}"
 
     @cached_property
-    def _judged_nodes(self) -> tuple[list[Json], list[str]]:
+    def _checked_nodes(self) -> tuple[list[Json], list[str]]:
         asked = {name for pool in self.plan.pools for name in requests_of_pod(pool)}
         nodes = self.cluster.every("/api/v1/nodes", take=lambda nodes: [_trimmed(node) for node in nodes])
         faults = [fault_of(node, asked) for node in nodes]
@@ -39,37 +39,37 @@ class Snapshot:
 
     @property
     def nodes(self) -> list[Json]:
-        """Without the odd ones."""
-        return self._judged_nodes[0]
+        """Nodes of the cluster, without the malformed ones."""
+        return self._checked_nodes[0]
 
     @property
     def malformed_nodes(self) -> list[str]:
-        """By name, with what is odd about them."""
-        return self._judged_nodes[1]
+        """Names of the malformed nodes, each with its fault."""
+        return self._checked_nodes[1]
 
     @cached_property
     def usage(self) -> Usage:
         plan = self.plan
         return self.cluster.every("/api/v1/pods", _RUNNING, take=lambda pods: Usage(pods, plan.release, plan.namespace))
 
-    def must_be_seen(self) -> None:
-        """Raises `CannotLook` where nodes or pods cannot be listed: whatever else is right, nobody knows whether it would run."""
+    def require_nodes_and_pods(self) -> None:
+        """Read nodes and pods, without which no result is possible. Raises `PreflightError` when it cannot list them."""
         needs, faults = [], []
         for kind, look in (("nodes", lambda: self.nodes), ("pods", lambda: self.usage)):
             try:
                 look()
-            except NotAllowed:
+            except PermissionMissing:
                 needs.append(kind)
-            except CouldNotLook as why:
+            except LookupFailed as why:
                 faults.append(str(why))
         if needs:
-            faults.insert(0, f"this needs list on {' and '.join(needs)}, and docs/preflight.md has the role")
+            faults.insert(0, f"it needs the permission list on {' and '.join(needs)}; docs/preflight.md has the role")
         if faults:
-            raise CannotLook(f"Nothing can be said of the cluster {self.cluster.name}: {'; '.join(faults)}.")
+            raise PreflightError(f"Preflight cannot check the cluster {self.cluster.name}: {'; '.join(faults)}.")
 
     @cached_property
     def node_filters(self) -> dict[str, NodeFilter]:
-        """By pool."""
+        """Filtered nodes by pool name."""
         return {pool.name: filter_nodes(pool, self.nodes) for pool in self.plan.pools}
 
     def usable(self, pool: Pool) -> list[Json]:
@@ -81,7 +81,7 @@ class Snapshot:
 
     @cached_property
     def placements(self) -> dict[str, Placement]:
-        """By pool."""
+        """Placement by pool name."""
         return place_pools(self.plan.pools, {name: nodes.usable for name, nodes in self.node_filters.items()}, self.free)
 
     @cached_property
@@ -93,12 +93,12 @@ class Snapshot:
         return (self.namespace or {}).get("metadata", {}).get("labels") or {}
 
     def secret(self, name: str) -> Json | None:
-        """What it holds stays in memory, and is told to nobody."""
+        """Read a Secret. Its contents stay in memory and must never be in a result."""
         return self.cluster.get(f"/api/v1/{self.namespaced}/secrets/{name}")
 
 
 def _trimmed(node: Json) -> Json:
-    """Without the list of its images and what its managers wrote: most of it, where there are thousands."""
+    """Remove the parts of a node that take the most memory: managed fields, annotations and the list of images."""
     for part, long in (("metadata", "managedFields"), ("metadata", "annotations"), ("status", "images")):
         if isinstance(node.get(part), dict):
             node[part].pop(long, None)

@@ -1,4 +1,4 @@
-"""`settings` of the chart's values: the service's own, by their own types, but for those that the chart sets itself."""
+"""The model of the chart's value `settings`: the service's settings and types, without those that the chart sets."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from service.settings import Settings
 
-# From other values, and so never from `settings`: templates/_config.tpl.
+# templates/_config.tpl sets these from other values, so `settings` must not contain them.
 SET_BY_CHART = frozenset(
     {
         "host",
@@ -39,4 +39,4 @@ ChartSettings: type[BaseModel] = create_model(
     __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, protected_namespaces=()),
     **_FIELDS,
 )
-"""As the chart's schema, which is written from the same settings, has them."""
+"""The same settings as in the chart's schema, which is generated from them too."""

@@ -1,6 +1,7 @@
-"""The chart's values, the one place that says what they are: `python -m deploy.chart` writes values.yaml, values.schema.json and
-the chart's README from here, and preflight reads a user's values with it. Every unknown key is refused. Empty means "not
-given": Helm drops nulls.
+"""The chart's values.
+
+`python -m deploy.chart` generates values.yaml, values.schema.json and the chart's README from this module, and preflight reads
+the user's values with it. Unknown keys are errors. An empty value means "not set", because Helm drops nulls.
 """
 
 from typing import Literal
@@ -13,196 +14,221 @@ from service.preflight.values.pool_values import STRICT, Image, Mapping, Objects
 
 class ExternalSecret(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=False, description="Let External Secrets Operator make the Secret from your vault.")
-    store_kind: Literal["SecretStore", "ClusterSecretStore"] = Field(default="SecretStore", description="Kind of the store.")
-    store_name: value_types.Name = Field(default="", description="Its name.")
-    remote_key: str = Field(default="", description="The vault's entry, whose property `api-key` is the key: `fw_<id>_<secret>`.")
-    tenant: value_types.Tenant = Field(default="default", description="Whose key it is.")
-    refresh_interval: value_types.Duration = Field(default="1m", description="How often the vault is asked.")
+    enabled: bool = Field(default=False, description="Let External Secrets Operator create the Secret from your vault.")
+    store_kind: Literal["SecretStore", "ClusterSecretStore"] = Field(
+        default="SecretStore", description="Kind of the secret store."
+    )
+    store_name: value_types.Name = Field(default="", description="Name of the secret store.")
+    remote_key: str = Field(
+        default="", description="Entry of the vault. Its property `api-key` is the API key: `fw_<id>_<secret>`."
+    )
+    tenant: value_types.Tenant = Field(default="default", description="Tenant of the key.")
+    refresh_interval: value_types.Duration = Field(default="1m", description="Interval between two reads of the vault.")
 
 
 class Keys(BaseModel):
     model_config = STRICT
     existing_secret: value_types.Name = Field(
-        default="", description="Your Secret with a key file, `firstword keys add`'s, and for test and load test a plain key."
+        default="",
+        description="Your Secret: a key file from `firstword keys add`, and a plain key for `helm test` and the load test.",
     )
-    file_key: value_types.Key = Field(default="keys.yaml", description="The key file's key in the Secret.")
+    file_key: value_types.Key = Field(default="keys.yaml", description="Key of the key file in the Secret.")
     plain_key: value_types.Key = Field(
-        default="api-key", description="The key of a plain API key in it, for `helm test` and the load test."
+        default="api-key", description="Key of the plain API key in the Secret, for `helm test` and the load test."
     )
     generate: bool = Field(
-        default=False, description="Without a Secret of yours, make one with a random key at the first install. Not for GitOps."
+        default=False, description="Create a Secret with a random API key at the first install. Do not use it with GitOps."
     )
-    external_secret: ExternalSecret = Field(default=ExternalSecret(), description="Instead: from a vault.")
+    external_secret: ExternalSecret = Field(default=ExternalSecret(), description="API key from a vault.")
 
 
 class Gateway(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=False, description="An HTTPRoute for each pool, on its `hostname`.")
-    parent_refs: Objects = Field(default=[], description="The Gateway's listeners, as in an HTTPRoute.")
-    annotations: dict[str, str] = Field(default={}, description="Of the HTTPRoutes.")
+    enabled: bool = Field(default=False, description="Create an HTTPRoute for each pool, with its `hostname`.")
+    parent_refs: Objects = Field(default=[], description="Gateways and listeners to attach to, as in an HTTPRoute.")
+    annotations: dict[str, str] = Field(default={}, description="Annotations of the HTTPRoutes.")
     timeouts: bool = Field(
-        default=True, description="Turn the gateway's request time-out off. GKE has no such field: false there."
+        default=True,
+        description="Turn off the gateway's request timeout. Set it to false on GKE, which does not have this field.",
     )
-    splits: "list[Split]" = Field(default=[], description="Hostnames whose turns are split between pools.")
+    splits: "list[Split]" = Field(
+        default=[], description="Hostnames whose turns are split between pools. Weights split turns, not calls."
+    )
 
 
 class Share(BaseModel):
     model_config = STRICT
-    pool: value_types.PoolName = Field(description="A pool's name.")
-    weight: int = Field(ge=0, le=1_000_000, description="Its share, relative to the others'.")
+    pool: value_types.PoolName = Field(description="Name of the pool.")
+    weight: int = Field(ge=0, le=1_000_000, description="Weight of the pool, relative to the other weights of the split.")
 
 
 class Split(BaseModel):
-    """Weights split turns, not calls: the turns of one call come to different models."""
+    """Weights split turns, not calls: the turns of one call go to different models."""
 
     model_config = STRICT
-    name: value_types.PoolName = Field(description="Names the HTTPRoute.")
-    hostname: value_types.Hostname = Field(description="The hostname; no pool's.")
-    shares: list[Share] = Field(min_length=1, description="Pools and their weights. They split turns, not calls.")
+    name: value_types.PoolName = Field(description="Name of the split. The HTTPRoute's name contains it.")
+    hostname: value_types.Hostname = Field(description="Hostname of the split. No pool may have it.")
+    shares: list[Share] = Field(min_length=1, description="Pools and their weights.")
 
 
 class Ingress(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=False, description="An Ingress for each pool, where there is no Gateway API.")
-    class_name: value_types.Name = Field(default="", description="By default the cluster's.")
+    enabled: bool = Field(default=False, description="Create an Ingress for each pool. Use it where there is no Gateway API.")
+    class_name: value_types.Name = Field(default="", description="Ingress class. Empty means the cluster's default.")
     annotations: dict[str, str] = Field(
-        default={}, description="What your controller needs to leave streams alone: docs/gateways.md."
+        default={},
+        description="Annotations of the Ingresses. Most controllers need some to pass streams unbuffered: docs/gateways.md.",
     )
-    tls_secret: value_types.Name = Field(default="", description="The TLS Secret for the pools' hostnames.")
+    tls_secret: value_types.Name = Field(default="", description="TLS Secret for the pools' hostnames.")
 
 
 class InferencePool(BaseModel):
     model_config = STRICT
     enabled: bool = Field(
-        default=False, description="An InferencePool for each pool, with llm-d's endpoint picker, instead of its Service."
+        default=False,
+        description="Create an InferencePool with llm-d's endpoint picker for each pool. Turns go to it and not to the Service.",
     )
     image: Image = Field(
         default=Image(repository="llm-d-router-endpoint-picker", tag="v0.9.0"),
-        description="The endpoint picker. Its configuration is that of this version.",
+        description="Image of the endpoint picker. The chart's configuration of it is for the default version.",
     )
-    replicas: int = Field(default=1, ge=1, description="Of the picker, which is in the way of every turn.")
-    node_selector: value_types.Labels = Field(default={}, description="As in Kubernetes.")
-    tolerations: Objects = Field(default=[], description="As in Kubernetes.")
+    replicas: int = Field(
+        default=1, ge=1, description="Replicas of the endpoint picker of each pool. Every turn waits for its answer."
+    )
+    node_selector: value_types.Labels = Field(default={}, description="Node selector, as in Kubernetes.")
+    tolerations: Objects = Field(default=[], description="Tolerations, as in Kubernetes.")
     priority_class_name: value_types.Name = Field(
-        default="", description="As that of the pools: without a picker no turn is well placed."
+        default="", description="Priority class of the endpoint picker. Use the class of the pools."
     )
     session_header: str = Field(
         default="x-session-token",
         pattern=r"^[a-z0-9-]+$",
-        description="The picker's answers carry it; a turn that sends it back goes to the same pod.",
+        description="Response header with the session token. A turn that sends the header back goes to the same pod.",
     )
     resources: Resources = Field(
-        default=Resources(requests={"cpu": "500m", "memory": "512Mi"}, limits={"memory": "512Mi"}), description="Of the picker."
+        default=Resources(requests={"cpu": "500m", "memory": "512Mi"}, limits={"memory": "512Mi"}),
+        description="Resources of the endpoint picker.",
     )
 
 
 class Prometheus(BaseModel):
     model_config = STRICT
-    url: value_types.Url = Field(default="", description="What KEDA asks, e.g. `http://prometheus-operated.monitoring.svc:9090`.")
+    url: value_types.Url = Field(
+        default="", description="URL that KEDA queries, e.g. `http://prometheus-operated.monitoring.svc:9090`."
+    )
     trigger_authentication: value_types.Name = Field(
-        default="", description="A TriggerAuthentication of KEDA's, where it needs a password."
+        default="", description="KEDA TriggerAuthentication, if Prometheus needs credentials."
     )
 
 
 class Toggle(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=False, description="Needs Prometheus Operator.")
+    enabled: bool = Field(default=False, description="Create the resource. It needs Prometheus Operator.")
     labels: value_types.Labels = Field(
-        default={}, description="What your Prometheus selects by, e.g. `release: kube-prometheus-stack`."
+        default={}, description="Labels that your Prometheus selects by, e.g. `release: kube-prometheus-stack`."
     )
 
 
 class PodMonitor(Toggle):
     interval_seconds: int = Field(
-        default=15, ge=5, le=60, description="Between two scrapes; rules look at the last minute or two."
+        default=15, ge=5, le=60, description="Seconds between two scrapes. Rules look at the last one or two minutes."
     )
 
 
 class Dashboards(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=True, description="ConfigMaps that Grafana's sidecar loads.")
-    labels: value_types.Labels = Field(default={"grafana_dashboard": "1"}, description="What the sidecar selects by.")
-    annotations: dict[str, str] = Field(default={}, description="E.g. `grafana_folder: Firstword`.")
+    enabled: bool = Field(default=True, description="Create ConfigMaps that Grafana's sidecar loads.")
+    labels: value_types.Labels = Field(default={"grafana_dashboard": "1"}, description="Labels that the sidecar selects by.")
+    annotations: dict[str, str] = Field(
+        default={}, description="Annotations of the ConfigMaps, e.g. `grafana_folder: Firstword`."
+    )
 
 
 class Monitoring(BaseModel):
     model_config = STRICT
-    pod_monitor: PodMonitor = Field(default=PodMonitor(), description="How Prometheus finds the pods.")
+    pod_monitor: PodMonitor = Field(default=PodMonitor(), description="PodMonitor, by which Prometheus finds the pods.")
     rules: Toggle = Field(default=Toggle(), description="Alerts and recording rules.")
-    dashboards: Dashboards = Field(default=Dashboards(), description="Grafana's.")
+    dashboards: Dashboards = Field(default=Dashboards(), description="Grafana dashboards.")
 
 
 class SecurityContext(BaseModel):
     model_config = STRICT
-    run_as_user: int = Field(default=10001, ge=-1, description="Any but 0; -1: whom the cluster chooses (OpenShift).")
-    fs_group: int = Field(default=10001, ge=-1, description="Whose the volumes are; -1: whom the cluster chooses.")
+    run_as_user: int = Field(
+        default=10001, ge=-1, description="User ID of the processes. It cannot be 0. -1 lets the cluster choose it (OpenShift)."
+    )
+    fs_group: int = Field(default=10001, ge=-1, description="Group ID of the volumes. -1 lets the cluster choose it.")
 
 
 class NetworkPolicy(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=True, description="Nothing in or out but what is listed here and what the pods need.")
-    turns_from: Objects = Field(
-        default=[], description="Who may call, as NetworkPolicy peers; empty: everybody who reaches the port."
-    )
+    enabled: bool = Field(default=True, description="Allow only the traffic that the pods need and that is listed here.")
+    turns_from: Objects = Field(default=[], description="NetworkPolicy peers that may call the service. Empty allows all peers.")
     metrics_from: Objects = Field(
-        default=[{"namespaceSelector": {}}], description="Who may scrape, as peers; by default every pod of the cluster."
+        default=[{"namespaceSelector": {}}],
+        description="NetworkPolicy peers that may scrape metrics. The default allows every pod of the cluster.",
     )
     egress: Objects = Field(
         default=[],
-        description="Further egress rules of every pod, e.g. to a trace collector. There are DNS (53, 5353), 443 for downloads, "
-        "and 443 and 6443 for the picker, which asks the API server: add its port where it is another.",
+        description="Additional egress rules of every pod, e.g. to a trace collector. The chart allows DNS (53, 5353), 443 for "
+        "downloads, and 443 and 6443 for the endpoint picker, which calls the Kubernetes API. Add the API's port if it differs.",
     )
 
 
 class Tools(BaseModel):
     model_config = STRICT
-    image: Image = Field(default=Image(), description="The small image: check, load test.")
+    image: Image = Field(default=Image(), description="Image of the check and the load test.")
     resources: Resources = Field(
-        default=Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"}), description="Of each pod."
+        default=Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"}), description="Resources of each pod."
     )
-    node_selector: value_types.Labels = Field(default={}, description="As in Kubernetes.")
-    tolerations: Objects = Field(default=[], description="As in Kubernetes.")
+    node_selector: value_types.Labels = Field(default={}, description="Node selector, as in Kubernetes.")
+    tolerations: Objects = Field(default=[], description="Tolerations, as in Kubernetes.")
 
 
 class Check(BaseModel):
     model_config = STRICT
-    enabled: bool = Field(default=True, description="`helm test` runs `firstword check` against each pool.")
+    enabled: bool = Field(default=True, description="Run `firstword check` against each pool at `helm test`.")
 
 
 class LoadTest(BaseModel):
     model_config = STRICT
     enabled: bool = Field(
-        default=False, description="A Job of simulated calls, one for each upgrade, once the pool is ready: docs/launch.md."
+        default=False,
+        description="Run a Job of simulated calls at each install and upgrade, once the pool is ready: docs/launch.md.",
     )
-    pool: value_types.PoolNameOrNone = Field(default="", description="Which pool; by default the first.")
+    pool: value_types.PoolNameOrNone = Field(default="", description="Name of the pool to test. Empty means the first pool.")
     scenario: Literal["smoke", "steady", "ramp", "spike", "soak", "barge-in"] = Field(
-        default="ramp", description="As in docs/loadtest.md; `noisy-tenant` would need a second tenant's key."
+        default="ramp",
+        description="Scenario from docs/loadtest.md. `noisy-tenant` is not available, because it needs a second tenant's key.",
     )
-    calls: int = Field(default=200, ge=1, description="Simultaneous calls at most (Locust's -u).")
-    arrivals_per_second: float = Field(default=2.0, gt=0, description="Call arrivals (Locust's -r).")
-    seconds: int = Field(default=600, ge=30, description="How long (Locust's -t).")
-    workers: int = Field(default=2, ge=1, description="Worker pods; one process of calls each.")
-    thresholds: Mapping = Field(default={}, description="Verdict thresholds, as in docs/launch.md.")
+    calls: int = Field(default=200, ge=1, description="Maximum number of simultaneous calls (Locust's -u).")
+    arrivals_per_second: float = Field(default=2.0, gt=0, description="New calls per second (Locust's -r).")
+    seconds: int = Field(default=600, ge=30, description="Duration in seconds (Locust's -t).")
+    workers: int = Field(default=2, ge=1, description="Number of Locust worker pods. Each runs one process.")
+    thresholds: Mapping = Field(default={}, description="Thresholds of the verdict, as in docs/launch.md.")
 
 
 class Values(BaseModel):
-    """Raises pydantic's `ValidationError` where a value is wrong."""
+    """All values of the chart."""
 
     model_config = STRICT
     pools: list[Pool] = Field(
-        default=[Pool(name="default")], min_length=1, description="GPU node pools; each is over `poolDefaults`."
+        default=[Pool(name="default")], min_length=1, description="Pools. Each pool overrides `poolDefaults`."
     )
-    pool_defaults: PoolValues = Field(default=PoolValues(), description="What each pool has that does not say otherwise.")
-    image_pull_secrets: Objects = Field(default=[], description="`- name: …`.")
-    keys: Keys = Field(default=Keys(), description="Who may call: one of three ways.")
+    pool_defaults: PoolValues = Field(default=PoolValues(), description="Default values of every pool.")
+    image_pull_secrets: Objects = Field(default=[], description="Secrets for pulling images, as in `- name: registry`.")
+    keys: Keys = Field(
+        default=Keys(),
+        description="Source of the API keys. Choose exactly one of three: `existingSecret`, `generate`, `externalSecret`.",
+    )
     gateway: Gateway = Field(default=Gateway(), description="Gateway API.")
-    ingress: Ingress = Field(default=Ingress(), description="The older way in.")
-    inference_pool: InferencePool = Field(default=InferencePool(), description="Choosing the pod by its load.")
-    prometheus: Prometheus = Field(default=Prometheus(), description="Whom the autoscaler asks.")
-    monitoring: Monitoring = Field(default=Monitoring(), description="Metrics, alerts, dashboards.")
-    security_context: SecurityContext = Field(default=SecurityContext(), description="Who the processes are.")
-    network_policy: NetworkPolicy = Field(default=NetworkPolicy(), description="Who may speak to whom.")
-    tools: Tools = Field(default=Tools(), description="Pods of check and load test.")
-    check: Check = Field(default=Check(), description="After an install.")
-    load_test: LoadTest = Field(default=LoadTest(), description="Before launch.")
+    ingress: Ingress = Field(default=Ingress(), description="Ingress, for clusters without Gateway API.")
+    inference_pool: InferencePool = Field(
+        default=InferencePool(), description="InferencePool, which chooses the pod of each turn by load and prefix cache."
+    )
+    prometheus: Prometheus = Field(default=Prometheus(), description="Prometheus that the autoscaler queries.")
+    monitoring: Monitoring = Field(default=Monitoring(), description="Metrics, alerts and dashboards.")
+    security_context: SecurityContext = Field(default=SecurityContext(), description="User and group of the processes.")
+    network_policy: NetworkPolicy = Field(default=NetworkPolicy(), description="Network policies.")
+    tools: Tools = Field(default=Tools(), description="Pods of the check and the load test.")
+    check: Check = Field(default=Check(), description="Check after an install.")
+    load_test: LoadTest = Field(default=LoadTest(), description="Load test before launch.")

@@ -1,4 +1,4 @@
-"""What a pool asks of the cluster, as the chart will ask it."""
+"""The resources that a pool requests from the cluster. The chart computes the same."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ def least_replicas(pool: Pool) -> int:
 
 
 def pods_of(pool: Pool) -> int:
-    """That must run: of the least replicas, and of a rollout's spare one."""
+    """Number of pods that must run: those of the fewest replicas, and of the spare replica of a rollout."""
     return (least_replicas(pool) + (1 if pool.rollout.spare_gpus else 0)) * pool.nodes
 
 
@@ -26,7 +26,7 @@ def most_replicas(pool: Pool) -> int:
 
 
 def most_pods(pool: Pool) -> int:
-    """At one time, a rollout's spare one included."""
+    """Highest number of pods at one time, with the spare replica of a rollout."""
     return (most_replicas(pool) + (1 if pool.rollout.spare_gpus else 0)) * pool.nodes
 
 
@@ -48,8 +48,9 @@ def gpus_of_pod(pool: Pool) -> int:
 
 
 def requests_of_pod(pool: Pool) -> Resources:
-    """By resource; one of `pods`, of which a node takes only so many. The container that fetches goes before the one that serves,
-    and asks for the same but for GPUs: the pod asks for no more because of it.
+    """Return the requests of one pod, by resource. `pods` is 1, because a node limits the number of pods too.
+
+    The init container `fetch` runs before the server and requests the same without GPUs, so it adds nothing.
     """
     asked = asked_of(pool.resources)
     if pool.cache.type == "emptyDir":
@@ -58,7 +59,7 @@ def requests_of_pod(pool: Pool) -> Resources:
 
 
 def asked_of(resources: GivenResources) -> Resources:
-    """Of a pod of one container. Kubernetes asks for the limit where nothing is asked for."""
+    """Return the requests of a pod of one container. A limit without a request is also the request, as in Kubernetes."""
     given = {**resources.limits, **resources.requests}
     return {name: quantity(value) for name, value in given.items()} | {"pods": Decimal(1)}
 
@@ -68,14 +69,14 @@ def limits_in(resources: GivenResources) -> Resources:
 
 
 def requests_of(pod: Json) -> Resources:
-    """Of a pod that is there: its containers together, or one of those that run before them, whichever is more."""
+    """Return the requests of an existing pod: the sum of its containers, or its largest init container if that is more."""
     spec = pod["spec"]
-    starting = spec.get("initContainers") or ()
-    beside = [each for each in starting if each.get("restartPolicy") == "Always"]
+    init_containers = spec.get("initContainers") or ()
+    sidecars = [each for each in init_containers if each.get("restartPolicy") == "Always"]
     total: Resources = {"pods": Decimal(1)}
-    for container in [*spec.get("containers", ()), *beside]:
+    for container in [*spec.get("containers", ()), *sidecars]:
         total = add(total, _asked(container))
-    for container in starting:
+    for container in init_containers:
         total = {name: max(total.get(name, Decimal(0)), value) for name, value in {**total, **_asked(container)}.items()}
     return add(total | _asked(spec), {name: quantity(value) for name, value in (spec.get("overhead") or {}).items()})
 
@@ -89,7 +90,7 @@ def limits_of(pod: Json) -> Resources:
 
 
 def in_quota(requests: Resources, limits: Resources) -> Resources:
-    """By the names that a ResourceQuota has; `cpu` and `memory` are its short ones for requests."""
+    """Rename the resources as a ResourceQuota names them. `cpu` and `memory` are its short names for requests."""
     asked = {name if name == "pods" else f"requests.{name}": value for name, value in requests.items()}
     bare = {name: value for name, value in requests.items() if name in ("cpu", "memory")}
     return {**asked, **bare, **{f"limits.{name}": value for name, value in limits.items()}}
@@ -99,8 +100,8 @@ def add(one: Resources, other: Resources, times: int = 1) -> Resources:
     return {name: one.get(name, Decimal(0)) + times * other.get(name, Decimal(0)) for name in {**one, **other}}
 
 
-def told(name: str, value: Decimal) -> str:
-    """As a person would write it."""
+def format_quantity(name: str, value: Decimal) -> str:
+    """Format a quantity for people: memory and storage in Gi, everything else as a plain number."""
     if "memory" in name or "storage" in name:
         return f"{value / 2**30:.4g}Gi"
     return f"{value.normalize():f}"

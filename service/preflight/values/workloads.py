@@ -1,4 +1,4 @@
-"""What the chart makes pods of: pools, and what is switched on beside them."""
+"""Workloads that the chart creates: the pools, and the enabled features that have pods of their own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from service.preflight.values.pool_values import Resources as GivenResources
 class Workload:
     name: str
     pods: int
-    """At one time, a rollout's spare one included."""
+    """Highest number of pods at one time, with the spare pod of a rollout."""
     requests: Resources
-    """Of a pod."""
+    """Requests of one pod."""
     resources: GivenResources
-    """Of each of its containers, GPUs aside."""
+    """Resources of each of its containers, without GPUs."""
     where: str
-    """Stands in the values."""
+    """The values that set the resources."""
 
 
 def workloads(plan: Plan) -> Iterator[Workload]:
@@ -27,13 +27,13 @@ def workloads(plan: Plan) -> Iterator[Workload]:
         yield Workload(f"pool {pool.name}", pods_of(pool), requests_of_pod(pool), pool.resources, "the pool's resources")
     if values.inference_pool.enabled:
         picker = values.inference_pool.resources
-        # Its rollout starts a new one before an old one ends.
+        # Its rollout starts a new pod before an old one ends.
         pods = (values.inference_pool.replicas + 1) * len(plan.pools)
         yield Workload("the endpoint picker", pods, asked_of(picker), picker, "inferencePool.resources")
     tools, pods = values.tools.resources, 0
-    if values.check.enabled:  # `helm test` takes one pool after the other.
+    if values.check.enabled:  # `helm test` checks one pool after the other.
         pods += 1
-    if values.load_test.enabled:  # Locust's master, and its workers.
+    if values.load_test.enabled:  # Locust's master and its workers.
         pods += 1 + values.load_test.workers
     if pods:
         yield Workload("check and load test", pods, asked_of(tools), tools, "tools.resources")

@@ -1,10 +1,11 @@
-"""A pool's values, wrong in each way."""
+"""A pool's values with each kind of problem."""
 
+import re
 from typing import Any
 
 import pytest
 
-from tests.preflight.looking import Looker, finding, not_passed, told
+from tests.preflight.looking import Looker, finding, findings_text, not_passed
 from tests.preflight.right_cluster import Json, pool, right, values
 
 
@@ -17,8 +18,8 @@ from tests.preflight.right_cluster import Json, pool, right, values
 )
 def test_a_class_that_is_missing(kind: str, key: str, check: str, looked: Looker) -> None:
     report = looked({name: document for name, document in right().items() if name[0] != kind}, values())
-    assert not_passed(report) == {check: "fail"}, told(report)
-    assert f"Set {key} to one that there is" in (finding(report, check).fix or "")
+    assert not_passed(report) == {check: "fail"}, findings_text(report)
+    assert f"Set {key} " in (finding(report, check).fix or "")
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ def test_a_rollout_that_is_an_outage(over: Json, minutes: int, looked: Looker) -
     report = looked(right(), pool(**{"replicas": 1, "rollout": {"spareGpus": False}, **over}))
     found = finding(report, "pool.rollout")
     assert found.outcome == "warn"
-    assert found.seen == f"one replica, and no spare: each rollout is an outage of up to about {minutes} min"
-    assert report.verdict == ("fail" if "autoscaling" in over else "pass"), told(report)
+    assert found.seen.endswith(f" {minutes} min")
+    assert report.verdict == ("fail" if "autoscaling" in over else "pass"), findings_text(report)
 
 
 def test_a_rollout_that_is_none(looked: Looker) -> None:
@@ -48,31 +49,32 @@ def test_a_rollout_that_is_none(looked: Looker) -> None:
 @pytest.mark.parametrize(
     ("over", "seen"),
     [
-        ({"gpu": {"count": 0}}, "gpu.count is 0"),
-        ({"gpu": {"enabled": False}, "nodes": 2}, "nodes is 2, and only GPU pools span nodes"),
-        ({"autoscaling": {"enabled": True}}, "autoscaling.turnsPerSecond is 0"),
+        ({"gpu": {"count": 0}}, "gpu.count is 0\\b"),
+        ({"gpu": {"enabled": False}, "nodes": 2}, "nodes is 2\\b"),
+        ({"autoscaling": {"enabled": True}}, "autoscaling.turnsPerSecond is 0$"),
         (
             {"autoscaling": {"enabled": True, "minReplicas": 4, "maxReplicas": 2, "turnsPerSecond": 1.0}},
-            "autoscaling.minReplicas is 4, maxReplicas 2",
+            r"autoscaling\.minReplicas is 4\b.*maxReplicas.* 2$",
         ),
         (
             {"resources": {"requests": {"cpu": "4", "memory": "32Gi"}, "limits": {"memory": "24Gi"}}},
-            "resources.requests.memory is 32Gi, and its limit 24Gi",
+            "resources.requests.memory is 32Gi.*limits.* 24Gi$",
         ),
-        ({"resources": {"limits": {"memory": "24Gi", "cpu": "500m"}}}, "resources.requests.cpu is 4, and its limit 500m"),
-        ({"shmGiB": 32}, "shared memory may take 32Gi, more than half of resources.limits.memory, 24Gi"),
-        ({"gpu": {"count": 8}}, "shared memory may take 17Gi, more than half of resources.limits.memory, 24Gi"),
-        ({"adapters": [{"name": "booking"}]}, "adapters booking have neither repo nor path, or both"),
+        ({"resources": {"limits": {"memory": "24Gi", "cpu": "500m"}}}, "resources.requests.cpu is 4.*limits.* 500m$"),
+        ({"shmGiB": 32}, "32Gi.*resources.limits.memory.* 24Gi$"),
+        ({"gpu": {"count": 8}}, "17Gi.*resources.limits.memory.* 24Gi$"),
+        ({"adapters": [{"name": "booking"}]}, "adapters.*repo.*path.*booking"),
     ],
 )
 def test_values_that_do_not_go_together(over: dict[str, Any], seen: str, looked: Looker) -> None:
     found = finding(looked(right(), pool(**over)), "pool.values")
-    assert (found.outcome, found.seen) == ("fail", seen)
+    assert found.outcome == "fail"
+    assert re.search(seen, found.seen)
 
 
 def test_names_of_pools(looked: Looker) -> None:
     twins = values(pools=[{"name": "same", "hostname": "a.example.com"}, {"name": "same", "hostname": "b.example.com"}])
-    assert finding(looked(right(), twins), "pool.values").seen == "two pools are named same"
+    assert finding(looked(right(), twins), "pool.values").seen.endswith(" same")
 
 
 @pytest.mark.parametrize("way", ["gateway", "ingress"])
@@ -81,13 +83,16 @@ def test_host_names(way: str, looked: Looker) -> None:
     if way == "ingress":
         given |= {"gateway": {}, "ingress": {"enabled": True, "className": "nginx"}}
     report = looked(right(), given)
-    assert not_passed(report) == {"pool.hostname": "fail"}, told(report)
-    assert finding(report, "pool.hostname").seen.startswith(f"{way}.enabled needs a host name for each pool")
+    assert not_passed(report) == {"pool.hostname": "fail"}, findings_text(report)
+    assert finding(report, "pool.hostname").seen.startswith(f"{way}.enabled ")
 
 
 def test_a_host_name_of_two(looked: Looker) -> None:
     report = looked(right(), values(pools=[{"name": "one"}, {"name": "two"}]))
-    assert finding(report, "pool.hostname").seen == "voice.example.com is another's, too"
+    assert (finding(report, "pool.hostname").outcome, "voice.example.com" in finding(report, "pool.hostname").seen) == (
+        "fail",
+        True,
+    )
     split = {"name": "trial", "hostname": "voice.example.com", "shares": [{"pool": "default", "weight": 1}]}
     given = values()
     given["gateway"]["splits"] = [split]
@@ -99,7 +104,7 @@ def test_findings_say_which_pool(looked: Looker) -> None:
         pools=[{"name": "good", "hostname": "a.example.com"}, {"name": "bad", "hostname": "b.example.com", "gpu": {"count": 16}}]
     )
     report = looked(right(), given)
-    assert {each.pool for each in report.findings if each.outcome == "fail"} == {"bad"}, told(report)
+    assert {each.pool for each in report.findings if each.outcome == "fail"} == {"bad"}, findings_text(report)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +119,4 @@ def test_what_kubernetes_would_refuse_does_not_stop_the_other_checks(over: Json,
     report = looked(right(), pool(**over))
     assert finding(report, "pool.rollout").outcome == "pass"
     if check is not None:
-        assert finding(report, check).seen.startswith("could not be looked at (")
+        assert finding(report, check).seen.startswith("not checked")

@@ -1,8 +1,10 @@
-"""Volumes, wrong in each way."""
+"""Volumes with each kind of problem."""
+
+import re
 
 import pytest
 
-from tests.preflight.looking import Looker, finding, not_passed, told
+from tests.preflight.looking import Looker, finding, findings_text, not_passed
 from tests.preflight.right_cluster import CLAIMS, CLASSES, NODES, Json, pool, right, storage_class, values
 
 
@@ -21,28 +23,28 @@ VOLUMES: list[tuple[Json, Json, str, str]] = [
         {"storageClass": "none"},
         {},
         "fail",
-        "there is no StorageClass none -> Set cache.storageClass to one that there is: disk, shared",
+        "StorageClass none .* -> .*cache.storageClass.*: disk, shared",
     ),
-    ({"storageClass": "disk"}, {}, "fail", "to one of Amazon EFS (efs.csi.aws.com) or FSx, or cache.type to perReplica"),
-    ({"storageClass": "disk"}, ALONE, "fail", "or cache.accessMode to ReadWriteOnce"),
-    ({"storageClass": ""}, {}, "fail", "disk (ebs.csi.aws.com), ReadWriteMany: its volumes are mounted by one node only"),
-    ({"accessMode": "ReadWriteOnce"}, {}, "fail", "3 pods would share the volume -> Set cache.accessMode to ReadWriteMany"),
-    ({"storageClass": "odd"}, {}, "warn", "whether it has ReadWriteMany is not known here"),
-    ({"type": "perReplica", "storageClass": "disk"}, {}, "pass", "disk (ebs.csi.aws.com), ReadWriteOnce"),
+    ({"storageClass": "disk"}, {}, "fail", r"Amazon EFS \(efs\.csi\.aws\.com\) or FSx\b.*cache\.type to perReplica"),
+    ({"storageClass": "disk"}, ALONE, "fail", "cache.accessMode to ReadWriteOnce"),
+    ({"storageClass": ""}, {}, "fail", r"disk \(ebs\.csi\.aws\.com\), ReadWriteMany\b.*one node"),
+    ({"accessMode": "ReadWriteOnce"}, {}, "fail", "3 pods .* -> Set cache.accessMode to ReadWriteMany"),
+    ({"storageClass": "unknown"}, {}, "warn", "unknown.example.com.*ReadWriteMany"),
+    ({"type": "perReplica", "storageClass": "disk"}, {}, "pass", r"disk \(ebs\.csi\.aws\.com\), ReadWriteOnce"),
     ({"storageClass": "disk", "accessMode": "ReadWriteOnce"}, ALONE, "pass", "ReadWriteOnce"),
-    ({"type": "emptyDir"}, {}, "warn", "each new pod downloads Qwen/Qwen3-8B again before it serves -> Set cache.type to claim"),
-    ({"type": "emptyDir"}, {"model": {"name": "embedded"}}, "pass", "nothing is downloaded"),
-    ({"type": "existing"}, {}, "fail", "cache.existingClaim is empty -> Set it to the PersistentVolumeClaim's name"),
-    ({"type": "existing", "existingClaim": "no"}, {}, "fail", "no PersistentVolumeClaim calls/no -> Create it"),
+    ({"type": "emptyDir"}, {}, "warn", "Qwen/Qwen3-8B .* -> Set cache.type to claim"),
+    ({"type": "emptyDir"}, {"model": {"name": "embedded"}}, "pass", "emptyDir.*nothing"),
+    ({"type": "existing"}, {}, "fail", "cache.existingClaim .* -> .*PersistentVolumeClaim"),
+    ({"type": "existing", "existingClaim": "no"}, {}, "fail", "PersistentVolumeClaim calls/no .* -> Create it"),
 ]
 
 
 @pytest.mark.parametrize(("cache", "over", "outcome", "words"), VOLUMES)
 def test_each_kind_of_volume(cache: Json, over: Json, outcome: str, words: str, looked: Looker) -> None:
-    objects = right() | dict([storage_class("odd", "odd.example.com")])
+    objects = right() | dict([storage_class("unknown", "unknown.example.com")])
     found = finding(looked(objects, pool(cache=cache, **over)), "pool.storage")
     assert found.outcome == outcome, found
-    assert words in f"{found.seen} -> {found.fix}"
+    assert re.search(words, f"{found.seen} -> {found.fix}")
 
 
 @pytest.mark.parametrize(
@@ -58,25 +60,25 @@ def test_each_kind_of_volume(cache: Json, over: Json, outcome: str, words: str, 
 def test_provisioners_whose_volumes_one_node_mounts(provisioner: str, instead: str, looked: Looker) -> None:
     objects = right() | dict([storage_class("shared-files", provisioner)])
     report = looked(objects, values())
-    assert not_passed(report) == {"pool.storage": "fail"}, told(report)
-    assert f"Set cache.storageClass to one of {instead}" in (finding(report, "pool.storage").fix or "")
+    assert not_passed(report) == {"pool.storage": "fail"}, findings_text(report)
+    assert re.search(f"cache.storageClass .*{instead}", finding(report, "pool.storage").fix or "")
 
 
 def test_no_default_class(looked: Looker) -> None:
     objects = right()
     objects[(CLASSES, None, "disk")]["metadata"]["annotations"] = {}
     report = looked(objects, pool(cache={"type": "perReplica", "storageClass": ""}))
-    assert not_passed(report) == {"pool.storage": "fail"}, told(report)
-    assert finding(report, "pool.storage").seen == "no StorageClass is the default"
+    assert not_passed(report) == {"pool.storage": "fail"}, findings_text(report)
+    assert "default" in finding(report, "pool.storage").seen
 
 
 @pytest.mark.parametrize(
     ("given", "outcome", "words"),
     [
         (claim("ReadWriteMany"), "pass", "models: Bound, ReadWriteMany"),
-        (claim("ReadWriteOnce"), "fail", "3 pods would share it"),
-        (claim("ReadOnlyMany"), "fail", "can be written to"),
-        (claim("ReadWriteMany", phase="Lost"), "fail", "Its volume is gone"),
+        (claim("ReadWriteOnce"), "fail", "3 pods"),
+        (claim("ReadOnlyMany"), "fail", "writable"),
+        (claim("ReadWriteMany", phase="Lost"), "fail", "Lost"),
         (claim("ReadWriteMany", phase="Pending"), "warn", "kubectl describe pvc"),
     ],
 )
@@ -89,13 +91,13 @@ def test_a_claim_of_yours(given: Json, outcome: str, words: str, looked: Looker)
 def test_a_claim_of_yours_that_is_too_small(looked: Looker) -> None:
     objects = right() | {(CLAIMS, "calls", "models"): claim("ReadWriteMany", size="10Gi")}
     report = looked(objects, existing())
-    assert not_passed(report) == {"pool.storage-size": "fail"}, told(report)
+    assert not_passed(report) == {"pool.storage-size": "fail"}, findings_text(report)
 
 
 def test_one_replica_may_have_a_claim_for_one_node(looked: Looker) -> None:
     objects = right() | {(CLAIMS, "calls", "models"): claim("ReadWriteOnce")}
     report = looked(objects, existing(replicas=1, rollout={"spareGpus": False}))
-    assert not_passed(report) == {"pool.rollout": "warn"}, told(report)
+    assert not_passed(report) == {"pool.rollout": "warn"}, findings_text(report)
 
 
 def of_release(**spec: object) -> Json:
@@ -110,18 +112,18 @@ OURS = (CLAIMS, "calls", "firstword-default")
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"storageClassName": "nfs"}, "with storage class nfs and not shared-files"),
-        ({"accessModes": ["ReadWriteOnce"]}, "with access mode ReadWriteOnce and not ReadWriteMany"),
-        ({"resources": {"requests": {"storage": "300Gi"}}}, "with 300Gi, and cache.size is 200Gi: volumes do not shrink"),
-        ({"resources": {"requests": {"storage": "100Gi"}}}, "with 100Gi, and cache.size is 200Gi: its class does not let"),
+        ({"storageClassName": "nfs"}, "nfs, not shared-files"),
+        ({"accessModes": ["ReadWriteOnce"]}, "ReadWriteOnce, not ReadWriteMany"),
+        ({"resources": {"requests": {"storage": "300Gi"}}}, "300Gi, .*cache.size is 200Gi, .*shrink"),
+        ({"resources": {"requests": {"storage": "100Gi"}}}, "100Gi, .*cache.size is 200Gi, .*expansion"),
     ],
 )
 def test_a_claim_of_the_release_cannot_be_changed(spec: Json, words: str, looked: Looker) -> None:
     report = looked(right() | {OURS: of_release(**spec)}, values())
-    assert not_passed(report) == {"pool.storage": "fail"}, told(report)
+    assert not_passed(report) == {"pool.storage": "fail"}, findings_text(report)
     found = finding(report, "pool.storage")
-    assert words in found.seen
-    assert (found.fix or "").startswith("A claim is immutable: keep them, or name a new pool")
+    assert re.search(words, found.seen)
+    assert "immutable" in (found.fix or "")
 
 
 def test_a_claim_of_the_release_as_the_values_have_it(looked: Looker) -> None:
@@ -136,7 +138,7 @@ def test_a_claim_of_the_release_as_the_values_have_it(looked: Looker) -> None:
 def test_a_claim_that_waits_for_ever_is_not_called_good(looked: Looker) -> None:
     waiting = of_release(storageClassName="disk") | {"status": {"phase": "Pending"}}
     found = finding(looked(right() | {OURS: waiting}, pool(cache={"storageClass": "disk"})), "pool.storage")
-    assert "the claim would wait for ever" in found.seen
+    assert (found.outcome, "bound" in found.seen) == ("fail", True)
 
 
 @pytest.mark.parametrize(
@@ -152,4 +154,5 @@ def test_weights_that_a_node_does_not_hold(disk: str, over: Json, looked: Looker
     for name in ("gpu-1", "gpu-2"):
         objects[(NODES, None, name)]["status"]["allocatable"]["ephemeral-storage"] = disk
     found = finding(looked(objects, pool(**over)), "pool.storage-size")
-    assert (found.outcome, found.seen) == ("fail", "the weights take 15.3 GiB, the volume holds 10.0")
+    assert found.outcome == "fail"
+    assert "15.3 GiB" in found.seen and "10.0 GiB" in found.seen

@@ -1,6 +1,7 @@
-"""Values files, merged as Helm and the chart merge them, and refused with what to change."""
+"""Values files: merged as Helm and the chart merge them, and refused with the path and what to change."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.preflight.finding import CannotLook
+from service.preflight.finding import PreflightError
 from service.preflight.values.chart_values import Values
 from service.preflight.values.load_values import read_values
 from service.preflight.values.pool_values import Pool
@@ -22,7 +23,7 @@ def pools(tmp_path: Path) -> "Read":
 
 
 class Read:
-    """Documents as files, read to pools."""
+    """Writes documents to files and reads the pools."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +37,7 @@ class Read:
         return read_values(files)[1]
 
     def refusal(self, *documents: Json | str) -> str:
-        with pytest.raises(CannotLook) as refused:
+        with pytest.raises(PreflightError) as refused:
             self(*documents)
         return str(refused.value)
 
@@ -89,7 +90,7 @@ def test_null_that_the_chart_cannot_do_with_is_refused(path: tuple[str, ...], po
         render(merged(MINIMAL, given))
     except Exception:
         if path == ("keys", "existingSecret"):
-            return  # The same as without any: a check says so.
+            return  # The same as without a value: a check reports it.
         pools.refusal(merged(MINIMAL, given))
 
 
@@ -120,30 +121,30 @@ def test_pools_are_those_that_helm_renders(scenario: str) -> None:
     [
         (
             {"poolDefaults": {"gpu": {"count": -1}}},
-            "poolDefaults.gpu.count: -1 is refused: Input should be greater than or equal to 0.",
+            "poolDefaults.gpu.count: -1 .*greater than or equal to 0",
         ),
-        ({"poolDefaults": {"gpu": {"cuont": 2}}}, "poolDefaults.gpu.cuont: there is no such value; did you mean count?"),
-        ({"zzz": 1}, "zzz: there is no such value; take it out."),
-        ({"pools": [{"name": "a", "replicas": "2"}]}, "pools[0].replicas: '2' is refused: Input should be a valid integer."),
-        ({"pools": [{"replicas": 2}]}, "pools[0].name: this is needed."),
-        ({"pools": [{"name": "A"}]}, "pools[0].name: 'A' is refused:"),
-        ({"pools": []}, "pools: a list is refused: List should have at least 1 item"),
-        ({"pools": [{"name": "a", "cache": {"type": "nfs"}}]}, "pools[0].cache.type: 'nfs' is refused: Input should be 'claim'"),
-        ({"poolDefaults": {"resources": {"requests": {"cpu": "4 cores"}}}}, "resources.requests.cpu: '4 cores' is refused"),
-        ({"poolDefaults": {"image": {"tag": 1.5}}}, "poolDefaults.image.tag: 1.5 is refused: Input should be a valid string."),
+        ({"poolDefaults": {"gpu": {"cuont": 2}}}, "poolDefaults.gpu.cuont: .* count"),
+        ({"zzz": 1}, "zzz: "),
+        ({"pools": [{"name": "a", "replicas": "2"}]}, r"pools\[0\].replicas: '2' .*integer"),
+        ({"pools": [{"replicas": 2}]}, r"pools\[0\].name: .*required"),
+        ({"pools": [{"name": "A"}]}, r"pools\[0\].name: 'A' "),
+        ({"pools": []}, "pools: a list .*at least 1 item"),
+        ({"pools": [{"name": "a", "cache": {"type": "nfs"}}]}, r"pools\[0\].cache.type: 'nfs' .*'claim'"),
+        ({"poolDefaults": {"resources": {"requests": {"cpu": "4 cores"}}}}, "resources.requests.cpu: '4 cores' "),
+        ({"poolDefaults": {"image": {"tag": 1.5}}}, "poolDefaults.image.tag: 1.5 .*string"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_path(document: Json, line: str, pools: Read) -> None:
-    assert f"\n  {line}" in pools.refusal(document).replace('pools, "default": ', "")
+    assert re.search(f"\n  {line}", pools.refusal(document).replace('pools, "default": ', ""))
 
 
 def test_everything_that_is_wrong_is_told_at_once(pools: Read) -> None:
-    told = pools.refusal({"poolDefaults": {"replicas": 0}, "keys": {"generate": "yes"}})
-    assert len(told.splitlines()) == 3
+    message = pools.refusal({"poolDefaults": {"replicas": 0}, "keys": {"generate": "yes"}})
+    assert len(message.splitlines()) == 3
 
 
 def test_what_stands_under_an_unknown_key_is_not_told(pools: Read) -> None:
-    """It may be a key that was put in the wrong place."""
+    """It may be a key in the wrong place."""
     assert "fw_secret" not in pools.refusal({"apiKey": "fw_secret"})
 
 
@@ -153,40 +154,40 @@ SECRET = "hf_verysecrettoken123"
 @pytest.mark.parametrize(
     ("document", "path"),
     [
-        ({"poolDefaults": {"env": {"HF_TOKEN": SECRET}}}, "poolDefaults.env: a map is refused"),
-        ({"poolDefaults": {"env": [{"name": "HF_TOKEN", "value": [SECRET]}]}}, "poolDefaults.env[0].value: a list is refused"),
-        ({"poolDefaults": {"env": SECRET}}, "poolDefaults.env: a text is refused"),
-        ({"keys": {"existingSecret": [SECRET]}}, "keys.existingSecret: a list is refused"),
+        ({"poolDefaults": {"env": {"HF_TOKEN": SECRET}}}, "poolDefaults.env: a map "),
+        ({"poolDefaults": {"env": [{"name": "HF_TOKEN", "value": [SECRET]}]}}, "poolDefaults.env[0].value: a list "),
+        ({"poolDefaults": {"env": SECRET}}, "poolDefaults.env: a string "),
+        ({"keys": {"existingSecret": [SECRET]}}, "keys.existingSecret: a list "),
         ({"keys": {"existingSecret": "fw_aa_secretsecret"}}, ""),
-        ({"keys": {"generate": SECRET}}, "keys.generate: a text is refused"),
-        ({"keys": {SECRET: 1}}, "keys.…: there is no such value"),
-        ({"poolDefaults": {"cache": {"tokenSecret": {"token": SECRET}}}}, "cache.tokenSecret: a map is refused"),
-        ({"poolDefaults": {"settings": {"max_turns": SECRET}}}, "poolDefaults.settings.max_turns: a text is refused"),
-        ({"poolDefaults": {"resources": {"limits": {"cpu": SECRET}}}}, "resources.limits.cpu: a text is refused"),
-        ({"poolDefaults": {"replicas": SECRET}}, "poolDefaults.replicas: a text is refused"),
-        ({"pools": SECRET}, "pools: a text is refused"),
+        ({"keys": {"generate": SECRET}}, "keys.generate: a string "),
+        ({"keys": {SECRET: 1}}, "keys.…: "),
+        ({"poolDefaults": {"cache": {"tokenSecret": {"token": SECRET}}}}, "cache.tokenSecret: a map "),
+        ({"poolDefaults": {"settings": {"max_turns": SECRET}}}, "poolDefaults.settings.max_turns: a string "),
+        ({"poolDefaults": {"resources": {"limits": {"cpu": SECRET}}}}, "resources.limits.cpu: a string "),
+        ({"poolDefaults": {"replicas": SECRET}}, "poolDefaults.replicas: a string "),
+        ({"pools": SECRET}, "pools: a string "),
     ],
 )
 def test_what_may_be_a_secret_is_not_told(document: Json, path: str, pools: Read) -> None:
-    told = pools.refusal(document)
-    assert path in told
-    assert SECRET not in told
-    assert "secretsecret" not in told
+    message = pools.refusal(document)
+    assert path in message
+    assert SECRET not in message
+    assert "secretsecret" not in message
 
 
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"port": 1}, "settings.port: the chart sets this from other values: take it out."),
-        ({"api_keys": "acme=fw_1_2"}, "settings.api_keys: the chart sets this from other values: take it out."),
-        ({"nonsense": 2}, "settings.nonsense: there is no such value; take it out."),
-        ({"ttft_budget": 2}, "settings.ttft_budget: there is no such value; did you mean ttft_budget_s?"),
-        ({"max_choices": 0}, "settings.max_choices: a number is refused: Input should be greater than or equal to 1."),
+        ({"port": 1}, "settings.port: the chart sets this"),
+        ({"api_keys": "acme=fw_1_2"}, "settings.api_keys: the chart sets this"),
+        ({"nonsense": 2}, "settings.nonsense: unknown"),
+        ({"ttft_budget": 2}, "settings.ttft_budget: .* ttft_budget_s"),
+        ({"max_choices": 0}, "settings.max_choices: a number .*greater than or equal to 1"),
     ],
 )
 def test_settings_are_the_services_own(settings: Json, line: str, pools: Read) -> None:
-    assert f"\n  poolDefaults.{line}" in pools.refusal({"poolDefaults": {"settings": settings}})
-    assert f"\n  pools[0].{line}" in pools.refusal({"pools": [{"name": "a", "settings": settings}]})
+    assert re.search(f"\n  poolDefaults.{line}", pools.refusal({"poolDefaults": {"settings": settings}}))
+    assert re.search(rf"\n  pools\[0\].{line}", pools.refusal({"pools": [{"name": "a", "settings": settings}]}))
     assert pools({"poolDefaults": {"settings": {"ttft_budget_s": 2, "otlp_endpoint": None}}})
 
 
@@ -199,9 +200,9 @@ def test_the_first_line_of_helm_get_values(head: str, pools: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("pools: [", "is no valid YAML at line 1, column 9"),
-        ("- a\n- b", "must be a map of values, such as `pools: […]`; it is a list"),
-        ("just words", "it is a text"),
+        ("pools: [", "YAML at line 1, column 9"),
+        ("- a\n- b", "it is a list"),
+        ("just words", "it is a string"),
     ],
 )
 def test_a_file_that_is_none(text: str, words: str, pools: Read) -> None:
@@ -209,8 +210,8 @@ def test_a_file_that_is_none(text: str, words: str, pools: Read) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(CannotLook, match="cannot be read: No such file"):
+    with pytest.raises(PreflightError, match=r"none\.yaml cannot be read: No such file"):
         read_values([tmp_path / "none.yaml"])
     (tmp_path / "latin").write_bytes(b"name: k\xf6ln")
-    with pytest.raises(CannotLook, match="is no text in UTF-8"):
+    with pytest.raises(PreflightError, match=r"latin .*UTF-8"):
         read_values([tmp_path / "latin"])

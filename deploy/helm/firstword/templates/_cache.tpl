@@ -1,4 +1,4 @@
-{{/* The cache volume of a pool and what lives on it: weights in hf/, adapters in adapters/, compiled code in compile/. */}}
+{{/* The cache volume of a pool. Its folders are hf/ for weights, adapters/ for adapters and compile/ for compiled code. */}}
 {{- define "firstword.cacheVolume" -}}
 - name: cache
 {{- if eq .cache.type "claim" }}
@@ -24,11 +24,11 @@ resources:
   requests: { storage: {{ .cache.size | quote }} }
 {{- end -}}
 
-{{/* docs/image.md has the reasons. Everything that writes, writes to /cache or /tmp. */}}
+{{/* docs/image.md explains the variables. All writes go to /cache or /tmp. */}}
 {{- define "firstword.cacheEnv" -}}
 {{- $compiled := printf "/cache/compile/%s" .cacheKey -}}
 - { name: HOME, value: {{ printf "%s/home" $compiled | quote }} }
-# For the user that has no name.
+# The user ID has no name in the image. Some libraries need a user name.
 - { name: USER, value: firstword }
 - { name: LOGNAME, value: firstword }
 - { name: HF_HOME, value: /cache/hf }
@@ -41,7 +41,7 @@ resources:
 - { name: HF_HUB_DISABLE_TELEMETRY, value: "1" }
 {{- end -}}
 
-{{/* Where an adapter is on the cache volume. */}}
+{{/* Path of an adapter on the cache volume. */}}
 {{- define "firstword.adapterPath" -}}
 {{- .path | default (printf "/cache/adapters/%s/%s" .name (.revision | default "main" | replace "/" "-")) -}}
 {{- end -}}

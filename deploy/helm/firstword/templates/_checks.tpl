@@ -1,6 +1,6 @@
 {{/*
-What the schema cannot say. Each message names the value and what to change; the first one ends the render.
-Called once, where something is always rendered: serviceaccount.yaml.
+Rules that the schema cannot express. Each message names the value and what to change. The first failure stops the rendering.
+serviceaccount.yaml calls these checks once, because it is always rendered.
 */}}
 {{- define "firstword.checks" -}}
 {{- include "firstword.releaseChecks" . -}}
@@ -8,7 +8,7 @@ Called once, where something is always rendered: serviceaccount.yaml.
 {{- $names := list -}}
 {{- range $pool := fromJsonArray (include "firstword.pools" .) -}}
   {{- if has $pool.name $names -}}
-    {{- fail (printf "pools: two are named %q; each needs a name of its own." $pool.name) -}}
+    {{- fail (printf "pools: two pools have the name %q. Give each pool a different name." $pool.name) -}}
   {{- end -}}
   {{- $names = append $names $pool.name -}}
   {{- $at := printf "pools, %q" $pool.name -}}
@@ -19,7 +19,7 @@ Called once, where something is always rendered: serviceaccount.yaml.
   {{- include "firstword.memoryChecks" (dict "at" $at "pool" $pool) -}}
 {{- end -}}
 {{- if eq (int .Values.securityContext.runAsUser) 0 -}}
-  {{- fail "securityContext.runAsUser: 0 is root; take any other, or -1 for whom the cluster chooses." -}}
+  {{- fail "securityContext.runAsUser is 0, which is root. Set another user ID, or -1 to let the cluster choose." -}}
 {{- end -}}
 {{- include "firstword.edgeChecks" . -}}
 {{- end -}}
@@ -30,16 +30,16 @@ Called once, where something is always rendered: serviceaccount.yaml.
 {{- if .Values.keys.generate -}}{{- $ways = append $ways "keys.generate" -}}{{- end -}}
 {{- if .Values.keys.externalSecret.enabled -}}{{- $ways = append $ways "keys.externalSecret.enabled" -}}{{- end -}}
 {{- if not $ways -}}
-  {{- fail "keys: nobody could call. Set keys.existingSecret to a Secret with a key file (`firstword keys add` makes one), or keys.generate to true for a random key, or keys.externalSecret." -}}
+  {{- fail "keys: no source of API keys is set, so no caller could authenticate. Set keys.existingSecret to a Secret with a key file (`firstword keys add` makes one), or keys.generate to true for a random key, or keys.externalSecret." -}}
 {{- else if gt (len $ways) 1 -}}
-  {{- fail (printf "keys: %s are set; choose one." (join " and " $ways)) -}}
+  {{- fail (printf "keys: %s are set, and exactly one is allowed. Keep one of them." (join " and " $ways)) -}}
 {{- end -}}
 {{- if eq .Values.keys.fileKey .Values.keys.plainKey -}}
-  {{- fail (printf "keys: fileKey and plainKey are both %q; the Secret has the key file and the plain key under two names." .Values.keys.fileKey) -}}
+  {{- fail (printf "keys: fileKey and plainKey are both %q. Set them to two different keys of the Secret." .Values.keys.fileKey) -}}
 {{- end -}}
 {{- with .Values.keys.externalSecret -}}
   {{- if and .enabled (not (and .storeName .remoteKey)) -}}
-    {{- fail "keys.externalSecret: storeName and remoteKey are needed: which store, and which entry of it." -}}
+    {{- fail "keys.externalSecret: storeName and remoteKey are required. Set storeName to the store, and remoteKey to its entry." -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -47,28 +47,28 @@ Called once, where something is always rendered: serviceaccount.yaml.
 {{- define "firstword.poolChecks" -}}
 {{- $pool := .pool -}}
 {{- if and $pool.gpu.enabled (lt (int $pool.gpu.count) 1) -}}
-  {{- fail (printf "%s: gpu.count is 0, and a GPU pool needs at least 1. For a pool without GPUs set gpu.enabled to false." .at) -}}
+  {{- fail (printf "%s: gpu.count is 0, and a GPU pool needs at least 1. Raise gpu.count, or set gpu.enabled to false." .at) -}}
 {{- end -}}
 {{- if and (gt (int $pool.nodes) 1) (not $pool.gpu.enabled) -}}
-  {{- fail (printf "%s: nodes is %d, and only GPU pools span nodes: set gpu.enabled to true or nodes to 1." .at (int $pool.nodes)) -}}
+  {{- fail (printf "%s: nodes is %d, and a pool without GPUs needs 1. Set gpu.enabled to true, or nodes to 1." .at (int $pool.nodes)) -}}
 {{- end -}}
 {{- if gt (len $pool.fullname) 52 -}}
-  {{- fail (printf "%s: the objects would be named %s, %d characters long, and 52 is the most: shorten the release's or the pool's name." .at $pool.fullname (len $pool.fullname)) -}}
+  {{- fail (printf "%s: the object name %s has %d characters, and the limit is 52. Shorten the release name or the pool name." .at $pool.fullname (len $pool.fullname)) -}}
 {{- end -}}
 {{- if regexMatch "^(dashboard|loadtest)-" $pool.name -}}
-  {{- fail (printf "%s: objects of the chart's own have such names; choose one that does not begin with dashboard- or loadtest-." .at) -}}
+  {{- fail (printf "%s: the pool name has a prefix of the chart's own objects. Choose a name that does not begin with dashboard- or loadtest-." .at) -}}
 {{- end -}}
 {{- $adapters := list -}}
 {{- $models := prepend $pool.model.aliases (include "firstword.modelId" $pool) -}}
 {{- range $adapter := $pool.adapters -}}
   {{- if eq (empty $adapter.repo) (empty $adapter.path) -}}
-    {{- fail (printf "%s: adapter %q needs either repo or path." $.at $adapter.name) -}}
+    {{- fail (printf "%s: the adapter %q needs either repo or path. Set exactly one of the two." $.at $adapter.name) -}}
   {{- end -}}
   {{- if has $adapter.name $models -}}
-    {{- fail (printf "%s: adapter %q has a name of the model itself (%s), and callers choose by name: rename it." $.at $adapter.name (join ", " $models)) -}}
+    {{- fail (printf "%s: the adapter %q has a name of the model itself (%s). Rename it. Callers choose an adapter by its name." $.at $adapter.name (join ", " $models)) -}}
   {{- end -}}
   {{- if has $adapter.name $adapters -}}
-    {{- fail (printf "%s: two adapters are named %q." $.at $adapter.name) -}}
+    {{- fail (printf "%s: two adapters have the name %q. Rename one. Callers choose an adapter by its name." $.at $adapter.name) -}}
   {{- end -}}
   {{- $adapters = append $adapters $adapter.name -}}
 {{- end -}}
@@ -78,18 +78,18 @@ Called once, where something is always rendered: serviceaccount.yaml.
 {{- $pool := .pool -}}
 {{- $cache := $pool.cache -}}
 {{- if and (eq $cache.type "existing") (not $cache.existingClaim) -}}
-  {{- fail (printf "%s: cache.type is existing: set cache.existingClaim to the PersistentVolumeClaim's name." .at) -}}
+  {{- fail (printf "%s: cache.type is existing, and cache.existingClaim is empty. Set it to the name of your PersistentVolumeClaim." .at) -}}
 {{- end -}}
 {{- if and $cache.existingClaim (ne $cache.type "existing") -}}
-  {{- fail (printf "%s: cache.existingClaim is set, so set cache.type to existing (it is %s)." .at $cache.type) -}}
+  {{- fail (printf "%s: cache.existingClaim is set, and cache.type is %s. Set cache.type to existing, or remove cache.existingClaim." .at $cache.type) -}}
 {{- end -}}
 {{- if and $cache.offline (has $cache.type (list "emptyDir" "perReplica")) $pool.isHub -}}
-  {{- fail (printf "%s: cache.offline is set, and a new volume of cache.type %s is empty: use a claim that holds the model." .at $cache.type) -}}
+  {{- fail (printf "%s: cache.offline is true, and a new volume of cache.type %s is empty. Set cache.type to claim or existing, with a claim that holds the model." .at $cache.type) -}}
 {{- end -}}
 {{- $most := ternary $pool.autoscaling.maxReplicas $pool.replicas $pool.autoscaling.enabled | int -}}
 {{- if and (eq $cache.type "claim") (ne $cache.accessMode "ReadWriteMany") -}}
   {{- if or (gt $most 1) (gt (int $pool.nodes) 1) $pool.rollout.spareGpus -}}
-    {{- fail (printf "%s: several pods would share a %s volume: set cache.accessMode to ReadWriteMany, or cache.type to perReplica." .at $cache.accessMode) -}}
+    {{- fail (printf "%s: several pods would share a volume, and cache.accessMode is %s. Set cache.accessMode to ReadWriteMany, or cache.type to perReplica." .at $cache.accessMode) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

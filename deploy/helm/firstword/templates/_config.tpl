@@ -1,6 +1,6 @@
 {{/*
-What the service reads as FIRSTWORD_CONFIG: the settings of docs/settings.md. {root, pool, forChecksum}; for the checksum without the
-adapters that come and go without a restart, but with the places that the engine is made with for them.
+The file FIRSTWORD_CONFIG: the settings of docs/settings.md. Takes {root, pool, forChecksum}. With forChecksum it leaves out adapters with
+a path, because they change without a restart, and adds max_adapters, because the engine is created with that number.
 */}}
 {{- define "firstword.config" -}}
 {{- $pool := .pool -}}
@@ -40,7 +40,7 @@ adapters that come and go without a restart, but with the places that the engine
 {{- $config = mustMergeOverwrite $config (deepCopy $pool.settings) -}}
 {{- $_ := set $config "engine_args" (mustMergeOverwrite $engineArgs (deepCopy $pool.engineArgs)) -}}
 {{- if and .forChecksum $pool.adapters (not (hasKey $config "max_adapters")) -}}
-  {{- /* As Settings.adapter_places: the first adapter needs pods that have places, and so does the ninth. */ -}}
+  {{- /* As Settings.effective_max_adapters: the first adapter and the ninth need new pods with a higher limit. */ -}}
   {{- $_ := set $config "max_adapters" (max 8 (len $pool.adapters)) -}}
 {{- end -}}
 {{- toYaml $config -}}

@@ -1,8 +1,8 @@
 {{/*
-Every name and label, once. Dashboards, alerts and their tests count on `<fullname>-<pool>`, with a fullname that is `firstword` or ends
-in `-firstword`, and on the container's name `firstword`.
+All names and labels. Dashboards, alerts and their tests depend on `<fullname>-<pool>`, where fullname is `firstword` or ends in
+`-firstword`, and on the container name `firstword`.
 
-A template that works on a pool takes a dict: {root: $, pool: <of firstword.pools>}.
+A template for a pool takes a dict: {root: $, pool: <an item of firstword.pools>}.
 */}}
 
 {{- define "firstword.fullname" -}}
@@ -13,7 +13,7 @@ A template that works on a pool takes a dict: {root: $, pool: <of firstword.pool
 {{- end -}}
 {{- end -}}
 
-{{/* Of everything: what belongs to no pool has just these. */}}
+{{/* Labels of all objects. Objects that belong to no pool have only these. */}}
 {{- define "firstword.labels" -}}
 app.kubernetes.io/name: firstword
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -22,7 +22,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
-{{/* Which pods are a pool's: never changes between versions. */}}
+{{/* Selector of a pool's pods. It must never change between versions, because selectors are immutable. */}}
 {{- define "firstword.selectorLabels" -}}
 app.kubernetes.io/name: firstword
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
@@ -36,7 +36,7 @@ app.kubernetes.io/component: server
 firstword.io/pool: {{ .pool.name | quote }}
 {{- end -}}
 
-{{/* {root, image, kind: gpu | cpu | tools} -> what to pull. */}}
+{{/* {root, image, kind: gpu | cpu | tools} -> image reference. */}}
 {{- define "firstword.image" -}}
 {{- $tag := .image.tag | default (printf "%s-%s" .root.Chart.AppVersion .kind) -}}
 {{- if .image.digest -}}
@@ -50,6 +50,6 @@ firstword.io/pool: {{ .pool.name | quote }}
 {{ .Values.keys.existingSecret | default (printf "%s-keys" (include "firstword.fullname" .)) }}
 {{- end -}}
 
-{{/* Ports of every pod; the Service has 80 for turns. */}}
+{{/* Ports of every pod. The Service has port 80. */}}
 {{- define "firstword.port" -}}8000{{- end -}}
 {{- define "firstword.metricsPort" -}}9090{{- end -}}

@@ -1,4 +1,4 @@
-{{/* Where a pool's pods may run: {root, pool, role}. */}}
+{{/* Scheduling fields of a pool's pods. Takes {root, pool, role}. */}}
 {{- define "firstword.placement" -}}
 {{- $pool := .pool -}}
 {{- $selector := deepCopy $pool.nodeSelector -}}

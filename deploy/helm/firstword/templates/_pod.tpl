@@ -1,8 +1,9 @@
 {{/*
-The pod of a replica. {root, pool, role: server | worker}; a worker is one of the further nodes of a replica with `nodes` above 1.
+The pod of a replica. Takes {root, pool, role: server | worker}. A worker runs on the second and later nodes of a replica with `nodes`
+above 1.
 
-No preStop hook: the service itself stays up and answers while proxies learn that it goes (docs/operations.md, "A restart that loses
-nothing").
+There is no preStop hook: the service itself keeps serving during the lameduck, until proxies stop sending turns (docs/operations.md, "A
+restart that loses nothing").
 */}}
 {{- define "firstword.podTemplate" -}}
 {{- $pool := .pool -}}
@@ -12,7 +13,7 @@ metadata:
     {{- include "firstword.podLabels" . | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: firstword
-    # Without the adapters that come and go while serving, and without the keys: neither needs a restart.
+    # The checksum excludes adapters with a path and API keys, because their changes need no restart.
     firstword.io/config: {{ include "firstword.config" (dict "root" .root "pool" $pool "forChecksum" true) | sha256sum | quote }}
     {{- with $pool.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -52,7 +53,7 @@ spec:
         {{- with $pool.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      # As the server's, but for GPUs: it goes before, so the pod asks for nothing more, and a quota finds the same limits.
+      # The same as the server's without GPUs. It runs before the server, so the pod requests no more, and a quota of limits accepts it.
       resources:
         {{- include "firstword.resourcesWithoutGpus" $pool | nindent 8 }}
       volumeMounts:
@@ -69,7 +70,7 @@ spec:
         {{- include "firstword.nodesEnv" . | nindent 8 }}
         {{- end }}
         {{- include "firstword.cacheEnv" $pool | nindent 8 }}
-        # What is needed has been fetched: nothing is asked of the network while it starts.
+        # The init container has downloaded everything, so the start needs no network.
         - { name: HF_HUB_OFFLINE, value: "1" }
         {{- with $pool.env }}
         {{- toYaml . | nindent 8 }}
@@ -85,7 +86,7 @@ spec:
       volumeMounts:
         - { name: config, mountPath: /etc/firstword/config, readOnly: true }
         {{- if $isServer }}
-        # A folder, never subPath: that would not follow the Secret, and keys could not be changed while serving.
+        # Mount the folder and never a subPath: a subPath does not follow the Secret, so keys could not change while serving.
         - { name: keys, mountPath: /etc/firstword/keys, readOnly: true }
         {{- end }}
         - { name: cache, mountPath: /cache }
@@ -122,7 +123,7 @@ firstword.io/pool: {{ .pool.name | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* Of a pool's containers. */}}
+{{/* Common fields of a pool's containers. */}}
 {{- define "firstword.containerBasics" -}}
 image: {{ .imageRef | quote }}
 imagePullPolicy: {{ .image.pullPolicy }}
@@ -144,7 +145,7 @@ runAsUser: {{ int .Values.securityContext.runAsUser }}
 {{- end }}
 {{- if ge (int .Values.securityContext.fsGroup) 0 }}
 fsGroup: {{ int .Values.securityContext.fsGroup }}
-# A volume of weights is not walked file by file at each start.
+# Do not change the owner of every file on the volume at each start.
 fsGroupChangePolicy: OnRootMismatch
 {{- end }}
 seccompProfile: { type: RuntimeDefault }
@@ -154,7 +155,7 @@ seccompProfile: { type: RuntimeDefault }
 {{- $resources := deepCopy .resources -}}
 {{- $isSaid := or (hasKey $resources.requests "ephemeral-storage") (hasKey $resources.limits "ephemeral-storage") -}}
 {{- if and (eq .cache.type "emptyDir") (not $isSaid) -}}
-  {{- /* An emptyDir reserves nothing by itself: the scheduler shall look for a node that has the disk. */ -}}
+  {{- /* An emptyDir reserves no disk. With this request the scheduler chooses a node with enough free disk. */ -}}
   {{- $_ := set $resources.requests "ephemeral-storage" .cache.size -}}
 {{- end -}}
 {{ toYaml $resources }}
@@ -170,7 +171,7 @@ seccompProfile: { type: RuntimeDefault }
 {{ toYaml $resources }}
 {{- end -}}
 
-{{/* /readyz is 200 once warm, and asks nothing of the engine, so load does not turn it; /livez is 200 also while loading. */}}
+{{/* /readyz is 200 after warm-up. It does not query the engine, so load does not change it. /livez is 200 during loading too. */}}
 {{- define "firstword.probes" -}}
 startupProbe:
   httpGet: { path: /readyz, port: http }

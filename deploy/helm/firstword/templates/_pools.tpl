@@ -1,14 +1,15 @@
 {{/*
-The pools, each over `poolDefaults`, with what is derived from them: JSON, to be read by `fromJsonArray (include "firstword.pools" $)`.
+The pools, each merged over `poolDefaults`, with derived fields. The result is JSON: read it with `fromJsonArray (include
+"firstword.pools" $)`. The derived fields are:
 
-  fullname      names the pool's objects
-  imageRef      what its pods pull
-  isHub         the model comes from the model hub
-  downloads     an init container fetches something
+  fullname      name of the pool's objects
+  imageRef      image of its pods
+  isHub         whether the model comes from the model hub
+  downloads     whether an init container downloads something
   graceSeconds  terminationGracePeriodSeconds: lameduck, drain, stop and 5 s
-  shmGiB        of /dev/shm: 1, and 2 for each GPU of the pod (NCCL's and vLLM's message queues are there)
-  cacheKey      compiled code fits one GPU and one image
-  url           where callers reach it
+  shmGiB        size of /dev/shm: 1, and 2 for each GPU of the pod (it holds the message queues of NCCL and vLLM)
+  cacheKey      folder of the compiled code, which is valid for one kind of GPU and one image
+  url           URL that callers use
 */}}
 {{- define "firstword.pools" -}}
 {{- $pools := list -}}
@@ -40,7 +41,7 @@ The pools, each over `poolDefaults`, with what is derived from them: JSON, to be
 {{ toJson $pools }}
 {{- end -}}
 
-{{/* Resources: null takes a default away, be it all limits or one of them. */}}
+{{/* Resources without nulls: a null removes a default, either all limits or one of them. */}}
 {{- define "firstword.withoutNulls" -}}
 {{- $resources := . | default dict -}}
 {{- $result := dict -}}

@@ -1,4 +1,4 @@
-{{/* Pods of check and load test: the small image, hardened as the service's. */}}
+{{/* Pods of the check and the load test: the small image, with the security context of the service's pods. */}}
 {{- define "firstword.toolsPod" -}}
 serviceAccountName: {{ include "firstword.fullname" . }}
 automountServiceAccountToken: false
@@ -39,8 +39,8 @@ resources:
 {{- end -}}
 
 {{/*
-An init container that ends once a pod of the pool is ready: {root, pool, seconds: the most}. Three answers in a row, for the pod that an
-upgrade is about to end may give one.
+An init container that ends when the pool is ready. Takes {root, pool, seconds}, where seconds is the longest wait. It needs three positive
+answers in a row, because a pod that an upgrade is about to end may still give one.
 */}}
 {{- define "firstword.waitForPool" -}}
 - name: wait
@@ -51,7 +51,7 @@ upgrade is about to end may give one.
     - |
       import http.client, sys, time, urllib.request
       url, seconds, pause = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-      began, ready, told = time.monotonic(), 0, None
+      began, ready, printed = time.monotonic(), 0, None
       while ready < 3:
           passed = time.monotonic() - began
           try:
@@ -61,8 +61,8 @@ upgrade is about to end may give one.
               ready, seen = 0, f"{url}: {error}"
               if passed > seconds:
                   sys.exit(f"given up after {passed:.0f} s: {seen}")
-              if told is None or passed - told >= 30:
-                  told = passed
+              if printed is None or passed - printed >= 30:
+                  printed = passed
                   print(f"not ready after {passed:.0f} s of {seconds:.0f} s: {seen}")
           time.sleep(pause)
       print(f"ready: {url}")
