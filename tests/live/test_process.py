@@ -79,7 +79,7 @@ def test_ctrl_c_while_it_loads(tmp_path: Path, stage: str) -> None:
         ({"engine_args": '{"max_modl_len": 1024}'}, "did you mean max_model_len?"),
         ({"engine_args": '{"max_model_len": 10000000}'}, "max_model_len"),
         ({"model": "/nowhere/model"}, "/nowhere/model"),
-        ({"tool_parser": "hermez"}, "there is no 'hermez'; it takes auto, none, "),
+        ({"tool_parser": "hermez"}, "FIRSTWORD_TOOL_PARSER must be one of auto, none, "),
         ({"reasoning_parser": "thinker"}, "deepseek_r1"),
     ],
 )
