@@ -1,5 +1,5 @@
 """Room for turns, in two steps: `enter` refuses cheaply, before any template or tokenizer work, what could not have its
-first word in time; `Place.start` waits for the engine, in the order of the room, no longer than the turn's budget allows.
+first word in time; `Slot.start` waits for the engine, in the order of the room, no longer than the turn's budget allows.
 
 Both are scopes: a place can't leak. What runs is never stopped for what comes.
 """
