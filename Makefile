@@ -39,7 +39,7 @@ test-unit: $(UNIT) ## Set up .venv-unit and run the unit tests, without vLLM, to
 	.venv-unit/bin/pytest $(UNITS) $(PARALLEL) -m "not alone and not needs_vllm and not needs_debian"
 	.venv-unit/bin/pytest $(UNITS) -m "alone and not needs_vllm and not needs_debian"
 
-test-slow: $(DEV) haproxy ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
+test-slow: $(DEV) haproxy bubblewrap ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest --timeout=1800 tests/api/test_fuzz.py
 	$(BIN)/pytest tests/slow
 	COMPILE=1 $(BIN)/pytest --timeout=1800 tests/live/test_read_only.py
@@ -80,6 +80,7 @@ image-test: $(DEV) buildah ## Build the images `gpu` and `tools` on a stand-in b
 	$(BIN)/pytest --timeout=1800 tests/image
 
 tools: $(TOOLS) ## Set up .venv-tools: Locust, `firstword check` and `firstword preflight` alone
+	@echo "Ready: .venv-tools/bin/firstword check URL, .venv-tools/bin/firstword preflight, .venv-tools/bin/locust"
 
 loadtest: $(DEV) ## A five-minute ramp of simulated calls against the embedded model, then the launch report in reports/
 	@$(BIN)/python -m loadtest.launch $(ARGS)
@@ -114,10 +115,10 @@ format: $(DEV) ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-install: $(RUNTIME) ## Only set up .venv
+install: $(RUNTIME) ## Only set up .venv, with vLLM's CPU build
 
 clean: ## Remove .venv and what the tools left
-	rm -rf .venv .venv-unit .venv-tools .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-unit .venv-tools .venv-lock .venv-next .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
 PYTHON_FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 PYTHON_WANTED = Firstword needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name one with: make PYTHON=python3.11 …

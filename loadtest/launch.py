@@ -68,8 +68,8 @@ def main(  # noqa: PLR0917  # typer's way to declare options
         console.print("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
     except (RuntimeError, WrongThresholds, OSError) as error:
-        told = f"{error.filename or out}: {error.strerror}." if isinstance(error, OSError) else str(error)
-        console.print(told, markup=False)
+        reported = f"{error.filename or out}: {error.strerror}." if isinstance(error, OSError) else str(error)
+        console.print(reported, markup=False)
         raise typer.Exit(NO_STATEMENT) from None
     console.print("[3/3] Writing the report", markup=False)
     command = [sys.executable, "-m", "loadtest.report", str(record), "--thresholds", str(thresholds), "--out", str(out)]

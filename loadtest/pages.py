@@ -24,14 +24,14 @@ def write_beside(file: Path, draw: Callable[[Path], None], markdown: str) -> Non
     file.with_suffix(".md").write_text(markdown + "\n")
 
 
-def write_measured(page: Path, told: str) -> None:
+def write_measured(page: Path, reported: str) -> None:
     """Replace the text between a page's two marks. Raises `typer.BadParameter` if a mark is missing."""
     text = page.read_text()
     if BEGIN not in text or END not in text:
         raise typer.BadParameter(f"{page} must contain the lines {BEGIN} and {END}. Results are written between them.")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{told}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{reported}\n\n{END}{after}")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -54,11 +54,11 @@ def main(
         turns = _measure(tenants, warmed, cold, texts)
         parts.append(_rows(len(tenants), turns))
     heads = ("tenants", "tenant", "system prompt", "first turns", "TTFT p50, s", "TTFT max, s", "cold / warmed, p50")
-    told = table(heads, [row for part in parts for row in part])
-    console.print(Markdown(told))
+    reported = table(heads, [row for part in parts for row in part])
+    console.print(Markdown(reported))
     if docs:
         about = f"{time.strftime('%Y-%m-%d')}, {processor()}, system prompts of {SYSTEM_TOKENS} tokens, one call at a time."
-        write_measured(docs, f"{told}\n\n{about}")
+        write_measured(docs, f"{reported}\n\n{about}")
 
 
 def _measure(tenants: list[str], warmed: list[str], cold: list[str], texts: Texts) -> list[FirstTurn]:
@@ -92,9 +92,9 @@ def _rows(tenants: int, turns: list[FirstTurn]) -> list[list[str]]:
         own = [turn for turn in turns if turn.tenant == tenant]
         warmed, cold = ([turn.ttft_s for turn in own if turn.is_warmed is kind] for kind in (True, False))
         ratio = statistics.median(cold) / statistics.median(warmed)
-        for name, ttft_s, told in (("configured", warmed, f"{ratio:.1f}×"), ("not configured", cold, "")):
+        for name, ttft_s, reported in (("configured", warmed, f"{ratio:.1f}×"), ("not configured", cold, "")):
             figures = f"{statistics.median(ttft_s):.3f}", f"{max(ttft_s):.3f}"
-            rows.append([str(tenants), tenant, name, str(len(ttft_s)), *figures, told])
+            rows.append([str(tenants), tenant, name, str(len(ttft_s)), *figures, reported])
     return rows
 
 

@@ -42,7 +42,7 @@ from service.tenants.rate_limits import Charge, RateLimits, estimate_tokens
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The objects that a turn uses. `app.create_app` makes them once for each process."""
+    """The objects of the service, which routes and turns share. `app.create_app` makes them once for each process."""
 
     settings: Settings
     keys: KeyRing

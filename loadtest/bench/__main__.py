@@ -95,8 +95,8 @@ def _measure(plan: Plan, results: Results, file: Path) -> None:
         Bench(plan, results, file.with_name(f"{file.stem}-logs"), on_cell=on_cell, say=say).run()
 
 
-def _parts(told: str) -> list[str]:
-    letters = told.split(",")
+def _parts(reported: str) -> list[str]:
+    letters = reported.split(",")
     if unknown := [letter for letter in letters if letter not in PARTS]:
         raise typer.BadParameter(f"unknown part: {', '.join(unknown)}. Known parts: {', '.join(PARTS)}.")
     if "c" in letters and "b" not in letters:
@@ -104,11 +104,11 @@ def _parts(told: str) -> list[str]:
     return [PARTS[letter] for letter in letters]
 
 
-def _numbers(told: str) -> list[int]:
+def _numbers(reported: str) -> list[int]:
     try:
-        return [int(number) for number in told.split(",")]
+        return [int(number) for number in reported.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"must be numbers separated by commas, given {told!r}.") from None
+        raise typer.BadParameter(f"must be numbers separated by commas, given {reported!r}.") from None
 
 
 if __name__ == "__main__":

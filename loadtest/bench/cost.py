@@ -132,5 +132,7 @@ def _cpu_s(processes: Iterable[psutil.Process]) -> float:
 
 def peak_bytes(processes: Iterable[psutil.Process]) -> int:
     """Sum of the processes' peak memory, in bytes."""
-    told = [re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{each.pid}/status").read_text(), re.MULTILINE) for each in processes]
-    return sum(int(line[1]) * 1024 for line in told if line)
+    reported = [
+        re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{each.pid}/status").read_text(), re.MULTILINE) for each in processes
+    ]
+    return sum(int(line[1]) * 1024 for line in reported if line)

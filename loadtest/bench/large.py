@@ -72,5 +72,5 @@ async def measure_large(endpoint: Endpoint, body: Mapping[str, Any], large: Sequ
 
 
 def _of(name: str, gaps_s: list[float]) -> Iterator[tuple[str, float | None]]:
-    for told, percent in (("p50", 50), ("p99", 99), ("max", 100)):
-        yield f"{name}_{told}_ms", percentile_ms(gaps_s, percent)
+    for reported, percent in (("p50", 50), ("p99", 99), ("max", 100)):
+        yield f"{name}_{reported}_ms", percentile_ms(gaps_s, percent)

@@ -7,7 +7,7 @@ from loadtest.bench.cost import OVERSLEPT_S
 from loadtest.bench.large import TOLD
 from loadtest.bench.plot import draw
 from loadtest.bench.results import COST, LARGE, MEMORY, OURS, PEERS_MODE, SERVED, START, Cell, Results, Spread
-from loadtest.bench.targets import Verdict, told, verdicts
+from loadtest.bench.targets import Verdict, reported, verdicts
 from loadtest.pages import table, write_measured
 
 LARGE_HEADS = ("large request", "server", "status", "answered after, s", "gap p50 / p99 / max, ms: without it", "during it",
@@ -61,8 +61,8 @@ def write_docs(results: Results, page: Path) -> None:
 def _met(verdict: Verdict) -> str:
     if verdict.is_met is None:
         return "not measured"
-    told = "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
-    return told if verdict.is_of_enough_rounds else f"{told} (too few rounds)"
+    reported = "yes" if verdict.is_met else "within noise" if verdict.is_within_noise else "**no**"
+    return reported if verdict.is_of_enough_rounds else f"{reported} (too few rounds)"
 
 
 def _cost_heads(results: Results) -> list[str]:
@@ -78,7 +78,7 @@ def _cost_rows(results: Results) -> Iterator[Sequence[str]]:
 
         costs = _ratio_cells(results, COST, mode, streams, "cpu_us_per_token")
         gaps = [" / ".join(both) for both in zip(of("gap_p50_ms", 1), of("gap_p99_ms", 1), strict=True)]
-        yield told(mode), str(streams), *costs, *of("tokens_per_s", 0), *of("frames_per_token", 2), *gaps
+        yield reported(mode), str(streams), *costs, *of("tokens_per_s", 0), *of("frames_per_token", 2), *gaps
 
 
 def _served_heads(results: Results) -> list[str]:

@@ -74,8 +74,8 @@ class Results:
     def figures(self, part: str, server: str, mode: str, streams: int, name: str) -> dict[int, float]:
         """Values of one figure, by round."""
         cells = [cell for cell in self.cells if cell.key[:4] == (part, server, mode, streams)]
-        told = {cell.round: cell.figures.get(name) for cell in cells}
-        return {number: value for number, value in sorted(told.items()) if value is not None}
+        reported = {cell.round: cell.figures.get(name) for cell in cells}
+        return {number: value for number, value in sorted(reported.items()) if value is not None}
 
     def spread(self, part: str, server: str, mode: str, streams: int, name: str) -> Spread | None:
         return Spread.of(self.figures(part, server, mode, streams, name).values())
@@ -110,8 +110,8 @@ def read_results(file: Path) -> Results:
     """Read the results of earlier runs. Empty if there is no file."""
     if not file.exists():
         return Results()
-    told: dict[str, Any] = orjson.loads(file.read_bytes())
-    return Results(told["about"], [Cell(**cell) for cell in told["cells"]])
+    reported: dict[str, Any] = orjson.loads(file.read_bytes())
+    return Results(reported["about"], [Cell(**cell) for cell in reported["cells"]])
 
 
 def percentile_ms(values_s: Sequence[float], percent: float) -> float | None:

@@ -74,8 +74,8 @@ def bench_serve(endpoint: Endpoint, *, streams: int, prompts: int, seed: int) ->
         done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
         if done.returncode:
             raise RuntimeError(f"vllm bench serve failed:\n{done.stderr[-3000:]}")
-        told = json.loads(Path(folder, "bench.json").read_text())
-    return {name: float(told[theirs]) for name, theirs in _FIGURES.items()}
+        reported = json.loads(Path(folder, "bench.json").read_text())
+    return {name: float(reported[theirs]) for name, theirs in _FIGURES.items()}
 
 
 def first_turn_s(endpoint: Endpoint) -> float:

@@ -51,7 +51,7 @@ class Verdict:
 def verdicts(results: Results) -> Iterator[Verdict]:
     """Yield every target. All except the gap are ratios, ours / theirs."""
     for (mode, streams), most in MOST_CPU.items():
-        yield Verdict(f"CPU time per token, {told(mode)}, {streams} streams", most,
+        yield Verdict(f"CPU time per token, {reported(mode)}, {streams} streams", most,
                       results.ratio(COST, mode, streams, "cpu_us_per_token"))  # fmt: skip
     gap_ms = results.spread(COST, OURS, ADAPTIVE, 64, "gap_p99_ms")
     yield Verdict("gap between adaptive frames, p99, ms, 64 streams", LONGEST_GAP_MS, gap_ms)
@@ -65,7 +65,7 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     yield Verdict("start to first answered turn", 1.0, results.ratio(START, "", 0, "first_turn_s"))
 
 
-def told(mode: str) -> str:
+def reported(mode: str) -> str:
     """Description of a mode."""
     return {TOKEN: "one frame per token", ADAPTIVE: "adaptive frames", TOOLS: "with tools"}.get(mode, mode)
 

@@ -110,8 +110,8 @@ class Exchange:
         gaps, self._gaps = self._gaps, Gaps()
         turns, self._turns = self._turns, []
         calls, self._calls = self._calls, []
-        told = {"turns": turns, "calls": calls, "gaps": gaps.counts, "gaps_sum_s": gaps.sum_s}
-        return told | {"watch": self._watch.report(), "problem": self._problem}
+        reported = {"turns": turns, "calls": calls, "gaps": gaps.counts, "gaps_sum_s": gaps.sum_s}
+        return reported | {"watch": self._watch.report(), "problem": self._problem}
 
     def finish(self) -> dict[str, Any]:
         """Stop arrivals, give calls Locust's `--stop-timeout` to end, and return the last report."""

@@ -58,9 +58,9 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         """Return the seconds since the last report and the sums since the start. The size does not grow with the run."""
-        told = asdict(self)
+        reported = asdict(self)
         self.cpu, self.in_progress = [], []
-        return told
+        return reported
 
 
 def doubts(

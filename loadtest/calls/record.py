@@ -132,11 +132,11 @@ class Seen:
     def _watched(self, worker: str, watch: dict[str, Any]) -> None:
         """Merge a process's measurements of itself. Lists hold new seconds and are appended; sums are totals and are replaced."""
         whole = self.watches.setdefault(worker, {"cpu": [], "in_progress": []})
-        for name, told in watch.items():
-            if isinstance(told, list):
-                whole[name] += told
+        for name, reported in watch.items():
+            if isinstance(reported, list):
+                whole[name] += reported
             else:
-                whole[name] = told
+                whole[name] = reported
 
     def _known(self, reason: str) -> str:
         if len(self._reasons) < MOST_REASONS:

@@ -75,7 +75,7 @@ class Run:
         gevent.sleep(_SETTLE_S)
         after = self.before if self.before.problem else _look(self.options, self.target)
         seen = self.seen.as_dict()
-        told = {
+        reported = {
             "version": record.VERSION,
             "scenario": self.orders[0]["scenario"],
             "settings": self._settings(),
@@ -88,10 +88,10 @@ class Run:
             **seen,
         }
         if not self.options.record:
-            return Result(told, "")
+            return Result(reported, "")
         path = record.numbered(Path(self.options.record), self.number)
-        record.write(told, path)
-        return Result(told, str(path))
+        record.write(reported, path)
+        return Result(reported, str(path))
 
     def _settings(self) -> dict[str, Any]:
         asked = {name: self.orders[0][name] for name in ("scenario", "rate", "cap")}

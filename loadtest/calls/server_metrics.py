@@ -110,17 +110,17 @@ def compare(before: Look, after: Look, client: Counts, ttft_budget_s: float) -> 
     server = {name: value - before.counts.get(name, 0.0) for name, value in after.counts.items() if name != "ttft_budget_s"}
     # The client does not know what the server counted for a turn that was cut at the end.
     least = 1.0 + client["cut"]
-    told = [
+    reported = [
         f"{words}: {server.get(name, 0):.0f} by the server, {client[name]:.0f} by the client"
         for name, words in {"heard": "turns with a first token", "refused": "turns refused"}.items()
         if _differ(server.get(name, 0.0), client[name], least)
     ]
-    if told:
-        told[-1] += " (possible causes: other clients, or several replicas)"
+    if reported:
+        reported[-1] += " (possible causes: other clients, or several replicas)"
     elif client["heard"]:
-        told += _ttft_apart(server, client)
+        reported += _ttft_apart(server, client)
     remarks = _budgets_apart(after.counts.get("ttft_budget_s"), ttft_budget_s)
-    return {"server": server, "client": client, "disagreements": told, "remarks": remarks, "problem": ""}
+    return {"server": server, "client": client, "disagreements": reported, "remarks": remarks, "problem": ""}
 
 
 def _budgets_apart(servers_s: float | None, runs_s: float) -> list[str]:

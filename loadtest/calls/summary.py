@@ -117,8 +117,8 @@ def show(record: dict[str, Any], console: Console) -> None:
     }
     if len(found["by_tenant"]) > 1:
         lines |= {tenant: _tenant(of) for tenant, of in found["by_tenant"].items()}
-    for name, told in lines.items():
-        console.print(f"  {name:10} {told}", highlight=False)
+    for name, reported in lines.items():
+        console.print(f"  {name:10} {reported}", highlight=False)
     console.print(_times(found))
     if found["turns_kept"] < found["turns"]:
         kept = f"a sample of {found['turns_kept']} of {found['turns']} turns (--record-rows)"
@@ -135,10 +135,10 @@ def show(record: dict[str, Any], console: Console) -> None:
 def _show_server(server: dict[str, Any], console: Console) -> None:
     if problem := server.get("problem"):
         console.print(f"  {problem}", highlight=False, markup=False)
-    for told in server.get("disagreements", ()):
-        console.print(f"  Server and client disagree: {told}", highlight=False)
-    for told in server.get("remarks", ()):
-        console.print(f"  Note: {told}", highlight=False)
+    for reported in server.get("disagreements", ()):
+        console.print(f"  Server and client disagree: {reported}", highlight=False)
+    for reported in server.get("remarks", ()):
+        console.print(f"  Note: {reported}", highlight=False)
 
 
 def _times(found: dict[str, Any]) -> Table:
@@ -165,5 +165,5 @@ def _counts(of: dict[str, int]) -> str:
 
 def _tenant(of: dict[str, Any]) -> str:
     share, ttft = of["on_time_share"], of["ttft_s"]
-    told = f"{of['turns']} turns, {'–' if share is None else f'{share:.1%}'} on time"
-    return told + (f", TTFT p50 {ttft['p50']:.3f} s, p99 {ttft['p99']:.3f} s" if ttft else "")
+    reported = f"{of['turns']} turns, {'–' if share is None else f'{share:.1%}'} on time"
+    return reported + (f", TTFT p50 {ttft['p50']:.3f} s, p99 {ttft['p99']:.3f} s" if ttft else "")

@@ -172,9 +172,9 @@ def error_code(body: bytes) -> str:
         return ""
 
 
-def word_of(told: object) -> str:
+def word_of(reported: object) -> str:
     """The value as a word or number, cut to 40 characters. Empty if it is anything else."""
-    word = str(told or "")[:40] if isinstance(told, str | int) else ""
+    word = str(reported or "")[:40] if isinstance(reported, str | int) else ""
     return word if word.replace("_", "").replace("-", "").replace(".", "").isalnum() else ""
 
 

@@ -84,8 +84,8 @@ def _measure(plan: Plan, results: Results, file: Path, tuned: Held | None) -> No
         Run(bench, plan, results, file, say, tuned).all()
 
 
-def _names(told: str, known: list[str]) -> list[str]:
-    names = told.split(",")
+def _names(reported: str, known: list[str]) -> list[str]:
+    names = reported.split(",")
     if unknown := [name for name in names if name not in known]:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}. Known: {', '.join(known)}.")
     return names

@@ -38,8 +38,8 @@ def _draw_workload(results: Results, workload: str, upper: Any, lower: Any) -> N
         cells = results.line(server, workload)
         style: dict[str, Any] = {"color": colour, "marker": marker, "label": label}
         upper.plot([cell.measures.offered for cell in cells], [cell.measures.goodput for cell in cells], **style)
-        told = [cell for cell in cells if cell.measures.admitted_within is not None]
-        lower.plot([cell.measures.offered for cell in told], [cell.measures.admitted_within for cell in told], **style)
+        reported = [cell for cell in cells if cell.measures.admitted_within is not None]
+        lower.plot([cell.measures.offered for cell in reported], [cell.measures.admitted_within for cell in reported], **style)
     if capacity := results.capacity.get(workload):
         upper.plot([0, capacity], [0, capacity], color="0.75", linestyle=":", zorder=0)
         for panel in (upper, lower):

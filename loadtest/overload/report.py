@@ -33,12 +33,13 @@ def target_table(results: Results) -> str:
 
 def cell_line(cell: Cell) -> str:
     """The terminal's line for a finished cell."""
-    told = cell.measures
-    mark = "" if told.is_valid else f"  INVALID: the client sent late, p99 {_number(told.lateness_p99, 3)} s"
+    reported = cell.measures
+    mark = "" if reported.is_valid else f"  INVALID: the client sent late, p99 {_number(reported.lateness_p99, 3)} s"
     return (
-        f"{cell.server:11}{cell.workload:8}{cell.load:4g}×  offered {told.offered:5.2f}/s  goodput {told.goodput:5.2f}/s  "
-        f"admitted within bounds {_percent(told.admitted_within):>6}  refused {told.refused}/{told.turns}  "
-        f"TTFT p99 {_number(told.ttft_p99)} s  longest lag of the client {_number(told.longest_lag)} s{mark}"
+        f"{cell.server:11}{cell.workload:8}{cell.load:4g}×  offered {reported.offered:5.2f}/s "
+        f" goodput {reported.goodput:5.2f}/s  "
+        f"admitted within bounds {_percent(reported.admitted_within):>6}  refused {reported.refused}/{reported.turns}  "
+        f"TTFT p99 {_number(reported.ttft_p99)} s  longest lag of the client {_number(reported.longest_lag)} s{mark}"
     )
 
 

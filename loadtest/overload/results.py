@@ -70,10 +70,10 @@ def read_results(file: Path) -> Results:
     """Read the results of earlier runs. Empty if there is no file."""
     if not file.exists():
         return Results()
-    told = orjson.loads(file.read_bytes())
-    cells = [Cell(**{**cell, "measures": _measures(cell["measures"])}) for cell in told["cells"]]
-    return Results(told["about"], Bounds(**told["bounds"]), told["capacity"], cells)
+    reported = orjson.loads(file.read_bytes())
+    cells = [Cell(**{**cell, "measures": _measures(cell["measures"])}) for cell in reported["cells"]]
+    return Results(reported["about"], Bounds(**reported["bounds"]), reported["capacity"], cells)
 
 
-def _measures(told: dict[str, Any]) -> Measures:
-    return Measures(**{**told, "failures": tuple(told["failures"])})
+def _measures(reported: dict[str, Any]) -> Measures:
+    return Measures(**{**reported, "failures": tuple(reported["failures"])})

@@ -59,8 +59,8 @@ class Run:
                 return runner.run(self.bench.goodput(endpoint, name, TUNED_AT))
 
         tried = climb(goodput)
-        told = ", ".join(f"{bound}: {tried[bound]:.2f}/s" for bound in sorted(tried))
-        self.results.about[_tried(name)] = f"goodput by the bound on turns: {told}"
+        reported = ", ".join(f"{bound}: {tried[bound]:.2f}/s" for bound in sorted(tried))
+        self.results.about[_tried(name)] = f"goodput by the bound on turns: {reported}"
         return best_of(tried)
 
     @contextmanager

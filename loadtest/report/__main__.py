@@ -62,11 +62,11 @@ def write(findings: Findings, folder: Path, name: str) -> list[Path]:
     """Write the report's three files. Raises `Unwritable` if one cannot be written."""
     html, data, xml = (folder / f"{name}-{ending}" for ending in ("report.html", "report.json", "junit.xml"))
     page_text = page.render(findings)
-    told = orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    reported = orjson.dumps(findings.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         html.write_text(page_text, encoding="utf-8")
-        data.write_bytes(told)
+        data.write_bytes(reported)
         junit.write(findings, xml)
     except OSError as error:
         raise Unwritable(f"The report cannot be written: {error.filename or folder}: {error.strerror}.") from None

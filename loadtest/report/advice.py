@@ -33,43 +33,45 @@ def advise(reading: Reading, verdict: Verdict, capacity: Capacity, plan: Plan, f
         again = "Then run the test again. This run says nothing about the endpoint, good or bad."
         return [*_mend_the_run(reading, verdict, flags), again, *_not_sized(reading, capacity, plan)]
     missed = [row for row in verdict.rows if not row.is_met]
-    told = [words for part, words in KNOBS.items() if any(row.threshold.startswith(part) for row in missed)]
+    reported = [words for part, words in KNOBS.items() if any(row.threshold.startswith(part) for row in missed)]
     if any(row.threshold == "tpot_p99_s_max" and row.measured is None for row in missed):
-        told.append(
+        reported.append(
             "No usage came with the answers, so TPOT is unknown. Make the endpoint send usage, or set tpot_p99_s_max: null."
         )
-    told += [*_disturbed(verdict), *_size(reading, capacity, plan, flags), *_not_sized(reading, capacity, plan)]
+    reported += [*_disturbed(verdict), *_size(reading, capacity, plan, flags), *_not_sized(reading, capacity, plan)]
     if limited := verdict.figures.counts.get("limited"):
-        told.append(
+        reported.append(
             f"{limited} turns exceeded the tenant's own limit (429). Raise the limits of the load test's key (docs/tenants.md)."
         )
-    told += _beside_the_server(reading.raw["server"] or {})
+    reported += _beside_the_server(reading.raw["server"] or {})
     if flags.is_launch:
-        told.append("This run used the embedded model, as an example of a report. For your own endpoint, follow docs/launch.md.")
+        reported.append(
+            "This run used the embedded model, as an example of a report. For your own endpoint, follow docs/launch.md."
+        )
     elif verdict.word == GO:
-        told.append(
+        reported.append(
             "Before launch, repeat the test with --scenario spike and --scenario soak, and with the mix of calls that you expect."
         )
-    return told
+    return reported
 
 
 def _beside_the_server(server: dict[str, Any]) -> list[str]:
-    told = [f"{remark[:1].upper()}{remark[1:]}." for remark in server.get("remarks", ())]
+    reported = [f"{remark[:1].upper()}{remark[1:]}." for remark in server.get("remarks", ())]
     if apart := server.get("disagreements"):
-        told.append(f"Client and server disagree: {'; '.join(apart)}. Find the cause before you trust either.")
-    return told
+        reported.append(f"Client and server disagree: {'; '.join(apart)}. Find the cause before you trust either.")
+    return reported
 
 
 def _not_sized(reading: Reading, capacity: Capacity, plan: Plan) -> list[str]:
     """Options of the command line for which this run has no answer."""
     asked = {"--calls": plan.calls, "--gpu-hour-price": plan.gpu_hour_price}
     names = [name for name, value in asked.items() if value is not None]
-    told = []
+    reported = []
     if names and capacity.carried is None and reading.scenario != "ramp":
-        told.append(f"{' and '.join(names)}: replicas and price need --scenario ramp, but this run was {reading.scenario}.")
+        reported.append(f"{' and '.join(names)}: replicas and price need --scenario ramp, but this run was {reading.scenario}.")
     if plan.gpus_per_replica > 1 and plan.gpu_hour_price is None:
-        told.append("--gpus-per-replica has an effect only on the price, which needs --gpu-hour-price.")
-    return told
+        reported.append("--gpus-per-replica has an effect only on the price, which needs --gpu-hour-price.")
+    return reported
 
 
 def _mend_the_run(reading: Reading, verdict: Verdict, flags: Flags) -> list[str]:
@@ -95,33 +97,33 @@ def _disturbed(verdict: Verdict) -> list[str]:
     held = [step.calls_at_once or 0.0 for step in verdict.knee.steps if step.state == "held"]
     if max(held, default=0.0) <= broke_at.calls_at_once:
         return []
-    told = f"A step with {max(held):.1f} calls at once held, although one with {broke_at.calls_at_once:.1f} broke."
-    return [f"{told} Either the endpoint was not warmed up (docs/warmup.md), or something disturbed it. Run it again."]
+    reported = f"A step with {max(held):.1f} calls at once held, although one with {broke_at.calls_at_once:.1f} broke."
+    return [f"{reported} Either the endpoint was not warmed up (docs/warmup.md), or something disturbed it. Run it again."]
 
 
 def _size(reading: Reading, capacity: Capacity, plan: Plan, flags: Flags) -> list[str]:
     carried = capacity.carried
     if carried is None:
         return [f"No load met the thresholds. Run a ramp at a lower rate ({flags.rate})."] if reading.scenario == "ramp" else []
-    told = []
+    reported = []
     if not carried.is_knee:
         again = f"run a ramp with a higher {flags.rate}" if reading.scenario == "ramp" else "run --scenario ramp"
-        told.append(f"The knee was not reached: {again} to find it. Until then, treat the load carried as the capacity.")
+        reported.append(f"The knee was not reached: {again} to find it. Until then, treat the load carried as the capacity.")
     if capacity.turns_per_s_per_replica and capacity.autoscale_turns_per_s:
-        told.append(
+        reported.append(
             f"Autoscale on turns offered per second, at {capacity.autoscale_turns_per_s:.2f} for each replica"
             f" ({AUTOSCALE_SHARE * 100:g} % of the {capacity.turns_per_s_per_replica:.2f} that it carried)."
             " A target above the load that it carried would add replicas too late."
         )
     if capacity.replicas_needed and plan.calls:
-        told.append(
+        reported.append(
             f"Set maxReplicas to {capacity.replicas_needed} or more, for {plan.calls} calls at once"
             f" (headroom included: {HEADROOM})."
         )
     elif capacity.calls_per_replica:
-        told.append(
+        reported.append(
             "Set maxReplicas to the calls that you expect at once, divided by"
             f" {math.floor(capacity.calls_per_replica * 10) / 10:g}, plus headroom ({HEADROOM}). --calls N calculates it."
         )
     budget = f"Set FIRSTWORD_TTFT_BUDGET_S to {reading.ttft_budget_s:g}, the TTFT budget of this run."
-    return [*told, budget]
+    return [*reported, budget]

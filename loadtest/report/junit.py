@@ -34,9 +34,9 @@ def _validity(findings: Findings) -> TestCase:
 
 def _case(row: Row, *, is_valid: bool) -> TestCase:
     case = TestCase(row.threshold, "launch")
-    told = f"required {amount(row.wanted, row.unit)}, measured {measured(row)}"
+    reported = f"required {amount(row.wanted, row.unit)}, measured {measured(row)}"
     if not is_valid:
-        case.result = [Skipped(f"the run is invalid; {told}")]
+        case.result = [Skipped(f"the run is invalid; {reported}")]
     elif not row.is_met:
-        case.result = [Failure(told)]
+        case.result = [Failure(reported)]
     return case

@@ -156,11 +156,11 @@ def check(raw: dict[str, Any]) -> None:
     if is_sample and not raw.get("counts"):
         raise WrongRecord("counts is missing.")
     for name, row in _ROWS.items():
-        for place, told in enumerate(rows_of(raw[name], name)):
-            _check(row, told, f"{name}.rows.{place}")
+        for place, reported in enumerate(rows_of(raw[name], name)):
+            _check(row, reported, f"{name}.rows.{place}")
     for name, kind in _KINDS.items() if raw.get("counts") else ():
-        for place, told in enumerate(rows_of(raw["counts"][name], f"counts.{name}")):
-            _check(kind, told, f"counts.{name}.rows.{place}")
+        for place, reported in enumerate(rows_of(raw["counts"][name], f"counts.{name}")):
+            _check(kind, reported, f"counts.{name}.rows.{place}")
 
 
 def rows_of(table: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
@@ -172,9 +172,9 @@ def rows_of(table: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, row, strict=True))
 
 
-def _check(part: type[_Part], told: dict[str, Any], under: str = "") -> None:
+def _check(part: type[_Part], reported: dict[str, Any], under: str = "") -> None:
     try:
-        part.model_validate(told)
+        part.model_validate(reported)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
     else:

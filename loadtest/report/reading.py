@@ -173,5 +173,5 @@ def _turn(row: dict[str, Any], ttft_budget_s: float) -> Turn:
     if standing == "refused" and str(row["reason"]).startswith("429"):
         standing = "limited"
     same = ("call", "tenant", "agent", "position", "outcome", "ttft_s", "first_sentence_s", "duration_s", "tpot_s", "itl_max_s")
-    told = {name: row[name] for name in (*same, "completion_tokens")}
-    return Turn(sent_s=row["due_s"] + row["late_s"], standing=standing, reason=row["reason"] or "", **told)
+    reported = {name: row[name] for name in (*same, "completion_tokens")}
+    return Turn(sent_s=row["due_s"] + row["late_s"], standing=standing, reason=row["reason"] or "", **reported)

@@ -169,11 +169,11 @@ def client(reading: Reading) -> Table:
 
 
 def server(reading: Reading) -> Table:
-    told = reading.raw["server"]
+    reported = reading.raw["server"]
     words = {"heard": "turns with a first token", "refused": "turns refused", "completion_tokens": "tokens generated"}
-    if told is None or told.get("problem"):
+    if reported is None or reported.get("problem"):
         return Table((), [])
-    rows = [[about, *(f"{told[side].get(name, 0):.0f}" for side in ("client", "server"))] for name, about in words.items()]
+    rows = [[about, *(f"{reported[side].get(name, 0):.0f}" for side in ("client", "server"))] for name, about in words.items()]
     return Table(("", "client", "server"), rows)
 
 

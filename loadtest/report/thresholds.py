@@ -56,7 +56,7 @@ def load(path: Path) -> Thresholds:
     """Read the thresholds. Raises `WrongThresholds` if the file cannot be used."""
     try:
         text = path.read_text(encoding="utf-8")
-        twice, told = _names_told_twice(text), yaml.safe_load(text)
+        twice, reported = _names_told_twice(text), yaml.safe_load(text)
     except OSError as error:
         raise WrongThresholds(f"{path} cannot be read: {error.strerror}.") from None
     except yaml.MarkedYAMLError as error:
@@ -69,10 +69,10 @@ def load(path: Path) -> Thresholds:
         raise WrongThresholds(f"{path} is not valid YAML ({_first_line_of(error)}).") from None
     if twice:
         raise WrongThresholds(f"{path} cannot be used:" + "".join(f"\n  {problem}" for problem in twice))
-    if not isinstance(told, dict | None):
+    if not isinstance(reported, dict | None):
         raise WrongThresholds(f"{path} must contain names and values, such as `ttft_p95_s_max: 1.0`.")
     try:
-        return Thresholds.model_validate(told or {})
+        return Thresholds.model_validate(reported or {})
     except ValidationError as error:
         problems = "".join(f"\n  {_problem(problem)}" for problem in error.errors())
         raise WrongThresholds(f"{path} cannot be used:{problems}") from None

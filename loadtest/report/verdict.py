@@ -59,15 +59,17 @@ def judge(reading: Reading, wanted: Thresholds, flags: Flags = LOCUST) -> Verdic
     found = knee.find(reading, wanted) if reading.scenario == "ramp" else _steps_alone(reading, wanted)
     part = _part(reading, wanted, found)
     figures = figures_of(reading, part.spans, part.tenant)
-    told = [*part.more, *rows(figures, wanted)]
+    reported = [*part.more, *rows(figures, wanted)]
     doubts = _doubts(reading, wanted, found, figures, flags)
-    failures = [_sentence(each) for each in told if not each.is_met]
+    failures = [_sentence(each) for each in reported if not each.is_met]
     if reading.scenario == "ramp" and found.at is None and found.broke_at is not None and not failures:
         # The good turns of earlier steps with too few turns can hide that the first step that counts broke.
         failures = ["No load held: the first step with enough turns missed a threshold."]
     if doubts:
-        return Verdict(INVALID, doubts, part.about, told, figures, found)
-    return Verdict(NO_GO if failures else GO, failures or _good_news(reading, wanted, found), part.about, told, figures, found)
+        return Verdict(INVALID, doubts, part.about, reported, figures, found)
+    return Verdict(
+        NO_GO if failures else GO, failures or _good_news(reading, wanted, found), part.about, reported, figures, found
+    )
 
 
 def _steps_alone(reading: Reading, wanted: Thresholds) -> Knee:
@@ -95,8 +97,8 @@ def _of_ramp(wanted: Thresholds, found: Knee) -> _Part:
         return _Part(about, [Span(0.0, last.span.end_s)], more=[row("calls_at_once_min", asked, carried)])
     if found.at:
         return _Part("from the start to the knee", [Span(0.0, found.at.span.end_s)])
-    told = next((step for step in found.steps if step.state != "too few turns"), found.steps[-1])
-    return _Part("from the start to the first step with enough turns; no load held", [Span(0.0, told.span.end_s)])
+    reported = next((step for step in found.steps if step.state != "too few turns"), found.steps[-1])
+    return _Part("from the start to the first step with enough turns; no load held", [Span(0.0, reported.span.end_s)])
 
 
 def _of_spike(reading: Reading, wanted: Thresholds) -> _Part:
@@ -123,10 +125,10 @@ def recovery_s(reading: Reading, from_s: float, wanted: Thresholds) -> float | N
 
 def _doubts(reading: Reading, wanted: Thresholds, found: Knee, figures: Figures, flags: Flags) -> list[str]:
     validity = reading.raw["validity"]
-    told = [
+    reported = [
         doubt.removesuffix(f"; {MEND}") if flags.is_launch else doubt for doubt in validity["doubts"]
     ]  # It has none of these.
-    doubts = [f"The load test was not valid: {doubt}." for doubt in told]
+    doubts = [f"The load test was not valid: {doubt}." for doubt in reported]
     if not validity["is_valid"] and not doubts:
         doubts.append("The load test was not valid.")
     asked, loads = wanted.calls_at_once_min, [step.calls_at_once or 0.0 for step in found.steps]
@@ -162,8 +164,8 @@ def _good_news(reading: Reading, wanted: Thresholds, found: Knee) -> list[str]:
 
 def _sentence(of: Row) -> str:
     bound = "at least" if of.threshold.endswith("_min") else "at most"
-    told = f"measured {amount(of.measured, of.unit)}" if of.measured is not None else measured(of)
-    return f"{of.threshold}: {told}; required {bound} {amount(of.wanted, of.unit)}."
+    reported = f"measured {amount(of.measured, of.unit)}" if of.measured is not None else measured(of)
+    return f"{of.threshold}: {reported}; required {bound} {amount(of.wanted, of.unit)}."
 
 
 def measured(of: Row) -> str:

@@ -129,7 +129,7 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
         try:
             from service.engine.vllm.engine import VllmEngine
         except ImportError as error:
-            raise StartError(f"vLLM is not installed ({error}). Run `pip install 'firstword[gpu]'`, or [cpu].") from None
+            raise StartError(f"vLLM is not installed ({error}). Run `pip install '.[gpu]'` or `make install`.") from None
     with step(f"Reading the model's configuration ({name})"):
         return VllmEngine(
             model,

@@ -107,7 +107,7 @@ class _Choice:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.thoughts: list[str] = []
+        self.reasoning: list[str] = []
         self.calls: list[dict[str, Any]] = []
         self.logprobs: list[TokenLogprob] | None = None
         self.reason: str | None = None
@@ -118,7 +118,7 @@ class _Choice:
             if event.logprobs is not None:
                 self.logprobs = [*(self.logprobs or []), *event.logprobs]
         elif isinstance(event, ReasoningDelta):
-            self.thoughts.append(event.text)
+            self.reasoning.append(event.text)
         elif isinstance(event, ChoiceFinished):
             self.reason = event.reason
         elif event.id is not None:
@@ -132,8 +132,8 @@ class _Choice:
         text = "".join(self.texts)
         # As at OpenAI, content is null beside a call, unless the model also generated text.
         message: dict[str, Any] = {"role": "assistant", "content": text if text or not self.calls else None, "refusal": None}
-        if self.thoughts:
-            message["reasoning_content"] = "".join(self.thoughts)
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
         if self.calls and is_legacy:
             message["function_call"] = self.calls[0]["function"]
         elif self.calls:

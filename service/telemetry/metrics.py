@@ -1,4 +1,4 @@
-"""The metric catalogue: every `firstword_*` metric, in base units. A test keeps docs/metrics.md equal to it.
+"""The list of metrics: every `firstword_*` metric, in base units. A test keeps docs/metrics.md equal to it.
 
 Metrics are recorded per turn or per engine step, never per token. The values of all labels are bounded: `tenant` by a setting
 (`Telemetry` counts the rest as `other`), `model` by what the process serves, and every other label by a tuple below. `pool` and

@@ -57,14 +57,14 @@ async def turn(
     job: ChatJob | None = None,
     *,
     until: asyncio.Event,
-    told: list[str],
+    reported: list[str],
     name: str = "",
     tokens: int = 1,
     **more: Any,
 ) -> None:
     with enter(admission, job, **more) as slot:
         async with slot.start(replace(make_turn(slot.asked.job), prompt_tokens=tokens)):
-            told.append(name)
+            reported.append(name)
             await until.wait()
 
 
@@ -110,11 +110,12 @@ def test_a_turn_waits_until_it_starts_and_then_runs() -> None:
 
 @in_virtual_time
 async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
-    admission, told, until = computing_gate(), list[str](), asyncio.Event()
+    admission, reported, until = computing_gate(), list[str](), asyncio.Event()
     assert not admission.forecast.fits_in_step(50)
     job = make_job("x" * 200)  # Some 50 tokens.
     turns = [
-        asyncio.create_task(turn(admission, job, until=until, told=told, name=str(number), tokens=50)) for number in range(3)
+        asyncio.create_task(turn(admission, job, until=until, reported=reported, name=str(number), tokens=50))
+        for number in range(3)
     ]
 
     async def step() -> None:
@@ -122,22 +123,22 @@ async def test_a_long_prompt_goes_in_once_the_one_before_is_under_way() -> None:
         await asyncio.sleep(0.01)
 
     await asyncio.sleep(0.01)
-    assert told == ["0"]
+    assert reported == ["0"]
     await step()
-    assert told == ["0", "1"]
+    assert reported == ["0", "1"]
     turns[1].cancel()  # The next step has room again.
     await asyncio.sleep(0.01)
-    assert told == ["0", "1", "2"]
+    assert reported == ["0", "1", "2"]
     until.set()
     await asyncio.wait(turns)
 
 
 async def all_go_with_a_step(
-    admission: AdmissionController, turns: list[asyncio.Task[None]], *, until: asyncio.Event, told: list[str]
+    admission: AdmissionController, turns: list[asyncio.Task[None]], *, until: asyncio.Event, reported: list[str]
 ) -> None:
     admission.observe(EngineStep(now_s(), 0, 1, running=1, waiting=0, kv_usage=0.0))
     await asyncio.sleep(0.01)
-    assert told == ["0", "1"]
+    assert reported == ["0", "1"]
     until.set()
     await asyncio.wait(turns)
 
@@ -145,17 +146,17 @@ async def all_go_with_a_step(
 @pytest.mark.parametrize(("left_s", "told_at_once"), [(1.0, ["0", "1"]), (0.4, ["0"])])
 def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: float, told_at_once: list[str]) -> None:
     async def story() -> None:
-        admission, told, until = computing_gate(), list[str](), asyncio.Event()
+        admission, reported, until = computing_gate(), list[str](), asyncio.Event()
 
         def come(name: str, tokens: int, **more: Any) -> asyncio.Task[None]:
             job = make_job("x" * 4 * tokens)
-            return asyncio.create_task(turn(admission, job, until=until, told=told, name=name, tokens=tokens, **more))
+            return asyncio.create_task(turn(admission, job, until=until, reported=reported, name=name, tokens=tokens, **more))
 
         turns = [come("0", 10, deadline_s=now_s() + left_s), come("1", 20)]
         assert admission.forecast.fits_in_step(10 + 20)
         await asyncio.sleep(0.01)
-        assert told == told_at_once
-        await all_go_with_a_step(admission, turns, until=until, told=told)
+        assert reported == told_at_once
+        await all_go_with_a_step(admission, turns, until=until, reported=reported)
 
     run_in_virtual_time(story())
 
@@ -163,16 +164,16 @@ def test_a_prompt_joins_the_next_step_where_those_in_it_stay_in_time(left_s: flo
 @pytest.mark.parametrize(("left_s", "told_at_once"), [(2.0, ["0"]), (0.85, ["0", "1"])])
 def test_a_prompt_too_long_for_the_step_joins_where_the_step_after_is_too_late(left_s: float, told_at_once: list[str]) -> None:
     async def story() -> None:
-        admission, told, until = computing_gate(), list[str](), asyncio.Event()
+        admission, reported, until = computing_gate(), list[str](), asyncio.Event()
         assert not admission.forecast.fits_in_step(30 + 30)
         asked = Message("user", "x" * 40), Message("assistant", "x" * 40), Message("user", "x" * 40)
         job = replace(make_job(), messages=asked)  # Some 30 tokens; it continues a call.
-        more: dict[str, Any] = {"until": until, "told": told, "tokens": 30}
+        more: dict[str, Any] = {"until": until, "reported": reported, "tokens": 30}
         turns = [asyncio.create_task(turn(admission, job, name="0", deadline_s=now_s() + 5, **more))]
         turns += [asyncio.create_task(turn(admission, job, name="1", deadline_s=now_s() + left_s, **more))]
         await asyncio.sleep(0.01)
-        assert told == told_at_once
-        await all_go_with_a_step(admission, turns, until=until, told=told)
+        assert reported == told_at_once
+        await all_go_with_a_step(admission, turns, until=until, reported=reported)
 
     run_in_virtual_time(story())
 
@@ -195,9 +196,9 @@ def test_a_place_comes_back_when_the_turn_fails(is_started: bool) -> None:
 
 @in_virtual_time
 async def test_a_place_comes_back_wherever_the_caller_hangs_up() -> None:
-    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(admission, until=until, told=told, name="running"))
-    waiting = asyncio.create_task(turn(admission, until=until, told=told, name="waiting"))
+    admission, reported, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, reported=reported, name="running"))
+    waiting = asyncio.create_task(turn(admission, until=until, reported=reported, name="waiting"))
     await asyncio.sleep(1)
     assert (admission.entered, admission.waiting, admission.running) == (2, 1, 1)
     waiting.cancel()
@@ -206,14 +207,14 @@ async def test_a_place_comes_back_wherever_the_caller_hangs_up() -> None:
     running.cancel()
     await asyncio.wait([running])
     assert (admission.entered, admission.waiting, admission.running) == (0, 0, 0)
-    assert told == ["running"]
+    assert reported == ["running"]
 
 
 @in_virtual_time
 async def test_who_hangs_up_as_it_is_let_in_leaves_no_place_behind() -> None:
-    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(admission, until=until, told=told))
-    waiting = asyncio.create_task(turn(admission, until=until, told=told))
+    admission, reported, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, reported=reported))
+    waiting = asyncio.create_task(turn(admission, until=until, reported=reported))
     await asyncio.sleep(1)
     running.cancel()
     await asyncio.wait([running])  # The one that waits is let in, and does not know it yet.
@@ -224,25 +225,26 @@ async def test_who_hangs_up_as_it_is_let_in_leaves_no_place_behind() -> None:
 
 @in_virtual_time
 async def test_one_that_waits_runs_as_soon_as_another_ends() -> None:
-    admission, told = slow_admission(turns=1), list[str]()
+    admission, reported = slow_admission(turns=1), list[str]()
     first, second = asyncio.Event(), asyncio.Event()
     tasks = [
-        asyncio.create_task(turn(admission, until=until, told=told, name=name)) for name, until in (("a", first), ("b", second))
+        asyncio.create_task(turn(admission, until=until, reported=reported, name=name))
+        for name, until in (("a", first), ("b", second))
     ]
     await asyncio.sleep(1)
-    assert told == ["a"]
+    assert reported == ["a"]
     first.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0.1)
-    assert told == ["a", "b"]
+    assert reported == ["a", "b"]
     second.set()
     await asyncio.gather(*tasks)
 
 
 @in_virtual_time
 async def test_a_waiting_turn_is_refused_the_moment_its_budget_cannot_be_met() -> None:
-    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(admission, until=until, told=told))
+    admission, reported, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, reported=reported))
     await asyncio.sleep(1)
     begun_s = now_s()
     with enter(admission, make_job(max_tokens=1), deadline_s=begun_s + 3.0) as slot:
@@ -258,8 +260,8 @@ async def test_a_waiting_turn_is_refused_the_moment_its_budget_cannot_be_met() -
 
 @in_virtual_time
 async def test_what_could_not_come_in_time_is_refused_at_once() -> None:
-    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(turn(admission, until=until, told=told)) for _ in range(3)]
+    admission, reported, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(turn(admission, until=until, reported=reported)) for _ in range(3)]
     await asyncio.sleep(1)
     with pytest.raises(Overloaded) as caught:
         enter(admission, deadline_s=now_s() + 1.0).__enter__()
@@ -279,13 +281,13 @@ async def test_an_empty_engine_never_refuses_on_a_forecast() -> None:
 
 async def who_goes_beside_two(admission: AdmissionController, *, tenant: str) -> list[str]:
     """Two first turns run, a third is held back, and then one comes, of this tenant, that continues a call."""
-    told, until = list[str](), asyncio.Event()
+    reported, until = list[str](), asyncio.Event()
     history = (Message("user", "Hello"), Message("assistant", "Hello!"), Message("user", "Who is it?"))
     continued = replace(make_job(), messages=history, tenant=tenant)
     jobs = {"a": make_job(), "b": make_job(), "held back": make_job(), "continued": continued}
-    tasks = [asyncio.create_task(turn(admission, job, until=until, told=told, name=name)) for name, job in jobs.items()]
+    tasks = [asyncio.create_task(turn(admission, job, until=until, reported=reported, name=name)) for name, job in jobs.items()]
     await asyncio.sleep(0.1)
-    gone = list(told)
+    gone = list(reported)
     until.set()
     await asyncio.gather(*tasks)
     return gone
@@ -305,17 +307,17 @@ async def test_one_that_is_owed_a_place_passes_another_tenants_first_turn_that_i
 
 @in_virtual_time
 async def test_a_turn_whose_time_is_up_may_use_what_is_kept() -> None:
-    admission, told, until = slow_admission(turns=2, rise_s=0.08), list[str](), asyncio.Event()
+    admission, reported, until = slow_admission(turns=2, rise_s=0.08), list[str](), asyncio.Event()
     names = ["a", "b", "in the last moment", "refused"]
     begun_s = now_s()
     tasks = [
-        asyncio.create_task(turn(admission, until=until, told=told, name=name, deadline_s=begun_s + 60 + slot))
+        asyncio.create_task(turn(admission, until=until, reported=reported, name=name, deadline_s=begun_s + 60 + slot))
         for slot, name in enumerate(names)
     ]
     await asyncio.sleep(50)
-    assert told == names[:2]
+    assert reported == names[:2]
     await asyncio.sleep(20)
-    assert told == names[:3]
+    assert reported == names[:3]
     assert isinstance(tasks[3].exception(), Overloaded)
     until.set()
     await asyncio.gather(*tasks[:3])
@@ -347,8 +349,8 @@ async def test_what_we_do_of_our_own_accord_makes_nobody_be_refused() -> None:
 
 @in_virtual_time
 async def test_what_most_likely_cannot_fit_is_not_told_to_go_elsewhere() -> None:
-    admission, told, until = slow_admission(turns=1), list[str](), asyncio.Event()
-    running = asyncio.create_task(turn(admission, until=until, told=told))
+    admission, reported, until = slow_admission(turns=1), list[str](), asyncio.Event()
+    running = asyncio.create_task(turn(admission, until=until, reported=reported))
     await asyncio.sleep(1)
     for _ in range(50):  # Each byte of this tenant's is a token.
         admission.estimator.exact(admission.estimator.look_at(make_job("x" * 50)), 50)
@@ -361,8 +363,8 @@ async def test_what_most_likely_cannot_fit_is_not_told_to_go_elsewhere() -> None
 
 @in_virtual_time
 async def test_choices_count_as_turns() -> None:
-    admission, told, until = slow_admission(turns=3), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(turn(admission, make_job(n=2), until=until, told=told)) for _ in range(2)]
+    admission, reported, until = slow_admission(turns=3), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(turn(admission, make_job(n=2), until=until, reported=reported)) for _ in range(2)]
     await asyncio.sleep(1)
     assert admission.running == 1
     until.set()
@@ -372,7 +374,7 @@ async def test_choices_count_as_turns() -> None:
 @pytest.mark.parametrize(("chars", "least_tokens"), [(401, 101), (404, 101), (405, 102), (1_000_000, 250_000)])
 def test_a_prompt_that_cannot_fit_is_refused_with_its_least_length(chars: int, least_tokens: int) -> None:
     admission = make_gate()
-    with pytest.raises(PromptTooLong, match=rf"holds 100 tokens.*at least {least_tokens} tokens") as caught:
+    with pytest.raises(PromptTooLong, match=rf"100 tokens.*at least {least_tokens} tokens") as caught:
         enter(admission, make_job("x" * chars)).__enter__()
     assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
     assert admission.entered == 0

@@ -28,42 +28,42 @@ TURNS_PER_S = 5.0
 VOICE_TURNS_PER_S, SLOW_VOICE_TURNS_PER_S = 3.5, 1.5
 
 
-def share(told: list[Told], of: list[Told]) -> float:
-    return len(told) / max(1, len(of))
+def share(reported: list[Told], of: list[Told]) -> float:
+    return len(reported) / max(1, len(of))
 
 
-def admitted(told: list[Told]) -> list[Told]:
-    return [turn for turn in told if turn.ttft_s is not None]
+def admitted(reported: list[Told]) -> list[Told]:
+    return [turn for turn in reported if turn.ttft_s is not None]
 
 
-def good(told: list[Told]) -> list[Told]:
-    return [turn for turn in told if turn.is_good(TTFT_S, TPOT_S)]
+def good(reported: list[Told]) -> list[Told]:
+    return [turn for turn in reported if turn.is_good(TTFT_S, TPOT_S)]
 
 
 async def uniform(rate_per_s: float, made: list[Service]) -> None:
     service = Service()
     made.append(service)
     await offer_turns(service, 0.4 * TURNS_PER_S, 20, seed=9)  # As it learns the engine's pace.
-    service.told.clear()
+    service.reported.clear()
     await offer_turns(service, rate_per_s, 60)
 
 
 def test_nothing_is_refused_at_half_of_capacity() -> None:
     made: list[Service] = []
     run_in_virtual_time(uniform(0.5 * TURNS_PER_S, made))
-    told = made[0].told
-    assert len(admitted(told)) == len(told) > 100
-    assert share(good(told), told) == 1.0
+    reported = made[0].reported
+    assert len(admitted(reported)) == len(reported) > 100
+    assert share(good(reported), reported) == 1.0
 
 
 @pytest.mark.parametrize("times", [2, 4])
 def test_what_is_admitted_under_overload_is_in_time(times: int) -> None:
     made: list[Service] = []
     run_in_virtual_time(uniform(times * TURNS_PER_S, made))
-    told = made[0].told
-    assert share(good(told), admitted(told)) >= 0.95
-    assert len(good(told)) / 60 >= 0.9 * TURNS_PER_S  # And it is no less than without overload.
-    refused = [turn.refused_after_s for turn in told if turn.refused_after_s is not None]
+    reported = made[0].reported
+    assert share(good(reported), admitted(reported)) >= 0.95
+    assert len(good(reported)) / 60 >= 0.9 * TURNS_PER_S  # And it is no less than without overload.
+    refused = [turn.refused_after_s for turn in reported if turn.refused_after_s is not None]
     at_once = [after_s for after_s in refused if after_s < 0.05]
     assert share(at_once, refused) >= 0.95  # type: ignore[arg-type]
 
@@ -74,7 +74,7 @@ async def calls(rate_per_s: float, made: list[Service], *, voice: Voice, engine_
     for number in range(voice.agents):  # Each agent's prompt is warm.
         await take_call(service, voice, number, seed=8)
     await offer_calls(service, voice, 0.1 * rate_per_s, 30, seed=9)
-    service.told.clear()
+    service.reported.clear()
     await offer_calls(service, voice, rate_per_s / voice.turns, 300, seed=seed)
 
 
@@ -87,20 +87,20 @@ def test_calls_let_in_under_overload_come_to_their_end(engine_args: dict[str, fl
     for seed in range(1, 4):  # Some callers speak at the same moment: one such moment spoils several calls.
         made: list[Service] = []
         run_in_virtual_time(calls(times * turns_per_s, made, voice=Voice(), engine_args=engine_args, seed=seed))
-        told = made[0].told
-        spoiled = {turn.call for turn in told if not turn.is_good(TTFT_S, TPOT_S)}
-        first += (begun := [turn for turn in admitted(told) if turn.number == 0])
+        reported = made[0].reported
+        spoiled = {turn.call for turn in reported if not turn.is_good(TTFT_S, TPOT_S)}
+        first += (begun := [turn for turn in admitted(reported) if turn.number == 0])
         unspoiled += [turn for turn in begun if turn.call not in spoiled]
         assert len(begun) > 50
-        assert share(good(told), admitted(told)) >= 0.95
+        assert share(good(reported), admitted(reported)) >= 0.95
     assert share(unspoiled, first) >= 0.96
 
 
 def test_no_call_is_refused_at_half_of_capacity() -> None:
     made: list[Service] = []
     run_in_virtual_time(calls(0.5 * SLOW_VOICE_TURNS_PER_S, made, voice=Voice(), engine_args=SLOW_CPU_ENGINE))
-    told = made[0].told
-    assert len(admitted(told)) == len(told) > 100
+    reported = made[0].reported
+    assert len(admitted(reported)) == len(reported) > 100
 
 
 def test_a_flooding_tenant_takes_its_share_and_no_more() -> None:
@@ -109,13 +109,13 @@ def test_a_flooding_tenant_takes_its_share_and_no_more() -> None:
     async def story() -> None:
         service.append(Service())
         await offer_turns(service[0], 2.0, 20, seed=9)
-        service[0].told.clear()
+        service[0].reported.clear()
         async with asyncio.TaskGroup() as tenants:
             tenants.create_task(offer_turns(service[0], 5 * TURNS_PER_S, 60, seed=3, tenant="flood"))
             tenants.create_task(offer_turns(service[0], 0.5 * TURNS_PER_S, 60, seed=4, tenant="quiet"))
 
     run_in_virtual_time(story())
-    quiet = [turn for turn in service[0].told if turn.tenant == "quiet"]
+    quiet = [turn for turn in service[0].reported if turn.tenant == "quiet"]
     assert len(quiet) > 100
     assert share(good(quiet), quiet) >= 0.95
 
@@ -130,7 +130,7 @@ def test_a_higher_priority_is_served_first() -> None:
     async def story() -> None:
         service.append(Service(budget_s=60))
         await offer_turns(service[0], 2.0, 20, seed=9)
-        service[0].told.clear()
+        service[0].reported.clear()
         async with asyncio.TaskGroup() as turns:
             for number in range(150):
                 turns.create_task(one(number, "low", 0))
@@ -138,8 +138,8 @@ def test_a_higher_priority_is_served_first() -> None:
             turns.create_task(one(1000, "high", 1))
 
     run_in_virtual_time(story())
-    high = next(turn.ttft_s for turn in service[0].told if turn.tenant == "high")
-    waited = [turn.ttft_s for turn in service[0].told if turn.tenant == "low" and turn.ttft_s is not None]
+    high = next(turn.ttft_s for turn in service[0].reported if turn.tenant == "high")
+    waited = [turn.ttft_s for turn in service[0].reported if turn.tenant == "low" and turn.ttft_s is not None]
     assert high is not None
     assert len(waited) == 150
     assert sum(ttft_s > high for ttft_s in waited) > 75
@@ -158,11 +158,11 @@ def test_a_burst_at_an_idle_service_is_all_served(turns: int, engine_args: dict[
             made.engine_args |= engine_args
             made.__post_init__()
         await offer_turns(made, 1.0, 5, seed=9)
-        made.told.clear()
+        made.reported.clear()
         rng = random.Random(1)
         async with asyncio.TaskGroup() as burst:
             for number in range(turns):
                 burst.create_task(made.answer(one_turn_job(rng, number)))
 
     run_in_virtual_time(story())
-    assert len(admitted(service[0].told)) == turns
+    assert len(admitted(service[0].reported)) == turns

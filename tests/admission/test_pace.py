@@ -47,9 +47,9 @@ def test_a_long_prompt_in_pieces_is_counted_whole() -> None:
     feed(pace, [(1, 0)] * 20)
     at_s = pace.last_step.at_s if pace.last_step else 0.0
     pace.enter(at_s)
-    for generated, told, piece in [(1, 0, 2000), (1, 0, 2000), (2, 6000, 2000)]:
+    for generated, reported, piece in [(1, 0, 2000), (1, 0, 2000), (2, 6000, 2000)]:
         at_s += BASE_S + TURN_S * generated + PROMPT_S * piece
-        pace.observe(EngineStep(at_s, told, generated, running=2, waiting=0, kv_usage=0.0))
+        pace.observe(EngineStep(at_s, reported, generated, running=2, waiting=0, kv_usage=0.0))
     assert pace.prompt_token_s == pytest.approx(PROMPT_S, rel=0.05)
     assert pace.step_s(1) == pytest.approx(BASE_S + TURN_S, rel=0.01)
 

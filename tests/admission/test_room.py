@@ -97,11 +97,11 @@ def test_ahead_of_a_turn_are_those_that_would_go_first() -> None:
     room = Room()
     fill(room, *(waiter("flood", continues=True) for _ in range(10)), waiter("high", priority=1))
     for newcomer in (waiter("flood"), waiter("flood", continues=True), waiter("quiet"), waiter("high", priority=2)):
-        told = room.ahead_of(newcomer)
+        reported = room.ahead_of(newcomer)
         room.add(newcomer)
         went = order(room)
-        assert set(went[: went.index(newcomer)]) <= set(told)
-        assert len(told) <= went.index(newcomer) + 1  # A tie can go either way.
+        assert set(went[: went.index(newcomer)]) <= set(reported)
+        assert len(reported) <= went.index(newcomer) + 1  # A tie can go either way.
         fill(room, *(each for each in went if each is not newcomer))
 
 

@@ -10,7 +10,7 @@ from tests.support.factories import make_card
 ADAPTER = Adapter("support-bot", "/adapters/support-bot", 1)
 
 
-def make_catalogue(*aliases: str) -> ModelRegistry:
+def make_registry(*aliases: str) -> ModelRegistry:
     model_registry = ModelRegistry(make_card(), aliases)
     model_registry.add(ADAPTER)
     return model_registry
@@ -21,23 +21,23 @@ def make_catalogue(*aliases: str) -> ModelRegistry:
     [((), ("m",)), (("fast", "voice"), ("m", "fast", "voice")), (("m", "fast"), ("m", "fast"))],
 )
 def test_the_models_own_name_comes_first_and_once(aliases: tuple[str, ...], names: tuple[str, ...]) -> None:
-    assert tuple(make_catalogue(*aliases).base_names) == names
+    assert tuple(make_registry(*aliases).base_names) == names
 
 
 @pytest.mark.parametrize(("name", "adapter"), [("m", None), ("fast", None), ("support-bot", ADAPTER)])
 def test_a_name_means_the_model_or_an_adapter(name: str, adapter: Adapter | None) -> None:
-    assert make_catalogue("fast").resolve(name) == adapter
+    assert make_registry("fast").resolve(name) == adapter
 
 
 @pytest.mark.parametrize("name", ["", "M", "m ", "support", "Support-Bot", "/adapters/support-bot", "1"])
 def test_another_name_means_nothing(name: str) -> None:
     with pytest.raises(ModelNotFound) as caught:
-        make_catalogue("fast").resolve(name)
+        make_registry("fast").resolve(name)
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
 
 
 def test_an_adapter_comes_and_goes() -> None:
-    model_registry = make_catalogue()
+    model_registry = make_registry()
     other = Adapter("sales-bot", "/adapters/sales-bot", 2)
     model_registry.add(other)
     assert list(model_registry.adapters) == [ADAPTER, other]
@@ -49,7 +49,7 @@ def test_an_adapter_comes_and_goes() -> None:
 
 
 def test_an_adapter_of_the_same_name_takes_the_place_of_the_former() -> None:
-    model_registry = make_catalogue()
+    model_registry = make_registry()
     newer = Adapter("support-bot", "/adapters/support-bot-2", 2)
     model_registry.add(newer)
     assert model_registry.resolve("support-bot") == newer
@@ -57,14 +57,14 @@ def test_an_adapter_of_the_same_name_takes_the_place_of_the_former() -> None:
 
 
 def test_the_model_cannot_be_hidden_by_an_adapter_of_its_name() -> None:
-    model_registry = make_catalogue("fast")
+    model_registry = make_registry("fast")
     for name in ("m", "fast"):
         model_registry.add(Adapter(name, "/adapters/x", 3))
         assert model_registry.resolve(name) is None
 
 
 def test_an_adapter_is_used_until_its_last_turn_has_ended() -> None:
-    model_registry = make_catalogue()
+    model_registry = make_registry()
     with model_registry.using(ADAPTER):
         with pytest.raises(ZeroDivisionError), model_registry.using(ADAPTER):
             model_registry.remove("support-bot")
@@ -74,6 +74,6 @@ def test_an_adapter_is_used_until_its_last_turn_has_ended() -> None:
 
 
 def test_a_turn_without_an_adapter_uses_none() -> None:
-    model_registry = make_catalogue()
+    model_registry = make_registry()
     with model_registry.using(None):
         assert not model_registry.is_used(ADAPTER)

@@ -34,12 +34,12 @@ class Buildah:
 
     def build(self, file: Path, context: Path, image: str, *, target: str = "", **arguments: str) -> None:
         """What pip is set to on this machine reaches the build as a secret and as mounts: neither is in the image."""
-        told = [part for name, value in arguments.items() for part in ("--build-arg", f"{name.upper()}={value}")]
+        reported = [part for name, value in arguments.items() for part in ("--build-arg", f"{name.upper()}={value}")]
         pip = ["--secret", f"id=pip,src={self._pip_settings()}"]
         mounts = [part for path in _pip_paths() for part in ("--volume", f"{path}:{path}:ro")]
-        told += ["--target", target] if target else []
+        reported += ["--target", target] if target else []
         where = ["--isolation", "chroot", "--file", str(file), "--tag", f"localhost/{image}", str(context)]
-        self("bud", *told, *pip, *mounts, *where)
+        self("bud", *reported, *pip, *mounts, *where)
 
     def _pip_settings(self) -> Path:
         file = self.folder / "pip.conf"
@@ -73,8 +73,8 @@ class Container:
     @classmethod
     def of(cls, buildah: Buildah, image: str) -> "Container":
         name = buildah("from", "--pull-never", f"localhost/{image}")
-        told = json.loads(buildah("inspect", name))["OCIv1"]["config"]
-        return cls(Path(buildah("mount", name)), told)
+        reported = json.loads(buildah("inspect", name))["OCIv1"]["config"]
+        return cls(Path(buildah("mount", name)), reported)
 
     def line(
         self, command: Sequence[str], variables: Mapping[str, str], *, cache: Path | None = None, has_network: bool = False
@@ -104,8 +104,8 @@ def _pip_config() -> dict[str, str]:
     """`pip config list` of this machine, whether it comes from files or the environment."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     settings = (line.split("=", 1) for line in listed.splitlines())
-    told = {name.rsplit(".", 1)[1]: value.strip("'") for name, value in settings if name.startswith((":env:", "global"))}
-    return {name: value for name, value in told.items() if name != "config-file"}
+    reported = {name.rsplit(".", 1)[1]: value.strip("'") for name, value in settings if name.startswith((":env:", "global"))}
+    return {name: value for name, value in reported.items() if name != "config-file"}
 
 
 def _pip_paths() -> list[Path]:

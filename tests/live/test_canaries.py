@@ -10,8 +10,8 @@ def test_nothing_that_is_said_or_secret_is_told(service: ServiceProcess) -> None
     answers = send_everything(service)
     until(lambda: service.output.count('"event": "turn"') >= lines + 15, within_s=30)
     errors = "".join(answer.text for answer in answers if answer.status_code != 200)
-    told = {"log": service.output, "metrics": service.get("/metrics").text, "errors": errors}
+    reported = {"log": service.output, "metrics": service.get("/metrics").text, "errors": errors}
     assert {answer.status_code for answer in answers} == {200, 400, 401, 404, 415}
-    told["errors"] = told["errors"].replace(f"GET /{SAID}", "").replace(f"text/{SAID}", "")
-    assert [place for place, text in told.items() if KEY_PART in text or SAID in text] == []
-    assert [place for place, text in told.items() if service.key in text] == []
+    reported["errors"] = reported["errors"].replace(f"GET /{SAID}", "").replace(f"text/{SAID}", "")
+    assert [place for place, text in reported.items() if KEY_PART in text or SAID in text] == []
+    assert [place for place, text in reported.items() if service.key in text] == []

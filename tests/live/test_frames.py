@@ -56,7 +56,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
         yield running
 
 
-def told(service: ServiceProcess, **headers: str) -> tuple[str, int, Any]:
+def reported(service: ServiceProcess, **headers: str) -> tuple[str, int, Any]:
     """One story: what was said, in how many frames, and what it used."""
     body = service.body("Tell me a story.", stream=True, temperature=0, max_tokens=120, stream_options={"include_usage": True})
     *chunks, _ = sse_events(service.post(body, headers=headers).text)
@@ -65,9 +65,9 @@ def told(service: ServiceProcess, **headers: str) -> tuple[str, int, Any]:
 
 
 def test_under_load_the_same_is_said_in_fewer_frames(busy: ServiceProcess) -> None:
-    told(busy)  # The window opens.
-    each_token, token_frames, tokens = told(busy, **{FRAMES_HEADER: "token"})
-    adaptive, frames, used = told(busy)
+    reported(busy)  # The window opens.
+    each_token, token_frames, tokens = reported(busy, **{FRAMES_HEADER: "token"})
+    adaptive, frames, used = reported(busy)
     assert (adaptive, used) == (each_token, tokens)
     assert frames < 0.8 * token_frames
     assert busy.get("/readyz").status_code == 200

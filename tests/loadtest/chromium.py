@@ -38,9 +38,14 @@ def _asked(log: dict[str, dict[str, dict[str, int]] | list[dict[str, object]]]) 
     assert isinstance(events, list)
     begun = constants["logEventTypes"]["URL_REQUEST_START_JOB"]
     for event in events:
-        told = event.get("params")
-        if event["type"] == begun and isinstance(told, dict) and told.get("initiator") != "not an origin" and "url" in told:
-            yield str(told["url"])
+        reported = event.get("params")
+        if (
+            event["type"] == begun
+            and isinstance(reported, dict)
+            and reported.get("initiator") != "not an origin"
+            and "url" in reported
+        ):
+            yield str(reported["url"])
 
 
 def _run(page: Path, folder: Path, flags: list[str]) -> "subprocess.CompletedProcess[str]":

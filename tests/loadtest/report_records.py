@@ -26,13 +26,13 @@ class Maker:
     turns: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
 
-    def turn(self, call: int, sent_s: float, position: int = 0, **told: Any) -> None:
+    def turn(self, call: int, sent_s: float, position: int = 0, **reported: Any) -> None:
         """Answered, first word after 0.2 s, where nothing else is said."""
         turn: dict[str, Any] = {
             "call": call, "tenant": "quiet", "agent": "hotel", "position": position, "due_s": sent_s, "late_s": 0.0,
             "outcome": "answered", "ttft_s": 0.2, "first_sentence_s": 0.5, "duration_s": 2.0, "tpot_s": 0.05,
             "itl_max_s": 0.1, "prompt_tokens": 800, "cached_tokens": 700, "completion_tokens": 30, "reason": "",
-        } | told  # fmt: skip
+        } | reported  # fmt: skip
         if turn["outcome"] in ("refused", "failed"):
             turn |= {"ttft_s": None, "first_sentence_s": None, "tpot_s": None, "duration_s": 0.01, "itl_max_s": None}
         turn["first_chunk_s"] = turn["ttft_s"]
@@ -41,16 +41,16 @@ class Maker:
         self.turns.append(turn)
 
     def call(self, number: int, due_s: float, outcome: str = "good", turns: int = 2, tenant: str = "quiet") -> None:
-        told = {"call": number, "tenant": tenant, "agent": "hotel", "due_s": due_s, "late_s": 0.0}
-        self.calls.append(told | {"outcome": outcome, "turns": turns})
+        reported = {"call": number, "tenant": tenant, "agent": "hotel", "due_s": due_s, "late_s": 0.0}
+        self.calls.append(reported | {"outcome": outcome, "turns": turns})
 
-    def steady_calls(self, begin_s: float, count: int, *, every_s: float, **told: Any) -> None:
+    def steady_calls(self, begin_s: float, count: int, *, every_s: float, **reported: Any) -> None:
         """Calls of two turns, a second apart."""
         for place in range(count):
             number, due_s = len(self.calls), begin_s + place * every_s
-            self.call(number, due_s, "good" if told.get("ttft_s", 0.2) <= BUDGET_S else "spoiled")
-            self.turn(number, due_s, **told)
-            self.turn(number, due_s + 1, 1, **told)
+            self.call(number, due_s, "good" if reported.get("ttft_s", 0.2) <= BUDGET_S else "spoiled")
+            self.turn(number, due_s, **reported)
+            self.turn(number, due_s + 1, 1, **reported)
 
     def stages(self) -> list[dict[str, float]]:
         length_s = self.run_s / len(self.rates)
@@ -63,9 +63,9 @@ class Maker:
         turns = [[turn[name] for name in TURN_COLUMNS] for turn in self.turns]
         calls = [[call[name] for name in CALL_COLUMNS] for call in self.calls]
         gaps = {100: 30 * len(turns)} if turns else {}
-        told = {"turns": turns, "calls": calls, "gaps": gaps, "gaps_sum_s": 0.0, "watch": self._watch()}
-        seen.merge("worker-1", told)
-        told = seen.as_dict()
+        reported = {"turns": turns, "calls": calls, "gaps": gaps, "gaps_sum_s": 0.0, "watch": self._watch()}
+        seen.merge("worker-1", reported)
+        reported = seen.as_dict()
         server = {"heard": float(len(turns)), "refused": 0.0, "completion_tokens": 30.0 * len(turns)}
         return {
             "version": record.VERSION,
@@ -80,11 +80,11 @@ class Maker:
             "schedule": {"stages": {"quiet": self.stages(), "noisy": []}, "changes": []},
             "run_s": self.run_s,
             "validity": {"is_valid": not self.doubts, "doubts": list(self.doubts)},
-            "summary": summary.measures(told, self.run_s),
+            "summary": summary.measures(reported, self.run_s),
             "server": {"server": server, "client": server, "disagreements": list(self.disagreements)}
             if self.has_server
             else None,
-            **told,
+            **reported,
         }
 
     def write(self, folder: Path, name: str = "run") -> Path:

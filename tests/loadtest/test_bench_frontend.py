@@ -105,11 +105,11 @@ def test_a_server_without_an_engine_to_be_seen_is_not_measured() -> None:
 
 
 def test_a_counter_is_the_sum_of_its_series() -> None:
-    told = '# TYPE x_total counter\nx_total{model="a b",engine="0"} 12.0\nx_total{model="c"} 3\nx_total_more 9\ny_total 5\n'
-    assert counted(told, "x_total") == 15
-    assert counted(told, "y_total") == 5
+    reported = '# TYPE x_total counter\nx_total{model="a b",engine="0"} 12.0\nx_total{model="c"} 3\nx_total_more 9\ny_total 5\n'
+    assert counted(reported, "x_total") == 15
+    assert counted(reported, "y_total") == 5
     with pytest.raises(RuntimeError, match="z_total"):
-        counted(told, "z_total")
+        counted(reported, "z_total")
 
 
 def test_turns_tokens_and_time_of_a_service_are_counted() -> None:
@@ -271,18 +271,18 @@ def all_parts() -> Results:
 
 
 def test_the_tables_say_raw_figures_and_ratios() -> None:
-    told = markdown(all_parts())
-    assert "| one frame per token | 64 | 50.0 | 50.0 | **1.00** (1.00–1.00) |" in told
-    assert "| peak memory of the API process, MiB | 700 | 700 | **1.00** (1.00–1.00) |" in told
-    assert "| 400 | 0.04 | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2.0 / 2.0 / 2.0 |" in told
-    assert "Machine: made up." in told
-    assert "not quiet" not in told
-    assert "turns failed: firstword large monstrous schema 32, vllm large" in told
+    reported = markdown(all_parts())
+    assert "| one frame per token | 64 | 50.0 | 50.0 | **1.00** (1.00–1.00) |" in reported
+    assert "| peak memory of the API process, MiB | 700 | 700 | **1.00** (1.00–1.00) |" in reported
+    assert "| 400 | 0.04 | 5.0 / 5.0 / 5.0 | 10.0 / 10.0 / 10.0 | 2.0 / 2.0 / 2.0 |" in reported
+    assert "Machine: made up." in reported
+    assert "not quiet" not in reported
+    assert "turns failed: firstword large monstrous schema 32, vllm large" in reported
 
 
 def test_a_machine_that_was_not_quiet_is_told_of() -> None:
-    told = markdown(measured((COST, OURS, TOKEN, 8, {"cpu_us_per_token": 50.0, "others_processors": 1.26})))
-    assert "not quiet" in told and "1.3 CPUs" in told
+    reported = markdown(measured((COST, OURS, TOKEN, 8, {"cpu_us_per_token": 50.0, "others_processors": 1.26})))
+    assert "not quiet" in reported and "1.3 CPUs" in reported
 
 
 def test_a_part_that_is_measured_anew_replaces_itself_and_nothing_else(tmp_path: Path) -> None:
@@ -304,11 +304,11 @@ def test_the_command_reports_a_file_into_a_page(tmp_path: Path) -> None:
     page.write_text(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n")
     command = [sys.executable, "-m", "loadtest.bench", "--no-measure", "--results", str(file), "--write-docs", str(page)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    told = page.read_text()
-    assert told.startswith("Before.") and told.endswith("After.\n") and "old" not in told
-    assert markdown(all_parts()) in told
+    reported = page.read_text()
+    assert reported.startswith("Before.") and reported.endswith("After.\n") and "old" not in reported
+    assert markdown(all_parts()) in reported
     assert all(file.with_suffix(suffix).stat().st_size for suffix in (".md", ".svg", ".png"))
-    assert "performance.svg" in told and (tmp_path / "performance.svg").exists()
+    assert "performance.svg" in reported and (tmp_path / "performance.svg").exists()
 
 
 def test_a_page_without_marks_is_refused_and_nothing_drawn(tmp_path: Path) -> None:

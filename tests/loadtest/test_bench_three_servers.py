@@ -52,9 +52,9 @@ def results_of(servers: tuple[str, ...]) -> Results:
     return results
 
 
-def rows_of(told: str, title: str) -> list[list[str]]:
+def rows_of(reported: str, title: str) -> list[list[str]]:
     """A table's cells, heads first, without the line below them."""
-    lines = told.split(f"**{title}**")[1].strip().split("\n\n")[0].splitlines()
+    lines = reported.split(f"**{title}**")[1].strip().split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
 
@@ -103,7 +103,7 @@ def test_tables_of_three_servers_have_the_rust_front_end_and_our_ratio_to_it() -
 
 @pytest.mark.parametrize(("servers", "columns"), [(TWO, (11, 10, 4, 7)), (THREE, (16, 16, 6, 7))])
 def test_each_table_has_a_column_for_each_server_that_was_measured(servers: tuple[str, ...], columns: tuple[int, ...]) -> None:
-    told = markdown(results_of(servers))
+    reported = markdown(results_of(servers))
     titles = (
         "CPU time per token",
         "The real model, by `vllm bench serve`",
@@ -111,9 +111,9 @@ def test_each_table_has_a_column_for_each_server_that_was_measured(servers: tupl
         "Streams during a large request",
     )
     for title, count in zip(titles, columns, strict=True):
-        assert {len(row) for row in rows_of(told, title)} == {count}, title
-    assert [row[1] for row in rows_of(told, titles[3])[1:]] == list(servers)
-    assert (RUST in told) == (RUST in servers)
+        assert {len(row) for row in rows_of(reported, title)} == {count}, title
+    assert [row[1] for row in rows_of(reported, titles[3])[1:]] == list(servers)
+    assert (RUST in reported) == (RUST in servers)
 
 
 def test_targets_are_ratios_to_vllm_serve_whatever_else_was_measured() -> None:

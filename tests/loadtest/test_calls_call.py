@@ -150,9 +150,9 @@ PROBED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", PROBED)
 def test_a_stream_of_something_else_is_found_before_the_run(name: str) -> None:
     stream, words = PROBED[name]
-    with raw_endpoint((0.0, stream)) as endpoint, pytest.raises(WrongUse) as told:
+    with raw_endpoint((0.0, stream)) as endpoint, pytest.raises(WrongUse) as reported:
         check(Target(endpoint.url), "")
-    assert NO_CHUNK in str(told.value) and words in str(told.value) and "secret" not in str(told.value)
+    assert NO_CHUNK in str(reported.value) and words in str(reported.value) and "secret" not in str(reported.value)
 
 
 @pytest.mark.parametrize("stream", [chunk({"role": "assistant"}) + DONE, chunk() + chunk({"content": "Yes"}) + DONE])

@@ -36,8 +36,8 @@ def test_the_record_is_laid_out_as_the_page_says(heading: str, known: dict[str, 
 
 
 def test_seconds_have_the_columns_of_the_page() -> None:
-    told = document_text(PAGE).split("### A row of `seconds`")[1]
-    assert tuple(re.findall(r"`(\w+)`", told)) == SECOND_COLUMNS
+    reported = document_text(PAGE).split("### A row of `seconds`")[1]
+    assert tuple(re.findall(r"`(\w+)`", reported)) == SECOND_COLUMNS
 
 
 def test_every_option_and_its_default_and_every_entry_are_on_the_page() -> None:
@@ -48,5 +48,5 @@ def test_every_option_and_its_default_and_every_entry_are_on_the_page() -> None:
         (row,) = [row for row in table_rows_under(PAGE, OPTIONS) if row[0] == f"`{option}`"]
         assert row[1] == default.replace("_", "")
     entries = re.findall(r'_tell\(fire, "([\w ]+)"', (ROOT / "loadtest" / "calls" / "entries.py").read_text())
-    told = " ".join(row[0] for row in table_rows_under(PAGE, "## What is measured"))
-    assert all(f"`{entry}`" in told for entry in entries) and len(entries) > 7
+    reported = " ".join(row[0] for row in table_rows_under(PAGE, "## What is measured"))
+    assert all(f"`{entry}`" in reported for entry in entries) and len(entries) > 7

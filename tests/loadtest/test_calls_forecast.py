@@ -17,7 +17,7 @@ def test_a_longer_ramp_has_more_turns_and_the_shortest_that_can_be_judged_can_be
 
 
 def test_who_asks_for_a_minute_is_told_before_it_begins() -> None:
-    told = doubt_of_length(60, 0.8, 1, Thresholds())
-    assert told.startswith("60 s at 0.8 calls/s") and "--duration 150 or more" in told
+    reported = doubt_of_length(60, 0.8, 1, Thresholds())
+    assert reported.startswith("60 s at 0.8 calls/s") and "--duration 150 or more" in reported
     assert doubt_of_length(300, 0.8, 1, Thresholds()) == ""
     assert doubt_of_length(60, 0.8, 1, Thresholds(step_turns_min=1, turns_min=15)) == ""

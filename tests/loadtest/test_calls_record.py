@@ -52,11 +52,11 @@ def call(number: int, outcome: str) -> Row:
 
 
 def seen(*turns: Row, calls: tuple[Row, ...] = (), gaps: tuple[float, ...] = (), most_rows: int = 1000) -> Seen:
-    told = Seen(most_rows, seed=1, ttft_budget_s=BUDGET_S)
+    reported = Seen(most_rows, seed=1, ttft_budget_s=BUDGET_S)
     found = Gaps()
     found.add(list(gaps))
-    told.merge("local", {"turns": turns, "calls": calls, "gaps": found.counts, "gaps_sum_s": found.sum_s, "watch": {}})
-    return told
+    reported.merge("local", {"turns": turns, "calls": calls, "gaps": found.counts, "gaps_sum_s": found.sum_s, "watch": {}})
+    return reported
 
 
 def measures(*turns: Row, run_s: float = 10.0, **about: Any) -> dict[str, Any]:
@@ -140,14 +140,14 @@ def test_gaps_are_kept_by_size_to_five_percent() -> None:
 
 def test_of_more_turns_than_are_kept_a_fair_sample_is_and_counts_stay_whole() -> None:
     rows = [turn(number, ttft_s=0.5 if number % 4 else 2.0) for number in range(4000)]
-    told = seen(*rows, most_rows=1000)
-    assert len(told.turns.rows) == 1000 and told.turns.seen == 4000
-    found = summary.measures(told.as_dict(), 100.0)
+    reported = seen(*rows, most_rows=1000)
+    assert len(reported.turns.rows) == 1000 and reported.turns.seen == 4000
+    found = summary.measures(reported.as_dict(), 100.0)
     assert (found["on_time"], found["late"], found["goodput_per_s"], found["on_time_share"]) == (3000, 1000, 30.0, 0.75)
     assert found["times"]["ttft_s"]["count"] == found["turns_kept"] == 1000
-    numbers = [row[0] for row in told.turns.rows]
+    numbers = [row[0] for row in reported.turns.rows]
     assert sum(numbers) / len(numbers) == pytest.approx(2000, rel=0.08), "early and late turns alike"
-    seconds = told.as_dict()["seconds"]
+    seconds = reported.as_dict()["seconds"]
     on_time = seconds["columns"].index("on_time")
     assert sum(row[on_time] for row in seconds["rows"]) == 3000
 
@@ -158,7 +158,7 @@ def test_counts_are_the_same_however_few_rows_are_kept() -> None:
     rows += [turn(number, "failed", reason="no [DONE]") for number in range(7)] + [turn(1, "hung-up"), turn(2, "barged-in")]
     calls = tuple(call(number, ("good", "lost", "not placed")[number % 3]) for number in range(30))
     whole, sampled = (measures(*rows, calls=calls, most_rows=most) for most in (1000, 5))
-    exact = {name for name, told in whole.items() if name not in ("times", "refusal_s", "by_tenant", "turns_kept")}
+    exact = {name for name, reported in whole.items() if name not in ("times", "refusal_s", "by_tenant", "turns_kept")}
     assert {name: sampled[name] for name in exact} == {name: whole[name] for name in exact}
     assert sampled["tokens"]["prompt_tokens"] == 100 * len(rows) and sampled["calls"] == {
         "good": 10,
@@ -175,9 +175,11 @@ def test_reasons_that_never_repeat_do_not_fill_the_memory() -> None:
 
 
 def test_each_second_has_its_calls_turns_and_refusals() -> None:
-    told = seen(turn(0), turn(1, "refused"), turn(1), calls=(call(0, "good"), call(1, "lost"), call(1, "not placed"))).as_dict()
-    columns = told["seconds"]["columns"]
-    first, second = (dict(zip(columns, row, strict=True)) for row in told["seconds"]["rows"])
+    reported = seen(
+        turn(0), turn(1, "refused"), turn(1), calls=(call(0, "good"), call(1, "lost"), call(1, "not placed"))
+    ).as_dict()
+    columns = reported["seconds"]["columns"]
+    first, second = (dict(zip(columns, row, strict=True)) for row in reported["seconds"]["rows"])
     assert (first["calls"], first["turns"], first["on_time"], first["refused"]) == (1, 1, 1, 0)
     assert (second["calls"], second["not_placed"], second["turns"], second["refused"]) == (1, 1, 2, 1)
 
@@ -203,7 +205,7 @@ def after(*, heard: int, ttft_sum_s: float, refused: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("told", "budget_s", "words"),
+    ("reported", "budget_s", "words"),
     [
         (after(heard=100, ttft_sum_s=20.0, refused=10), 1.0, None),
         (after(heard=100, ttft_sum_s=5.0, refused=10), 1.0, "mean TTFT: 0.050 s by the server, 0.200 s by the client"),
@@ -212,10 +214,10 @@ def after(*, heard: int, ttft_sum_s: float, refused: int) -> str:
     ],
     ids=["agree", "time between them", "half elsewhere", "others are refused"],
 )
-def test_server_and_client_are_held_against_each_other(told: str, budget_s: float, words: str | None) -> None:
+def test_server_and_client_are_held_against_each_other(reported: str, budget_s: float, words: str | None) -> None:
     rows = [*[turn(number) for number in range(100)], *[turn(number, "refused") for number in range(10)]]
     client = client_counts(seen(*rows, most_rows=7).as_dict())  # However few rows are kept.
-    found = compare(Look(counts_of(BEFORE)), Look(counts_of(told)), client, budget_s)
+    found = compare(Look(counts_of(BEFORE)), Look(counts_of(reported)), client, budget_s)
     assert found is not None
     assert len(found["disagreements"]) == (words is not None)
     assert words is None or found["disagreements"][0].startswith(words)
@@ -240,7 +242,7 @@ def test_without_metrics_of_ours_there_is_nothing_to_compare() -> None:
 
 def test_the_table_has_the_measures_and_says_in_red_what_is_not_valid(tmp_path: Path) -> None:
     turns = turn(0), turn(1, "refused", reason="503 overloaded")
-    told = seen(*turns, calls=(call(0, "good"), call(1, "lost")), gaps=(0.02,), most_rows=1)
+    reported = seen(*turns, calls=(call(0, "good"), call(1, "lost")), gaps=(0.02,), most_rows=1)
     whole = {
         "version": 1,
         "scenario": "steady",
@@ -248,8 +250,8 @@ def test_the_table_has_the_measures_and_says_in_red_what_is_not_valid(tmp_path: 
         "run_s": 10.0,
         "validity": {"is_valid": False, "doubts": ["[the loop] was blocked"]},
         "server": {"disagreements": ["they differ"], "problem": "server metrics could not be read: [status 404]"},
-        "summary": summary.measures(told.as_dict(), 10.0),
-        **told.as_dict(),
+        "summary": summary.measures(reported.as_dict(), 10.0),
+        **reported.as_dict(),
     }
     text = StringIO()
     summary.show(whole, Console(file=text, width=140))

@@ -24,8 +24,8 @@ def test_tables_count_all_turns_and_calls() -> None:
     whole, sampled = reading_of(made, 200_000), reading_of(made, 50)
     assert sampled.is_sample and len(sampled.turns) == len(sampled.calls) == 50
     for reading in (whole, sampled):
-        told = tables.outcomes_over_time(reading, tables.bins_of(whole))
-        assert [sum(int(row[place]) for row in told.rows) for place in range(1, 6)] == [160, 20, 30, 10, 10]
+        reported = tables.outcomes_over_time(reading, tables.bins_of(whole))
+        assert [sum(int(row[place]) for row in reported.rows) for place in range(1, 6)] == [160, 20, 30, 10, 10]
         calls = tables.calls_table(tables.calls_over_time(reading, reading.bins(most=24))).rows[-1]
         assert list(calls) == ["all", "80", "20", "40", "0", "0"]
         assert [row[:4] for row in tables.agents(reading).rows] == [
@@ -50,9 +50,9 @@ def test_the_page_says_what_is_of_a_sample_and_still_compares_with_the_server(tm
 
 def test_the_page_says_why_the_servers_counts_could_not_be_read(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
-    told = bad().record()
+    reported = bad().record()
     problem = "server metrics could not be read: the answer has status 404"
-    told["server"] = {"server": {}, "client": {}, "disagreements": [], "problem": problem}
-    record.write(told, file)
+    reported["server"] = {"server": {}, "client": {}, "disagreements": [], "problem": problem}
+    record.write(reported, file)
     text = page.render(findings.find(Reading(record.read(file)), Thresholds(), Plan()))
     assert "Server metrics could not be read: the answer has status 404." in text and "counts agree" not in text

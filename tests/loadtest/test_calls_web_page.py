@@ -22,7 +22,7 @@ def test_later_runs_have_records_of_their_own_and_a_failed_start_repeats_no_tabl
         httpx.post(f"{page}/swarm", data=form | {"pause_scale": -1})
         time.sleep(2)
         process.terminate()
-        _, told = process.communicate(timeout=20)
+        _, reported = process.communicate(timeout=20)
     assert {one.name for one in tmp_path.iterdir()} == {"web.json", "web-2.json"}
-    assert "--pause-scale must be 0 or more, given -1." in told
-    assert told.count("goodput ") == told.count("record: ") == 2
+    assert "--pause-scale must be 0 or more, given -1." in reported
+    assert reported.count("goodput ") == reported.count("record: ") == 2

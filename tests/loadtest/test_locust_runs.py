@@ -200,11 +200,11 @@ def test_a_worker_with_another_key_is_refused_and_ends_the_run(tmp_path: Path) -
         with locust_process(words, keys) as worker:
             options = ("--master", "--master-bind-port", port, "--expect-workers", "1", "-r", "5", "-t", "60s")
             run = locust(service.url, tmp_path, *options)
-            _, told = worker.communicate(timeout=20)
+            _, reported = worker.communicate(timeout=20)
     assert run.exit_code == 2 and run.record["run_s"] < 30 and not run.calls
     assert "placed no calls: its FIRSTWORD_API_KEY differs from the master's" in run.doubts
-    assert "FIRSTWORD_MODEL is another here, but calls use the master's model: scripted" in told
-    assert not any(key in text for key in (KEY, OTHER_KEY) for text in (told, run.words, str(run.record)))
+    assert "FIRSTWORD_MODEL is another here, but calls use the master's model: scripted" in reported
+    assert not any(key in text for key in (KEY, OTHER_KEY) for text in (reported, run.words, str(run.record)))
 
 
 def test_a_process_that_runs_alone_holds_no_turns_until_the_end(tmp_path: Path) -> None:
@@ -219,9 +219,9 @@ def test_server_metrics_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with scripted_service(engine_args=BATCHING) as service:
         options = ("--server-metrics", f"{service.url}/nowhere?token=hidden", "-r", "5", "-t", "2s", *QUICK)
         run = locust(service.url, tmp_path, *options)
-    told = "server metrics could not be read: the answer has status 404"
-    assert run.record["server"]["problem"] == told
-    assert run.words.count(told) == 2 and "hidden" not in run.words, "in the log, and below the table"
+    reported = "server metrics could not be read: the answer has status 404"
+    assert run.record["server"]["problem"] == reported
+    assert run.words.count(reported) == 2 and "hidden" not in run.words, "in the log, and below the table"
 
 
 WRONG_USE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {

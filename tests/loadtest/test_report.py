@@ -80,15 +80,15 @@ def results_with(**goodput: float) -> Results:
 
 
 def test_verdicts_compare_servers_and_say_what_is_not_known() -> None:
-    told = {
+    reported = {
         verdict.target: verdict for verdict in verdicts(results_with(**{OURS: 3.0, PLAIN: 0.6})) if verdict.workload == "uniform"
     }
-    assert told["goodput at 2× over vllm's"].measured == pytest.approx(5)
-    assert told["goodput at 2× over vllm's"].is_met is False
-    assert told["goodput at 2× over vllm's"].at_most == pytest.approx(5)  # Its goodput in capacity.
-    assert told["goodput at 2× over our best"].at_most is None
-    assert told["goodput at 2× over our best"].is_met is True
-    assert told["goodput at 2× over tuned vllm's"].is_met is None
+    assert reported["goodput at 2× over vllm's"].measured == pytest.approx(5)
+    assert reported["goodput at 2× over vllm's"].is_met is False
+    assert reported["goodput at 2× over vllm's"].at_most == pytest.approx(5)  # Its goodput in capacity.
+    assert reported["goodput at 2× over our best"].at_most is None
+    assert reported["goodput at 2× over our best"].is_met is True
+    assert reported["goodput at 2× over tuned vllm's"].is_met is None
 
 
 def test_results_survive_the_file_and_a_later_run_adds_to_them(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_paper_and_ink_follow_the_readers_choice_of_light_or_dark(tmp_path: Path
         shot = tmp_path / f"{name}.png"
         picture(file, tmp_path, shot, flags=flags)
         with Image.open(shot) as image:
-            told = image.convert("L")
-            assert len(told.getcolors() or []) > 20  # Something stands on it.
-            papers.append(told.getpixel((2, 2)))
+            reported = image.convert("L")
+            assert len(reported.getcolors() or []) > 20  # Something stands on it.
+            papers.append(reported.getpixel((2, 2)))
     assert papers == [255, 23]

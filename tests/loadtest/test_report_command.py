@@ -32,14 +32,14 @@ def test_it_writes_a_page_a_json_file_and_a_junit_file_where_it_is_told(tmp_path
     done = report(ramp().write(tmp_path, "ramp"), "--out", tmp_path / "new", *sized)
     assert done.returncode == 0
     assert {file.name for file in (tmp_path / "new").iterdir()} == {"ramp-report.html", "ramp-report.json", "ramp-junit.xml"}
-    told = orjson.loads((tmp_path / "new" / "ramp-report.json").read_bytes())
-    assert (told["verdict"], told["exit_code"]) == ("go", 0)
-    assert told["capacity"]["replicas_needed"] == 8
+    reported = orjson.loads((tmp_path / "new" / "ramp-report.json").read_bytes())
+    assert (reported["verdict"], reported["exit_code"]) == ("go", 0)
+    assert reported["capacity"]["replicas_needed"] == 8
     # 40 turns in the 50 s of the last step that held, over two replicas; and 80 % of it for the autoscaler.
-    assert told["capacity"]["turns_per_s_per_replica"] == pytest.approx(0.4)
-    assert told["capacity"]["autoscale_turns_per_s"] == pytest.approx(0.32)
-    assert told["capacity"]["price_per_1000_on_time"] == pytest.approx(8.3333, abs=0.001)
-    assert [step["state"] for step in told["steps"]] == ["held", "held", "held", "broke"]
+    assert reported["capacity"]["turns_per_s_per_replica"] == pytest.approx(0.4)
+    assert reported["capacity"]["autoscale_turns_per_s"] == pytest.approx(0.32)
+    assert reported["capacity"]["price_per_1000_on_time"] == pytest.approx(8.3333, abs=0.001)
+    assert [step["state"] for step in reported["steps"]] == ["held", "held", "held", "broke"]
     page = (tmp_path / "new" / "ramp-report.html").read_text()
     assert "<dt>calls at once carried</dt><dd>30.0</dd>" in page
     assert "<dt>price of 1,000 turns on time</dt><dd>8.333</dd>" in page
@@ -51,9 +51,9 @@ def test_it_writes_a_page_a_json_file_and_a_junit_file_where_it_is_told(tmp_path
 def test_a_ci_system_sees_each_threshold(made: Maker, failures: int, errors: int, skipped: int, tmp_path: Path) -> None:
     report(made.write(tmp_path))
     suites = ElementTree.parse(tmp_path / "run-junit.xml").getroot()
-    told = {"tests": "10", "failures": str(failures), "errors": str(errors), "skipped": str(skipped)}
+    reported = {"tests": "10", "failures": str(failures), "errors": str(errors), "skipped": str(skipped)}
     for counted in (suites, *suites):  # As they stand in the file: of all of it, and of its one suite.
-        assert {name: counted.get(name) for name in told} == told
+        assert {name: counted.get(name) for name in reported} == reported
 
 
 @pytest.mark.parametrize(

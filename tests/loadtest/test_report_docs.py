@@ -12,8 +12,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "launch.md"
 
 def test_the_page_has_every_threshold_with_its_default_and_its_meaning() -> None:
     rows = re.findall(r"^\| `(\w+_(?:min|max))` \| (\S+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
-    told = {name: (yaml.safe_load(default), about) for name, default, about in rows}
-    assert told == {name: (field.default, field.description) for name, field in Thresholds.model_fields.items()}
+    reported = {name: (yaml.safe_load(default), about) for name, default, about in rows}
+    assert reported == {name: (field.default, field.description) for name, field in Thresholds.model_fields.items()}
 
 
 def test_the_default_file_has_every_threshold_as_the_code_has_it() -> None:

@@ -101,9 +101,9 @@ def test_thresholds_and_the_knee_are_lines_at_their_values() -> None:
 def test_the_pictures_numbers_are_those_of_the_tables() -> None:
     reading = Reading(bad().record())
     bins = tables.bins_of(reading)
-    told = tables.outcomes_over_time(reading, bins)
-    assert list(told.heads[1:]) == ["on time", "late", "refused: 503 overloaded (capacity)", "failed: 500 engine_error"]
-    assert [sum(int(row[place]) for row in told.rows) for place in range(1, 5)] == [160, 20, 10, 10]
+    reported = tables.outcomes_over_time(reading, bins)
+    assert list(reported.heads[1:]) == ["on time", "late", "refused: 503 overloaded (capacity)", "failed: 500 engine_error"]
+    assert [sum(int(row[place]) for row in reported.rows) for place in range(1, 5)] == [160, 20, 10, 10]
     axes = figure_of("outcomes", "bad").axes[0]
     areas = [sum(bar.get_height() * bins[0].span.length_s for bar in bars) for bars in axes.containers]
     assert areas == pytest.approx([160, 20, 10, 10])

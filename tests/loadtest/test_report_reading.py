@@ -14,53 +14,53 @@ from tests.loadtest.report_records import good
 Record = dict[str, Any]
 
 
-def written(told: Record, folder: Path) -> Path:
+def written(reported: Record, folder: Path) -> Path:
     file = folder / "run.json"
-    file.write_bytes(orjson.dumps(told))
+    file.write_bytes(orjson.dumps(reported))
     return file
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda told: told.pop("run_s"), "run_s is missing."),
-        (lambda told: told["settings"].pop("ttft_budget_s"), "settings.ttft_budget_s is missing."),
-        (lambda told: told["settings"].update(ttft_budget_s="1"), "settings.ttft_budget_s: input should be a valid number"),
-        (lambda told: told.update(validity=None), "validity: "),
-        (lambda told: told["validity"].update(is_valid="no"), "validity.is_valid: input should be a valid boolean, given 'no'."),
-        (lambda told: told["schedule"]["stages"]["quiet"][0].pop("end_s"), "schedule.stages.quiet.0.end_s is missing."),
-        (lambda told: told["client"]["worker-1"].pop("in_progress"), "client.worker-1.in_progress is missing."),
-        (lambda told: told["turns"]["columns"].remove("ttft_s"), "turns.rows.0 has 18 values for 17 columns."),
-        (lambda told: _rename(told, "turns", "ttft_s"), "turns.rows.0.ttft_s is missing."),
-        (lambda told: _set(told, "turns", 7, "due_s", "soon"), "turns.rows.7.due_s: input should be a valid number"),
-        (lambda told: _set(told, "calls", 2, "outcome", None), "calls.rows.2.outcome: input should be a valid string"),
-        (lambda told: told["server"].pop("disagreements"), "server.disagreements is missing."),
-        (lambda told: [told["turns"].update(seen=500), told.pop("counts")], "counts is missing."),
-        (lambda told: _set(told["counts"], "turns", 0, "counts", [None]), "counts.turns.rows.0.counts.0: "),
+        (lambda read: read.pop("run_s"), "run_s is missing."),
+        (lambda read: read["settings"].pop("ttft_budget_s"), "settings.ttft_budget_s is missing."),
+        (lambda read: read["settings"].update(ttft_budget_s="1"), "settings.ttft_budget_s: input should be a valid number"),
+        (lambda read: read.update(validity=None), "validity: "),
+        (lambda read: read["validity"].update(is_valid="no"), "validity.is_valid: input should be a valid boolean, given 'no'."),
+        (lambda read: read["schedule"]["stages"]["quiet"][0].pop("end_s"), "schedule.stages.quiet.0.end_s is missing."),
+        (lambda read: read["client"]["worker-1"].pop("in_progress"), "client.worker-1.in_progress is missing."),
+        (lambda read: read["turns"]["columns"].remove("ttft_s"), "turns.rows.0 has 18 values for 17 columns."),
+        (lambda reported: _rename(reported, "turns", "ttft_s"), "turns.rows.0.ttft_s is missing."),
+        (lambda reported: _set(reported, "turns", 7, "due_s", "soon"), "turns.rows.7.due_s: input should be a valid number"),
+        (lambda reported: _set(reported, "calls", 2, "outcome", None), "calls.rows.2.outcome: input should be a valid string"),
+        (lambda read: read["server"].pop("disagreements"), "server.disagreements is missing."),
+        (lambda reported: [reported["turns"].update(seen=500), reported.pop("counts")], "counts is missing."),
+        (lambda reported: _set(reported["counts"], "turns", 0, "counts", [None]), "counts.turns.rows.0.counts.0: "),
     ],
 )  # fmt: skip
 def test_a_damaged_record_is_told_by_its_field(damage: Callable[[Record], object], words: str, tmp_path: Path) -> None:
-    told = orjson.loads(orjson.dumps(good().record()))
-    damage(told)
-    file = written(told, tmp_path)
+    reported = orjson.loads(orjson.dumps(good().record()))
+    damage(reported)
+    file = written(reported, tmp_path)
     with pytest.raises(WrongRecord) as raised:
         read(file)
     assert str(raised.value).startswith(f"{file} is a damaged record: {words}")
 
 
 def test_a_whole_record_needs_no_counts(tmp_path: Path) -> None:
-    told = good().record()
-    del told["counts"]
-    assert len(read(written(told, tmp_path)).turns) == 160
+    reported = good().record()
+    del reported["counts"]
+    assert len(read(written(reported, tmp_path)).turns) == 160
 
 
-def _rename(told: Record, table: str, column: str) -> None:
-    columns = told[table]["columns"]
+def _rename(reported: Record, table: str, column: str) -> None:
+    columns = reported[table]["columns"]
     columns[columns.index(column)] = "other"
 
 
-def _set(told: Record, table: str, row: int, column: str, value: object) -> None:
-    told[table]["rows"][row][told[table]["columns"].index(column)] = value
+def _set(reported: Record, table: str, row: int, column: str, value: object) -> None:
+    reported[table]["rows"][row][reported[table]["columns"].index(column)] = value
 
 
 def looked(*looks: list[tuple[float, int]]) -> Reading:

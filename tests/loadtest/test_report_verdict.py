@@ -44,14 +44,14 @@ def test_a_good_run_is_a_go() -> None:
 def test_a_bad_run_is_a_no_go_with_every_share_as_counted_by_hand() -> None:
     findings = found(bad())
     assert (findings.verdict.word, findings.verdict.exit_code) == ("no-go", 1)
-    told = measured(findings)
-    assert told["goodput_share_min"] == 160 / 200
-    assert told["refused_share_max"] == 10 / 200
-    assert told["failed_share_max"] == 10 / 200
+    reported = measured(findings)
+    assert reported["goodput_share_min"] == 160 / 200
+    assert reported["refused_share_max"] == 10 / 200
+    assert reported["failed_share_max"] == 10 / 200
     # 10 calls late and 10 failed, of 100 that were let in.
-    assert told["spoiled_calls_share_max"] == 20 / 100
+    assert reported["spoiled_calls_share_max"] == 20 / 100
     # Of 180 first words the 171st and the 179th are late ones; refusals are among no times.
-    assert (told["ttft_p95_s_max"], told["ttft_p99_s_max"], told["ttft_p50_s_max"]) == (2.5, 2.5, 0.2)
+    assert (reported["ttft_p95_s_max"], reported["ttft_p99_s_max"], reported["ttft_p50_s_max"]) == (2.5, 2.5, 0.2)
     assert missed(findings) == {
         "goodput_share_min", "ttft_p95_s_max", "ttft_p99_s_max", "spoiled_calls_share_max", "failed_share_max",
         "refused_share_max",
@@ -241,8 +241,8 @@ def test_a_sample_counts_for_the_whole() -> None:
 
 def test_a_run_that_was_stopped_early_has_only_the_steps_that_it_came_to() -> None:
     made = ramp()
-    told = made.record() | {"run_s": 120.0}
-    steps = Reading(told).steps
+    reported = made.record() | {"run_s": 120.0}
+    steps = Reading(reported).steps
     assert [(step.begin_s, step.end_s) for step in steps] == [(0, 50), (50, 100), (100, 120)]
 
 

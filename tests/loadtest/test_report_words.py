@@ -17,8 +17,8 @@ from tests.loadtest.report_records import Maker, good, ramp
 from tests.loadtest.test_report_command import report
 
 
-def findings_of(made: Maker, plan: Plan | None = None, flags: Flags = LOCUST, **told: object) -> Findings:
-    return find(Reading(made.record() | told), Thresholds(), plan or Plan(), flags)
+def findings_of(made: Maker, plan: Plan | None = None, flags: Flags = LOCUST, **reported: object) -> Findings:
+    return find(Reading(made.record() | reported), Thresholds(), plan or Plan(), flags)
 
 
 def terminal(findings: Findings) -> str:
@@ -36,8 +36,8 @@ def noisy() -> Maker:
 
 def test_who_asks_for_replicas_and_a_price_of_no_ramp_is_told_on_the_page_and_in_the_terminal() -> None:
     findings = findings_of(noisy(), Plan(calls=500, gpu_hour_price=2.5, gpus_per_replica=2))
-    told = "--calls and --gpu-hour-price: replicas and price need --scenario ramp, but this run was noisy-tenant."
-    assert told in terminal(findings) and told in page.render(findings)
+    reported = "--calls and --gpu-hour-price: replicas and price need --scenario ramp, but this run was noisy-tenant."
+    assert reported in terminal(findings) and reported in page.render(findings)
     assert "need --scenario ramp" not in terminal(findings_of(ramp(), Plan(calls=500)))
     assert "which needs --gpu-hour-price" in terminal(findings_of(ramp(), Plan(gpus_per_replica=2)))
 
@@ -53,8 +53,8 @@ def test_settings_that_differ_are_to_be_changed_and_no_disagreement() -> None:
 
 @pytest.mark.parametrize(("flags", "named", "others"), [(LOCUST, "(-t)", "--duration"), (LAUNCH, "(--duration)", "-t)")])
 def test_advice_names_the_options_of_the_command_that_was_run(flags: Flags, named: str, others: str) -> None:
-    told = terminal(findings_of(Maker("ramp", rates=(0.1, 0.2)), flags=flags))
-    assert "INVALID" in told and named in told and others not in told
+    reported = terminal(findings_of(Maker("ramp", rates=(0.1, 0.2)), flags=flags))
+    assert "INVALID" in reported and named in reported and others not in reported
 
 
 def test_launch_has_no_processes_to_give() -> None:

@@ -26,7 +26,7 @@ def write_adapter(folder: Path, tensors: Arrays, *, rank: int, **config: Any) ->
     """A whole adapter: configuration and tensors. The targets are the modules of the tensors."""
     folder.mkdir(parents=True)
     targets = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in tensors})
-    told = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": targets, **config}
-    (folder / "adapter_config.json").write_text(json.dumps(told))
+    reported = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": targets, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(reported))
     save_file(tensors, folder / "adapter_model.safetensors")
     return folder

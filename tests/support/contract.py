@@ -103,11 +103,11 @@ def test_a_stream_and_an_answer_come_from_the_same_system(service: ServiceUnderT
     assert {chunk["system_fingerprint"] for chunk in chunks} == {answer.system_fingerprint}
 
 
-@pytest.mark.parametrize(("asked", "told"), [("auto", "default"), ("flex", "default"), (None, None)])
-def test_the_tier_is_told_to_who_asks(service: ServiceUnderTest, asked: str | None, told: str | None) -> None:
-    assert ChatCompletion.model_validate_json(service.post(service.body(service_tier=asked)).content).service_tier == told
+@pytest.mark.parametrize(("asked", "reported"), [("auto", "default"), ("flex", "default"), (None, None)])
+def test_the_tier_is_told_to_who_asks(service: ServiceUnderTest, asked: str | None, reported: str | None) -> None:
+    assert ChatCompletion.model_validate_json(service.post(service.body(service_tier=asked)).content).service_tier == reported
     chunks = sse_events(service.post(service.body(service_tier=asked, stream=True)).text)[:-1]
-    assert {ChatCompletionChunk.model_validate(chunk).service_tier for chunk in chunks} == {told}
+    assert {ChatCompletionChunk.model_validate(chunk).service_tier for chunk in chunks} == {reported}
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ def test_sixteen_streams_make_progress_together(service: ServiceUnderTest) -> No
         headers = {"x-api-key": service.key, "x-firstword-ttft-budget": "30"}  # On a slow machine, their prompts take turns.
         plain = httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60, verify=NO_TLS)
         async with plain as client, AsyncExitStack() as stories:
-            told = await asyncio.gather(*(begin(client, stories, number) for number in range(16)))
+            reported = await asyncio.gather(*(begin(client, stories, number) for number in range(16)))
             running = await asyncio.to_thread(service.metric, "firstword_turns_running")
-            assert len(told) == 16
+            assert len(reported) == 16
             return running
 
     assert asyncio.run(listen()) == 16

@@ -101,11 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
         if revision not in ("main", commit):
             return self._send(b"", 404, {"X-Error-Code": "RevisionNotFound"})
         if "/tree/" in path:
-            told: Any = [{"type": "file", "path": file, "size": len(data), "oid": _etag(data)} for file, data in files.items()]
+            reported: Any = [
+                {"type": "file", "path": file, "size": len(data), "oid": _etag(data)} for file, data in files.items()
+            ]
         else:
             siblings = [{"rfilename": file, "size": len(data), "blobId": _etag(data)} for file, data in files.items()]
-            told = {"id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [], "private": False}
-        return self._send(json.dumps(told).encode(), 200, {"Content-Type": "application/json"})
+            reported = {"id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [], "private": False}
+        return self._send(json.dumps(reported).encode(), 200, {"Content-Type": "application/json"})
 
     def _file(self, path: str, fault: Fault | None) -> None:
         name, _, rest = path.lstrip("/").partition("/resolve/")

@@ -51,7 +51,7 @@ class Service:
     tpot_bound_s: float = 0.25
     max_turns: int = 256
     engine_args: dict[str, Any] = field(default_factory=lambda: dict(CPU_ENGINE))
-    told: list[Told] = field(default_factory=list)
+    reported: list[Told] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = ScriptedEngine("m", self.engine_args, clock=now_s)
@@ -65,12 +65,12 @@ class Service:
 
     async def answer(self, job: ChatJob, policy: TenantPolicy | None = None, *, call: int = 0, number: int = 0) -> str | None:
         """The answer's text, or None where the turn is refused."""
-        told = Told(job.tenant, number, call, now_s())
-        self.told.append(told)
+        reported = Told(job.tenant, number, call, now_s())
+        self.reported.append(reported)
         times: list[float] = []
         words: list[str] = []
         try:
-            with self.admission.enter(job, policy or TenantPolicy(), deadline_s=told.arrived_s + self.budget_s) as slot:
+            with self.admission.enter(job, policy or TenantPolicy(), deadline_s=reported.arrived_s + self.budget_s) as slot:
                 prepared = await self.engine.prepare(job)
                 async with slot.start(prepared), aclosing(self.engine.generate(prepared)) as steps:
                     async for step in steps:
@@ -80,10 +80,10 @@ class Service:
                         if isinstance(end := step[-1], Finished):
                             slot.finished(end.usage)
         except Overloaded:
-            told.refused_after_s = now_s() - told.arrived_s
+            reported.refused_after_s = now_s() - reported.arrived_s
             return None
-        told.ttft_s = times[0] - told.arrived_s
-        told.tpot_s = (times[-1] - times[0]) / max(1, len(times) - 1)
+        reported.ttft_s = times[0] - reported.arrived_s
+        reported.tpot_s = (times[-1] - times[0]) / max(1, len(times) - 1)
         return "".join(words)
 
 

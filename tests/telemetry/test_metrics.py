@@ -1,4 +1,4 @@
-"""The metric catalogue: documented, with a bounded number of series, and all series at 0 from the start."""
+"""The list of metrics: documented, with a bounded number of series, and all series at 0 from the start."""
 
 from collections.abc import Iterable
 from itertools import pairwise

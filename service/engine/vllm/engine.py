@@ -24,11 +24,11 @@ from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
 from service.engine.vllm.arguments import AUTO, Node
 from service.engine.vllm.configuration import USAGE_CONTEXT, Parsers, configure, make_renderer
-from service.engine.vllm.rendering import OneVisit, is_small
+from service.engine.vllm.reader_selection import Payload, as_invalid, turn_reader
+from service.engine.vllm.rendering import OneThreadRenderer, is_small
 from service.engine.vllm.request_mapping import request_fields
 from service.engine.vllm.step_listener import StepListener
 from service.engine.vllm.tracing import UNTRACED, closing_engine_spans
-from service.engine.vllm.turn_reading import Payload, as_invalid, turn_reader
 from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
 from service.telemetry.traces import OtlpProtocol
 
@@ -102,8 +102,8 @@ class VllmEngine:
             self._llm = llm = await asyncio.to_thread(self._load)
             await llm.get_supported_tasks()  # On the loop: starts the task that reads the engine's outputs.
             workers = ThreadPoolExecutor(llm.model_config.renderer_num_workers, thread_name_prefix="rendering")
-            self._renderer = make_renderer(self._configured, OneVisit(llm.renderer, workers))
-            self._renderer_at_once = make_renderer(self._configured, OneVisit(llm.renderer, None))
+            self._renderer = make_renderer(self._configured, OneThreadRenderer(llm.renderer, workers))
+            self._renderer_at_once = make_renderer(self._configured, OneThreadRenderer(llm.renderer, None))
             await asyncio.to_thread(self._renderer.warmup)
             enable_envs_cache()  # Otherwise vLLM reads the environment for each token.
             if lora := self._config.lora_config:
@@ -176,7 +176,7 @@ class VllmEngine:
             raise as_invalid(error) from None
         finally:
             if not is_finished:  # Otherwise the engine would go on generating and keep the turn's KV blocks.
-                turn.generated.tokens += tokens_waiting(outputs)
+                turn.generated.tokens = reader.completion_tokens + tokens_waiting(outputs)
                 await self._llm.abort(outputs.request_id, internal=True)
 
     async def _add(self, turn: PreparedTurn, **more: Any) -> Any:

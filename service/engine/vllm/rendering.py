@@ -32,7 +32,7 @@ def is_small(job: ChatJob, tools: list[dict[str, Any]] | None) -> bool:
     return chars <= _AT_ONCE_CHARS
 
 
-class OneVisit:
+class OneThreadRenderer:
     """vLLM's renderer with two changes.
 
     A chat needs one visit to a thread. A prompt is counted to its end: vLLM's own check stops one token above the limit, so it

@@ -12,8 +12,8 @@ CPU_BLOCK = 32
 def usage(service: ServiceProcess, key: str, system: str) -> tuple[int, int]:
     """Prompt tokens of a call's first turn, and how many of them were cached."""
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "Good morning."}]
-    told = service.post(service.body() | {"messages": messages}, headers={"x-api-key": key}).json()["usage"]
-    return told["prompt_tokens"], told["prompt_tokens_details"]["cached_tokens"]
+    reported = service.post(service.body() | {"messages": messages}, headers={"x-api-key": key}).json()["usage"]
+    return reported["prompt_tokens"], reported["prompt_tokens_details"]["cached_tokens"]
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY], ids=["acme", "other"])
