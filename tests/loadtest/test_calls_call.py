@@ -15,6 +15,7 @@ from service.errors import Overloaded
 from tests.loadtest.raw_endpoint import DONE, chunk, raw_endpoint
 from tests.support.service_under_test import ScriptedService, scripted_service, until
 
+pytestmark = pytest.mark.alone
 TURN = TurnPlan("Hello there.", think_s=0.0, speak_s=0.0, max_tokens=8)
 QUICK = Manners(pause_scale=0.0)
 

@@ -16,6 +16,7 @@ from tests.support.service_under_test import ServiceUnderTest, scripted_service,
 
 USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}})
 SLACK_S = 0.15
+pytestmark = pytest.mark.alone
 """How late a busy machine may be. Never early: that is what the tests are about."""
 
 
@@ -60,7 +61,7 @@ def test_an_empty_first_chunk_is_no_word_and_both_stamps_are_kept() -> None:
         answer = ask_at(endpoint.url)
         assert since(answer, answer.first_chunk_at) == about(0.05)
         assert since(answer, answer.first_word_at) == about(0.25)
-        assert answer.gaps == [about(0.2)]
+        assert answer.gaps == [pytest.approx(0.2, abs=SLACK_S)]  # Less than 0.2 where the first chunk was read late.
         assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == (9, 4, 3)
 
 

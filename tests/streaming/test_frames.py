@@ -13,6 +13,7 @@ from service.engine.scripted.engine import Reply
 from service.streaming.frames import FRAMES_HEADER, Frames, wants_each_token
 from tests.support.service_under_test import ScriptedService, scripted_service
 
+pytestmark = pytest.mark.alone
 LONGEST_S = 0.04
 
 
