@@ -35,8 +35,9 @@ test: $(DEV) faketime bubblewrap prometheus chromium ## Set up and run what CI r
 	$(BIN)/pytest $(UNITS) -m alone
 	$(BIN)/pytest tests/live
 
+# Fuzzing and the runs of Locust take a third of the time: `make test` has them.
 test-unit: $(UNIT) ## Set up .venv-unit and run the unit tests, without vLLM, torch or Debian packages
-	.venv-unit/bin/pytest $(UNITS) $(PARALLEL) -m "not alone and not needs_vllm and not needs_debian"
+	.venv-unit/bin/pytest $(UNITS) --ignore=tests/api/test_fuzz.py --ignore=tests/loadtest/test_locust_runs.py $(PARALLEL) -m "not alone and not needs_vllm and not needs_debian"
 	.venv-unit/bin/pytest $(UNITS) -m "alone and not needs_vllm and not needs_debian"
 
 test-slow: $(DEV) haproxy bubblewrap ## Thousands of fuzzed requests, our answers against `vllm serve`'s, rolling restarts behind HAProxy
