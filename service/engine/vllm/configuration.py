@@ -19,7 +19,7 @@ from service.domain import ModelCard, TemplateTraits
 from service.engine.models.parser_selection import HERMES, reasoning_parser_for, tool_parser_for
 from service.engine.models.template_traits import probe_traits
 from service.engine.protocol import build_args
-from service.engine.vllm.arguments import AUTO, Node, adapter_args, default_args, fingerprint, node_args, pick_parser
+from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args, pick_parser
 from service.engine.vllm.tracing import tracing_args
 from service.errors import StartError
 from service.telemetry.traces import OtlpProtocol
@@ -56,7 +56,8 @@ def configure(
     served_model_name: str,
     engine_args: Mapping[str, Any],
     *,
-    parsers: Parsers,
+    tool_parser: str,
+    reasoning_parser: str,
     max_adapters: int,
     revision: str | None,
     otlp_endpoint: str | None,
@@ -65,7 +66,7 @@ def configure(
 ) -> Configuration:
     """Check the arguments and read the model's configuration and tokenizer. Raises `StartError`.
 
-    `parsers` holds names of vLLM's parsers, `auto` for the model family's parsers, or `none`. `revision` is reported for a model
+    The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a model
     folder that has no revision of its own.
     """
     is_cpu = current_platform.is_cpu()
@@ -89,7 +90,18 @@ def configure(
     if node is not None:
         _check_share(config.parallel_config)
     traits = _probe(tokenizer)
-    chosen = _choose_parsers(parsers, config.model_config.hf_config.model_type, f"{model} {served_model_name}", traits)
+    family = config.model_config.hf_config.model_type, f"{model} {served_model_name}"
+    # For a template that cannot show tools, normalization describes them in Hermes' form. So that form must be parsed.
+    tool_of_family = tool_parser_for(*family) if traits.takes_tools else HERMES
+    chosen = Parsers(
+        pick_parser("FIRSTWORD_TOOL_PARSER", tool_parser, tool_of_family, ToolParserManager.list_registered()),
+        pick_parser(
+            "FIRSTWORD_REASONING_PARSER",
+            reasoning_parser,
+            reasoning_parser_for(*family),
+            ReasoningParserManager.list_registered(),
+        ),
+    )
     if chosen.reasoning is not None:  # The engine needs the parser too: output constraints begin where reasoning ends.
         config.structured_outputs_config.reasoning_parser = chosen.reasoning
     card = ModelCard(
@@ -130,20 +142,6 @@ def _probe(tokenizer: Any) -> TemplateTraits:
         return str(tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True))
 
     return probe_traits(render)
-
-
-def _choose_parsers(asked: Parsers, model_type: str, name: str, traits: TemplateTraits) -> Parsers:
-    # For a template that cannot show tools, normalization describes them in Hermes' form. So that form must be parsed.
-    tool_of_family = tool_parser_for(model_type, name) if traits.takes_tools else HERMES
-    return Parsers(
-        tool=pick_parser("FIRSTWORD_TOOL_PARSER", asked.tool or AUTO, tool_of_family, ToolParserManager.list_registered()),
-        reasoning=pick_parser(
-            "FIRSTWORD_REASONING_PARSER",
-            asked.reasoning or AUTO,
-            reasoning_parser_for(model_type, name),
-            ReasoningParserManager.list_registered(),
-        ),
-    )
 
 
 def _check_share(parallel: Any) -> None:

@@ -23,7 +23,7 @@ from service.engine.lora.base_weights import read_base
 from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
 from service.engine.vllm.arguments import AUTO, Node
-from service.engine.vllm.configuration import USAGE_CONTEXT, Parsers, configure, make_renderer
+from service.engine.vllm.configuration import USAGE_CONTEXT, configure, make_renderer
 from service.engine.vllm.reader_selection import Payload, as_invalid, turn_reader
 from service.engine.vllm.rendering import OneThreadRenderer, is_small
 from service.engine.vllm.request_mapping import request_fields
@@ -65,7 +65,8 @@ class VllmEngine:
             model,
             served_model_name,
             engine_args,
-            parsers=Parsers(tool_parser, reasoning_parser),
+            tool_parser=tool_parser,
+            reasoning_parser=reasoning_parser,
             max_adapters=max_adapters,
             revision=revision,
             otlp_endpoint=otlp_endpoint,
@@ -165,7 +166,7 @@ class VllmEngine:
             while not is_finished:
                 try:
                     # If the caller waited before this read, vLLM has merged the outputs since the last one.
-                    output = outputs.get_nowait() or await outputs.get()
+                    output = await outputs.get()
                 except Exception as error:
                     raise EngineFailed from error
                 is_finished = output.finished
