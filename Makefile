@@ -167,7 +167,7 @@ lock: ## Write requirements/*.lock anew
 	$(LOCK) pyproject.toml requirements/cpu.in --extra cpu --extra embedded -o requirements/cpu.lock >/dev/null
 	$(LOCK) --group dev -c requirements/cpu.lock -o requirements/dev.lock >/dev/null
 	$(LOCK) pyproject.toml --extra tools -c requirements/cpu.lock -c requirements/dev.lock -o requirements/tools.lock >/dev/null
-	$(LOCK) requirements/gpu.in -c requirements/cpu.lock -o requirements/gpu.lock >/dev/null
+	$(LOCK) --no-deps requirements/gpu.in -c requirements/cpu.lock -o requirements/gpu.lock >/dev/null
 
 # The lock for another vLLM keeps every version of ours that it can. dev.lock goes in first: what vLLM asks for is over it.
 NEXT := .venv-next/bin

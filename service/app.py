@@ -110,6 +110,7 @@ def _connect_gauges(services: Services) -> None:
         metrics.state.labels(state).set_function(partial(_is_state, lifecycle, state))
     metrics.drain_deadline.set_function(lambda: lifecycle.drain_deadline_timestamp_s)
     metrics.adapters.set_function(lambda: len(services.model_registry.adapters))
+    metrics.unproven_format.set(bool(card.unproven))
     metrics.describe_build(
         version=__version__, engine=card.engine, model=card.name, revision=card.revision, fingerprint=card.fingerprint
     )

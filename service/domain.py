@@ -9,7 +9,7 @@ A type proves which steps a turn has passed:
 The engine then returns a sequence of steps. A `Step` holds the events of one engine output.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -96,12 +96,28 @@ class Message:
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
+    """What an assistant thought before it wrote the content. Most templates drop it."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that make up most of the prompt: content, reasoning and tool call arguments."""
+        return self.content, self.reasoning, *(call.arguments for call in self.tool_calls)
 
     @property
     def size_bytes(self) -> int:
-        """UTF-8 bytes of the content and the tool call arguments. Bytes predict tokens better than characters do."""
-        texts = (self.content, *(call.arguments for call in self.tool_calls))
-        return sum(len(text.encode(errors="replace")) for text in texts)
+        """UTF-8 bytes of `texts`. Bytes predict tokens better than characters do."""
+        return sum(len(text.encode(errors="replace")) for text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """How tool calls look in the model's own output. It is used where the template cannot show them."""
+
+    written: Callable[[Sequence[ToolCall]], str]
+    """Returns the text of all calls of one message. Their arguments are JSON objects."""
+    instructions: str
+    """Tells the model how to call a function. It follows the list of the tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,7 @@ class TemplateTraits:
     """What the model's chat template supports, found by rendering test conversations. `normalize` changes messages to fit it."""
 
     takes_system: bool = True
-    """The template renders a system message at the start, whatever message the conversation ends with."""
+    """The template renders a system message at the start of a conversation that ends with a user message or with tool results."""
     takes_late_system: bool = True
     """The template accepts a system message after the first message, or a second system message."""
     takes_names: bool = True
@@ -120,8 +136,16 @@ class TemplateTraits:
     """The template accepts a conversation that begins with an assistant message, without tools."""
     takes_no_user: bool = True
     """The template accepts a conversation without a user message, without tools."""
+    takes_assistant_last: bool = True
+    """The template renders a conversation that ends with an assistant message, and all of it. mistral-common refuses it."""
     takes_tools: bool = True
-    """The template renders `tools`, an assistant's `tool_calls`, and messages of role `tool`."""
+    """The template renders `tools`, the functions that are offered."""
+    takes_calls: bool = True
+    """The template renders an assistant's `tool_calls`, and messages of role `tool`. LFM2 renders only the latter."""
+    takes_results: bool = True
+    """The template renders messages of role `tool`, with or without the calls before them."""
+    takes_reasoning: bool = True
+    """The template renders the `reasoning` of an assistant message, at least between the last user message and the answer."""
     takes_any_opening_with_tools: bool = True
     """With tools, the template accepts a conversation that does not begin with a user message. Llama 3 treats the first message
     as the user's, whatever its role.
@@ -130,8 +154,24 @@ class TemplateTraits:
     """The template accepts several tool calls in one message. Llama 3 refuses them."""
     takes_text_beside_calls: bool = True
     """The template renders the content of a message that has tool calls. Llama 3 and Mistral drop it."""
+    takes_text_before_calls: bool = True
+    """The template accepts an assistant's text in the message directly before its tool calls. mistral-common v3 joins the two
+    messages, and refuses text beside calls.
+    """
+    takes_unpaired_calls: bool = True
+    """The template accepts a tool call without a result, and two results of one call. mistral-common refuses both."""
     takes_any_call_id: bool = True
     """The template accepts tool call IDs of any form. Mistral requires nine letters or digits."""
+    shows_called_names: bool = True
+    """The template renders the name of a called function. Kimi K2 renders only the call's ID, which then must have the name."""
+    takes_nameless_results: bool = True
+    """The template renders a message of role `tool` without `name`. FunctionGemma refuses it."""
+    takes_late_results: bool = True
+    """The template accepts a message of role `tool` that does not directly follow its call or another result."""
+    call_form: CallForm | None = None
+    """How the model writes calls, where the template does not show them. None means Hermes' form."""
+    control_marks: frozenset[str] = frozenset()
+    """Texts that the tokenizer or the model reads as structure: special tokens, and the template's own marks around messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +224,24 @@ class Sampling:
     """Number of alternatives to return with each token's log probability. None means no log probabilities."""
 
 
+Thinking = Literal["off", "auto", "on"]
+"""Whether the model thinks before it answers. `auto` leaves it to the chat template's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """How prompts are made, for the service or for one adapter. An adapter's setting that is not given is the service's."""
+
+    thinking: Thinking | None = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Variables for the chat template."""
+    chat_template: str | None = None
+    """Source of a chat template. None means the model's own."""
+
+
+NO_PROMPT_SETTINGS = PromptSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """A LoRA adapter that the engine has loaded. `id` is the engine's own number for it, from 1."""
@@ -191,6 +249,9 @@ class Adapter:
     name: str
     path: str
     id: int
+    prompts: PromptSettings = field(default=NO_PROMPT_SETTINGS, compare=False)
+    traits: TemplateTraits | None = field(default=None, compare=False)
+    """Traits of the adapter's own chat template. None means that it has the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +286,12 @@ class ChatJob:
 
     @property
     def prompt_chars(self) -> int:
-        """Characters of all messages and tool call arguments. It is known before any template or tokenizer work."""
-        calls = (call.arguments for message in self.messages for call in message.tool_calls)
-        return sum(len(message.content) for message in self.messages) + sum(map(len, calls))
+        """Characters of all messages, reasoning and tool call arguments. It is known before any template or tokenizer work."""
+        return sum(len(text) for message in self.messages for text in message.texts)
 
     @property
     def prompt_bytes(self) -> int:
-        """UTF-8 bytes of all messages and tool call arguments."""
+        """UTF-8 bytes of all messages, reasoning and tool call arguments."""
         return sum(message.size_bytes for message in self.messages)
 
     @property
@@ -252,6 +312,8 @@ class Generated:
 
     tokens: int = 0
     """Completion tokens of all choices."""
+    dropped_calls: list[str] = field(default_factory=list)
+    """Tool calls of the model that were not passed on, by reason: `malformed` or `unknown_function`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +436,8 @@ class ModelCard:
     revision: str = "local"
     """Revision of the model's weights; `local` if it has none."""
     traits: TemplateTraits = TemplateTraits()
+    unproven: str = ""
+    """Why the format of tool calls or thoughts is not proven. Empty if it is."""
 
 
 class Outcome(StrEnum):

@@ -16,6 +16,7 @@
         ├── UnsupportedMediaType      415 unsupported_media_type
         ├── RateLimited               429 rate_limit_exceeded
         ├── EngineFailed              500 engine_error
+        ├── NothingSaid               500 model_said_nothing
         ├── Overloaded                503 overloaded
         ├── NotReady                  503 not_ready
         └── CutOff                    503 cut_off
@@ -175,6 +176,20 @@ class EngineFailed(TurnError):
 
     def __init__(self) -> None:
         super().__init__("The model engine failed while it answered this turn. Send the request again.")
+
+
+class NothingSaid(TurnError):
+    """The model ended its answer with nothing to pass on: only a thought, or only tool calls that had to be dropped."""
+
+    status = 500
+    type = "server_error"
+    code = "model_said_nothing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The model's answer has neither text nor a tool call that can be used: it was only a thought, or only calls that are "
+            "malformed or name no function of tools. Send the request again."
+        )
 
 
 class Overloaded(TurnError):

@@ -41,6 +41,12 @@ class AdapterSetting(BaseModel):
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
     """A local folder with adapter_config.json and adapter_model.safetensors."""
+    thinking: Literal["off", "auto", "on"] | None = None
+    """As the setting `thinking`, for turns with this adapter. None means the setting's value."""
+    template_kwargs: dict[str, Any] = {}
+    """Variables for the chat template, in addition to the setting `template_kwargs`."""
+    chat_template: Path | None = None
+    """A file with a chat template for this adapter. None means the model's."""
 
 
 class SystemPrompt(BaseModel):
@@ -139,7 +145,8 @@ class Settings(BaseSettings):
     adapters: list[AdapterSetting] = Field(
         default_factory=list,
         description=(
-            "A JSON list of LoRA adapters, each `{name, path}`. In the settings file, the list is read again when it changes."
+            "A JSON list of LoRA adapters, each `{name, path}` and optionally `thinking`, `template_kwargs`, `chat_template`. "
+            "In the settings file, the list is read again when it changes."
         ),
     )
     max_adapters: int | None = Field(
@@ -152,12 +159,44 @@ class Settings(BaseSettings):
     )
     tool_parser: str = Field(
         default="auto",
-        description="Name of vLLM's tool parser. `auto` takes the model family's parser. `none` turns tool parsing off.",
+        description=(
+            "Format of tool calls, by the name of vLLM's parser. `auto` finds it by the chat template and the vocabulary. `none` "
+            "leaves calls in the text."
+        ),
     )
     reasoning_parser: str = Field(
         default="auto",
         description=(
-            "Name of vLLM's reasoning parser. `auto` takes the model family's parser. `none` leaves reasoning in the text."
+            "Format of thoughts, by the name of vLLM's parser. `auto` finds it by the chat template. `none` leaves thoughts in the "
+            "text, where they are spoken."
+        ),
+    )
+    allow_unproven: bool = Field(
+        default=False,
+        description=(
+            "Whether to serve a model whose format of tool calls or thoughts is not proven (docs/models.md). It is logged then, "
+            "and `firstword_unproven_format` is 1."
+        ),
+    )
+    thinking: Literal["off", "auto", "on"] = Field(
+        default="off",
+        description=(
+            "Whether the model thinks before it answers. A caller waits for the first word, so the default is `off`. `auto` "
+            "leaves it to the chat template. A request can override it with `reasoning_effort` or `chat_template_kwargs`."
+        ),
+    )
+    template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A JSON object of variables for the chat template, for each turn. A request's `chat_template_kwargs` win.",
+    )
+    chat_template: Path | None = Field(
+        default=None, description="A file with a Jinja chat template. By default the model's own template is used."
+    )
+    model_sampling: bool = Field(
+        default=True,
+        description=(
+            "Whether a request that sets no `temperature`, `top_p` and the like gets the values of the model's own "
+            "`generation_config.json`. `false` means OpenAI's defaults."
         ),
     )
     cache_isolation: Literal["auto", "on", "off"] = Field(
@@ -393,6 +432,17 @@ def read_adapters(file: Path) -> list[AdapterSetting]:
     except Exception as error:
         raise StartError(_explain(error)) from None
     return adapters
+
+
+def read_template(file: Path | None) -> str | None:
+    """Return the source of a chat template. None without a file. Raises `StartError` if it cannot be read."""
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise StartError(f"FIRSTWORD_CHAT_TEMPLATE: {file} cannot be read: {reason}.") from None
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

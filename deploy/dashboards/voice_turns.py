@@ -1,4 +1,4 @@
-"""The lower half of the dashboard Voice SLO: outcomes of turns, time in each stage, and tokens."""
+"""The lower half of the dashboard Voice SLO: outcomes of turns, time in each stage, tokens, and what the model puts out."""
 
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -20,7 +20,7 @@ OUTCOME_COLORS = {
 
 
 def rows() -> list[Row]:
-    return [("Outcomes", _outcomes()), ("Stages and pace", _stages()), ("Tokens", _tokens())]
+    return [("Outcomes", _outcomes()), ("Stages and pace", _stages()), ("Tokens", _tokens()), ("Model output", _output())]
 
 
 def _outcomes() -> list[Builder[Panel]]:
@@ -131,5 +131,34 @@ def _tokens() -> list[Builder[Panel]]:
             "Tokens of finished turns. If only one tenant grows while others wait, check its weight and its limits.",
             Query(promql.some(prompt), "{{tenant}} prompt"),
             Query(promql.some(completion), "{{tenant}} completion"),
+        ),
+    ]
+
+
+def _output() -> list[Builder[Panel]]:
+    thoughts = promql.per_second("firstword_reasoning_tokens_total", TENANT, "tenant")
+    completion = promql.per_second("firstword_completion_tokens_total", TENANT, "tenant")
+    return [
+        chart(
+            "Dropped tool calls by reason",
+            "suffix: calls/s",
+            "Tool calls of the model that were not passed on. unknown_function: the model calls what was not offered, so check "
+            "the agent's tools and prompt. malformed: a call that cannot be read, so check the format (docs/models.md).",
+            Query(promql.per_second("firstword_dropped_calls_total", TENANT, "reason"), "{{reason}}"),
+            stacked=True,
+        ),
+        chart(
+            "Reasoning tokens by tenant",
+            "percentunit",
+            "Share of completion tokens that were thoughts. Callers wait for them and never hear them. If it is not 0, the model "
+            "thinks: see FIRSTWORD_THINKING, and what the tenant's requests ask for (docs/models.md).",
+            Query(promql.known(f"{thoughts} / {completion}"), "{{tenant}}"),
+        ).max(1),
+        chart(
+            "Unproven format",
+            "none",
+            "1 if the model is served although its format of tool calls or thoughts is not proven. Then markup may be spoken "
+            "and calls may be lost. The log says why at the start of the pod (docs/models.md).",
+            Query(promql.by_pod("firstword_unproven_format", of="max"), "{{pod}}"),
         ),
     ]

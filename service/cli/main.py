@@ -5,7 +5,7 @@ import sys
 import typer
 
 from service import __version__
-from service.cli import check, fetch, keys, preflight, serve
+from service.cli import check, fetch, keys, model, preflight, serve
 from service.errors import FirstwordError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command()(serve.serve)
 app.command()(serve.worker)
 app.command()(check.check)
 app.command()(fetch.fetch)
+app.command()(model.model)
 app.command()(preflight.preflight)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from service import __version__
 from service.console.progress import say, step
+from service.domain import PromptSettings
 from service.errors import StartError
 from service.lifecycle import gc_tuning
-from service.settings import EMBEDDED_MODEL, Settings, load_settings, unknown_variables
+from service.settings import EMBEDDED_MODEL, Settings, load_settings, read_template, unknown_variables
 from service.telemetry.logs import configure_logs
 from service.tenants.auth import KeyRing, make_plain_key, parse_plain_keys
 from service.tenants.key_file import read_key_file
@@ -127,6 +128,7 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
         raise StartError(f"FIRSTWORD_MODEL: the folder {model} does not exist.")
     with step("Loading vLLM"):
         try:
+            from service.engine.models.model_profile import ParserSettings
             from service.engine.vllm.engine import VllmEngine
         except ImportError as error:
             raise StartError(f"vLLM is not installed ({error}). Run `pip install '.[gpu]'` or `make install`.") from None
@@ -135,8 +137,9 @@ def _engine(settings: Settings, node: "Node | None") -> "Engine":
             model,
             settings.served_model_name or name,
             settings.engine_args,
-            tool_parser=settings.tool_parser,
-            reasoning_parser=settings.reasoning_parser,
+            parsers=ParserSettings(settings.tool_parser, settings.reasoning_parser, settings.allow_unproven),
+            prompts=PromptSettings(settings.thinking, settings.template_kwargs, read_template(settings.chat_template)),
+            model_sampling=settings.model_sampling,
             max_adapters=settings.effective_max_adapters,
             revision=revision,
             otlp_endpoint=settings.otlp_endpoint,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
-from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
+from service.domain import NO_PROMPT_SETTINGS, Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, PromptSettings, Step
 from service.errors import PromptTooLong, StartError, did_you_mean
 
 
@@ -43,8 +43,10 @@ class Engine(Protocol):
         """Load the model. Returns when turns can run. Raises `StartError`."""
         ...
 
-    async def load_adapter(self, name: str, path: str) -> Adapter:
+    async def load_adapter(self, name: str, path: str, prompts: PromptSettings = NO_PROMPT_SETTINGS) -> Adapter:
         """Check a LoRA adapter in a local folder against the model, and load it. A turn selects it with `ChatJob.adapter`.
+
+        `prompts` are its own settings, which override those of the service.
 
         Raises `AdapterRefused`; then nothing of the adapter stays in the engine. Do not load more than `max_adapters`.
         """

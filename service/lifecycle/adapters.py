@@ -11,12 +11,12 @@ from pathlib import Path
 
 import structlog
 
-from service.domain import Adapter
+from service.domain import Adapter, PromptSettings
 from service.engine.model_registry import ModelRegistry
 from service.engine.protocol import Engine
 from service.errors import AdapterRefused, StartError
 from service.lifecycle.file_watch import POLL_S, changes
-from service.settings import AdapterSetting, read_adapters
+from service.settings import AdapterSetting, read_adapters, read_template
 from service.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger("firstword.adapters")
@@ -66,20 +66,20 @@ class Adapters:
                 self._let_go(adapter)
         for setting in wanted:
             current = next((adapter for adapter in self._model_registry.adapters if adapter.name == setting.name), None)
-            if current is not None and current.path == setting.path:
-                continue
             try:
-                await self._load(setting, current)
+                prompts = await asyncio.to_thread(prompt_settings, setting)
+                if current is None or (current.path, current.prompts) != (setting.path, prompts):
+                    await self._load(setting, prompts, current)
             except AdapterRefused as error:
                 self._telemetry.metrics.adapter_loads.labels("refused").inc()
                 _log.error("adapter refused", adapter=setting.name, reason=str(error))
 
-    async def _load(self, setting: AdapterSetting, current: Adapter | None) -> None:
+    async def _load(self, setting: AdapterSetting, prompts: PromptSettings, current: Adapter | None) -> None:
         """Load the adapter. It replaces `current`, which has the same name. Raises `AdapterRefused`."""
         if setting.name in self._model_registry.base_names:
             raise AdapterRefused(setting.name, "the model itself has this name; choose another one")
         await self._wait_until_one_fits(setting.name, current)
-        adapter = await self._engine.load_adapter(setting.name, setting.path)
+        adapter = await self._engine.load_adapter(setting.name, setting.path, prompts)
         self._held.add(adapter)
         self._model_registry.add(adapter)
         if current is not None:
@@ -114,3 +114,12 @@ class Adapters:
         self._held.remove(adapter)
         del self._leaving[adapter]
         _log.info("adapter unloaded", adapter=adapter.name, path=adapter.path)
+
+
+def prompt_settings(setting: AdapterSetting) -> PromptSettings:
+    """Return the prompt settings of an adapter's own. Raises `AdapterRefused` if its template cannot be read."""
+    try:
+        template = read_template(setting.chat_template)
+    except StartError as error:
+        raise AdapterRefused(setting.name, str(error)) from None
+    return PromptSettings(setting.thinking, setting.template_kwargs, template)

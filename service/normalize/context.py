@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from service.domain import Message, TemplateTraits, ToolUse
 
+SILENCE = "..."
+"""Text of a message that the template requires but the request does not have. Templates refuse or drop an empty text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

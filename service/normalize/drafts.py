@@ -16,6 +16,8 @@ from service.schema.messages import (
     ToolMessage,
 )
 
+_THINK, _END_OF_THINK = "<think>", "</think>"
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -28,6 +30,7 @@ class Draft:
     tool_calls: tuple[ToolCall, ...] = ()
     function_call: CalledFunction | None = None
     tool_call_id: str | None = None
+    reasoning: str = ""
 
 
 Drafts = tuple[Draft, ...]
@@ -43,7 +46,8 @@ def read(message: ChatMessage) -> Draft:
             calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
             # Some servers send a call in both forms. The newer form has the id that the call's result names.
             function_call = None if calls else message.function_call
-            return replace(draft, refusal=message.refusal, tool_calls=calls, function_call=function_call)
+            reasoning = message.reasoning_content or message.reasoning or ""
+            return replace(draft, refusal=message.refusal, tool_calls=calls, function_call=function_call, reasoning=reasoning)
         case ToolMessage():
             return replace(draft, tool_call_id=message.tool_call_id)
         case _:
@@ -59,7 +63,7 @@ def _settled(draft: Draft) -> Message:
     assert draft.role != "developer", "developer_role must replace this role"
     assert draft.role != "function", "function_messages must replace this role"
     assert isinstance(draft.content, str), "content_parts and null_content must replace other content"
-    return Message(draft.role, draft.content, draft.name, draft.tool_calls, draft.tool_call_id)
+    return Message(draft.role, draft.content, draft.name, draft.tool_calls, draft.tool_call_id, draft.reasoning)
 
 
 def developer_role(drafts: Drafts) -> Drafts:
@@ -103,6 +107,26 @@ def _texts(parts: Iterable[TextPart | RefusalPart]) -> Iterable[str]:
 def null_content(drafts: Drafts) -> Drafts:
     """Content that is null or missing becomes an empty text."""
     return tuple(replace(draft, content="") if draft.content is None else draft for draft in drafts)
+
+
+def thoughts(drafts: Drafts) -> Drafts:
+    """Thoughts at the start of an assistant's content, as `<think>…</think>`, become its reasoning. Without `</think>` they stay
+    content.
+    """
+    return tuple(map(_without_thoughts, drafts))
+
+
+def _without_thoughts(draft: Draft) -> Draft:
+    if draft.role != "assistant" or not isinstance(draft.content, str):
+        return draft
+    start, opening, rest = draft.content.partition(_THINK)
+    thought, closing, said = rest.partition(_END_OF_THINK)
+    if start.strip() or not opening or not closing:
+        return draft
+    thought = thought.strip("\n")
+    # Some clients send the same thought in the field too.
+    known = [] if thought.strip() == draft.reasoning.strip() else [draft.reasoning]
+    return replace(draft, content=said.lstrip("\n"), reasoning="\n".join(filter(None, [*known, thought])))
 
 
 def function_messages(drafts: Drafts) -> Drafts:

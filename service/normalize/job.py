@@ -35,7 +35,7 @@ _RENDERERS_OWN = frozenset(
     {
         "self", "messages", "conversation", "conversations", "tools", "documents", "chat_template", "tokenizer", "tokenize",
         "tokenizer_kwargs", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors",
-        "return_assistant_tokens_mask", "padding", "truncation", "max_length", "reasoning_effort",
+        "return_assistant_tokens_mask", "padding", "truncation", "max_length",
     }
 )  # fmt: skip
 
@@ -60,7 +60,8 @@ def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_regis
         _check_at_most("min_tokens", request.min_tokens, max_tokens)
     _check_template_kwargs(request)
     tool_use = tool_use_of(request)
-    messages, rules = normalize_messages(request.messages, model_registry.card.traits, tool_use)
+    traits = (adapter.traits if adapter is not None else None) or model_registry.card.traits
+    messages, rules = normalize_messages(request.messages, traits, tool_use)
     return ChatJob(
         turn_id=turn_id,
         tenant=caller.tenant,

@@ -4,10 +4,14 @@ from dataclasses import replace
 from itertools import chain, groupby
 
 from service.domain import Message
-from service.normalize.context import Context, Messages, joined
+from service.normalize.context import SILENCE, Context, Messages, joined
 
-SILENCE = "..."
-"""Text of a message that the template requires but the request does not have. Templates refuse or drop an empty text."""
+
+def dropped_reasoning(messages: Messages, context: Context) -> Messages:
+    """Applies if the template does not show what an assistant thought. Then it is dropped."""
+    if context.traits.takes_reasoning:
+        return messages
+    return tuple(replace(message, reasoning="") if message.reasoning else message for message in messages)
 
 
 def names(messages: Messages, context: Context) -> Messages:
@@ -111,10 +115,15 @@ def roles_around_calls(messages: Messages, context: Context) -> Messages:
 
 
 def closing_user(messages: Messages, context: Context) -> Messages:
-    """Applies if roles must alternate and the last message is the assistant's. A user message `...` is added, and the model
-    answers that.
+    """Applies if the last message is the assistant's, and roles must alternate or the template refuses such an end. A user
+    message `...` is added, and the model answers that.
     """
-    if context.traits.takes_repeated_roles or not messages or messages[-1].role != "assistant" or messages[-1].tool_calls:
+    traits, last = context.traits, messages[-1] if messages else None
+    if (
+        last is None
+        or last.role != "assistant"
+        or (traits.takes_assistant_last and (traits.takes_repeated_roles or last.tool_calls))
+    ):
         return messages
     return *messages, Message("user", SILENCE)
 
@@ -125,4 +134,7 @@ def _is_spoken(message: Message) -> bool:
 
 
 def _as_one(run: list[Message]) -> Message:
-    return run[0] if len(run) == 1 else replace(run[0], content=joined((message.content for message in run), "\n"))
+    if len(run) == 1:
+        return run[0]
+    content, reasoning = (joined((getattr(said, field) for said in run), "\n") for field in ("content", "reasoning"))
+    return replace(run[0], content=content, reasoning=reasoning)

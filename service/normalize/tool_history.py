@@ -1,19 +1,18 @@
-"""Rules about calls and their results. They are made well-formed, and written as text for a template that cannot show them."""
+"""Rules about calls and their results. They are made well-formed, and are arranged as the template supports them."""
 
 import json
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any
 
-from service.domain import Message, Tool, ToolCall
-from service.normalize.context import Context, Messages, joined
+from service.domain import Message, ToolCall
+from service.normalize.context import SILENCE, Context, Messages
 
 _MAX_DEPTH = 64
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-_SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def call_arguments(messages: Messages, context: Context) -> Messages:
@@ -56,68 +55,6 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-def tools_described(messages: Messages, context: Context) -> Messages:
-    """Applies if the template cannot show tools, except with `tool_choice: "none"`. The tools are described at the end of the
-    system message that opens the conversation, in the `<tools>` form of Hermes and Qwen. If there is none, a system message is
-    added.
-    """
-    tool_use = context.tool_use
-    if context.traits.takes_tools or not tool_use or tool_use.choice == "none":
-        return messages
-    description = _TOOLS_TEXT.format(tools="\n".join(map(_tool_json, tool_use.tools)))
-    if messages and messages[0].role == "system":
-        return replace(messages[0], content=joined((messages[0].content, description), "\n\n")), *messages[1:]
-    return Message("system", description), *messages
-
-
-_TOOLS_TEXT = """\
-# Tools
-
-You can call functions to help the user. Their signatures, as JSON, are within <tools></tools>:
-<tools>
-{tools}
-</tools>
-
-To call a function, answer with a JSON object of its name and arguments within <tool_call></tool_call>:
-<tool_call>
-{{"name": <function name>, "arguments": <object of arguments>}}
-</tool_call>"""
-
-
-def _tool_json(tool: Tool) -> str:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    shown = {key: value for key, value in function.items() if value is not None}
-    return json.dumps({"type": "function", "function": shown}, ensure_ascii=False)
-
-
-def calls_as_text(messages: Messages, context: Context) -> Messages:
-    """Applies if the template cannot show calls and results. A call is written into the assistant's content as `<tool_call>`.
-    Results become a user message with `<tool_response>`; results in a row share one message.
-    """
-    if context.traits.takes_tools:
-        return messages
-    return tuple(
-        chain.from_iterable(
-            (_results_as_text(run),) if role == "tool" else map(_calls_as_text, run)
-            for role, run in groupby(messages, key=lambda message: message.role)
-        )
-    )
-
-
-def _calls_as_text(message: Message) -> Message:
-    if not message.tool_calls:
-        return message
-    calls = (
-        f'<tool_call>\n{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}\n</tool_call>'
-        for call in message.tool_calls
-    )
-    return replace(message, content=joined((message.content, *calls), "\n"), tool_calls=())
-
-
-def _results_as_text(run: Iterator[Message]) -> Message:
-    return Message("user", "\n".join(f"<tool_response>\n{message.content}\n</tool_response>" for message in run))
-
-
 def dangling_results(messages: Messages, context: Context) -> Messages:
     """A result without its call in the messages before it becomes a user message that begins with `Tool result:`. Templates would
     refuse the result.
@@ -127,22 +64,96 @@ def dangling_results(messages: Messages, context: Context) -> Messages:
     for message in messages:
         made.update(call.id for call in message.tool_calls)
         is_dangling = message.role == "tool" and message.tool_call_id not in made
-        # Not `<tool_response>`: Qwen 3.5 does not count that as a user's message, and could then find no user message at all.
-        kept.append(Message("user", f"Tool result:\n{message.content}") if is_dangling else message)
+        kept.append(_as_user(message) if is_dangling else message)
     return tuple(kept)
 
 
+def late_results(messages: Messages, context: Context) -> Messages:
+    """Applies if the template requires results directly after their calls. A result that comes later moves to its call, after the
+    results that are there.
+    """
+    if context.traits.takes_late_results:
+        return messages
+    blocks: list[list[Message]] = []  # A message with the results that follow it.
+    latest: dict[str | None, list[Message]] = {}  # The block of the latest call with an id.
+    for message in messages:
+        if message.role == "tool" and blocks:
+            latest.get(message.tool_call_id, blocks[-1]).append(message)
+            continue
+        blocks.append([message])
+        latest.update((call.id, blocks[-1]) for call in message.tool_calls)
+    return tuple(chain.from_iterable(blocks))
+
+
+def paired_results(messages: Messages, context: Context) -> Messages:
+    """Applies if the template requires exactly one result for each call. A call without a result gets the result `...`. Another
+    result of the same call becomes a user message that begins with `Tool result:`.
+    """
+    if context.traits.takes_unpaired_calls:
+        return messages
+    paired: list[Message] = []
+    at = 0
+    while at < len(messages):
+        message, at = messages[at], at + 1
+        results: list[Message] = []
+        while message.tool_calls and at < len(messages) and messages[at].role == "tool":
+            results.append(messages[at])
+            at += 1
+        paired += _paired(message, results) if message.tool_calls else (message,)
+    return tuple(paired)
+
+
+def _paired(message: Message, results: list[Message]) -> Iterator[Message]:
+    # An id that several calls of the message have is made unique, because the results are matched by it.
+    ids = [call.id for call in message.tool_calls]
+    unique = [call_id if call_id not in ids[:at] else f"{call_id}-{at}" for at, call_id in enumerate(ids)]
+    yield replace(message, tool_calls=tuple(replace(call, id=new) for call, new in zip(message.tool_calls, unique, strict=True)))
+    waiting: defaultdict[str | None, deque[str]] = defaultdict(deque)
+    for old, new in zip(ids, unique, strict=True):
+        waiting[old].append(new)
+    others = []
+    for result in results:
+        if waiting[result.tool_call_id]:
+            yield replace(result, tool_call_id=waiting[result.tool_call_id].popleft())
+        else:
+            others.append(result)
+    for call_id in chain.from_iterable(waiting.values()):
+        yield Message("tool", SILENCE, tool_call_id=call_id)
+    yield from map(_as_user, others)
+
+
+def _as_user(result: Message) -> Message:
+    # Not `<tool_response>`: Qwen 3.5 does not count that as a user's message, and could then find no user message at all.
+    return Message("user", f"Tool result:\n{result.content}")
+
+
 def text_beside_calls(messages: Messages, context: Context) -> Messages:
-    """Applies if the template drops the text of a message with calls. The text becomes a separate message before the calls."""
+    """Applies if the template drops the text of a message with calls. The text becomes a separate message before the calls. Only
+    white space is dropped.
+    """
     if context.traits.takes_text_beside_calls:
         return messages
     return tuple(chain.from_iterable(map(_text_then_calls, messages)))
 
 
 def _text_then_calls(message: Message) -> Messages:
-    if not message.tool_calls or not message.content.strip():
+    if not message.tool_calls or not message.content:
         return (message,)
-    return replace(message, tool_calls=()), replace(message, content="")
+    if not message.content.strip():
+        return (replace(message, content=""),)
+    return replace(message, tool_calls=()), replace(message, content="", reasoning="")
+
+
+def text_before_calls(messages: Messages, context: Context) -> Messages:
+    """Applies if the template refuses an assistant's text directly before its calls. A user message `...` is put between them."""
+    if context.traits.takes_text_before_calls:
+        return messages
+    apart: list[Message] = []
+    for message in messages:
+        if message.tool_calls and apart and apart[-1].role == "assistant" and not apart[-1].tool_calls:
+            apart.append(Message("user", SILENCE))
+        apart.append(message)
+    return tuple(apart)
 
 
 def parallel_calls(messages: Messages, context: Context) -> Messages:
@@ -161,31 +172,9 @@ def parallel_calls(messages: Messages, context: Context) -> Messages:
             results[messages[at].tool_call_id].append(messages[at])
             at += 1
         for number, call in enumerate(message.tool_calls):
-            one_by_one.append(replace(message, content=message.content if number == 0 else "", tool_calls=(call,)))
+            first = message if number == 0 else replace(message, content="", reasoning="")
+            one_by_one.append(replace(first, tool_calls=(call,)))
             if results[call.id]:
                 one_by_one.append(results[call.id].popleft())
         one_by_one.extend(chain.from_iterable(results.values()))
     return tuple(one_by_one)
-
-
-def short_call_ids(messages: Messages, context: Context) -> Messages:
-    """Applies if the template requires ids of nine letters or digits. Other ids become `call00000`, `call00001`, …"""
-    if context.traits.takes_any_call_id:
-        return messages
-    ids = dict.fromkeys(
-        call_id
-        for message in messages
-        for call_id in (*(call.id for call in message.tool_calls), message.tool_call_id)
-        if call_id is not None
-    )
-    fitting = {call_id for call_id in ids if _SHORT_ID.fullmatch(call_id)}
-    free = (short for number in range(10**5) if (short := f"call{number:05}") not in fitting)
-    renamed = {call_id: call_id if call_id in fitting else next(free) for call_id in ids}
-    return tuple(
-        replace(
-            message,
-            tool_calls=tuple(replace(call, id=renamed[call.id]) for call in message.tool_calls),
-            tool_call_id=renamed.get(message.tool_call_id or "", message.tool_call_id),
-        )
-        for message in messages
-    )

@@ -46,6 +46,10 @@ def _as_json(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 class TextPart(Wire):
     """A content part. Only text is supported."""
 
@@ -113,7 +117,11 @@ class UserMessage(Wire):
 
 
 class AssistantMessage(Wire):
-    """An assistant's message. Content may be null or missing, even without a call. `reasoning_content` is ignored."""
+    """An assistant's message. Content may be null or missing, even without a call.
+
+    Reasoning is no field of OpenAI's. Servers return it as `reasoning_content` or `reasoning`, and clients send it back. Another
+    type than text is ignored, because `reasoning` has other meanings elsewhere.
+    """
 
     role: Literal["assistant"]
     content: AssistantContent | None = None
@@ -122,6 +130,8 @@ class AssistantMessage(Wire):
     tool_calls: Annotated[list[CalledTool], Field(fail_fast=True)] | None = None
     function_call: CalledFunction | None = None
     audio: Annotated[None, BeforeValidator(_must_be_null)] = None
+    reasoning_content: Annotated[str | None, BeforeValidator(_text_or_none)] = None
+    reasoning: Annotated[str | None, BeforeValidator(_text_or_none)] = None
 
 
 class ToolMessage(Wire):

@@ -94,6 +94,15 @@ class Metrics:
             Counter, "cached_tokens", "Prompt tokens of finished turns that were found in the prefix cache."
         )
         self.completion_tokens = self._tenants(Counter, "completion_tokens", "Completion tokens of finished turns.")
+        self.reasoning_tokens = self._tenants(
+            Counter, "reasoning_tokens", "Completion tokens of finished turns that were thoughts: generated and not spoken."
+        )
+        self.dropped_calls = self._tenants(
+            Counter,
+            "dropped_calls",
+            "Tool calls of the model that were not passed on, by reason.",
+            reason=("malformed", "unknown_function"),
+        )
         self.wasted_tokens = self._tenants(
             Counter, "wasted_tokens", "Completion tokens generated for turns whose caller hung up."
         )
@@ -161,6 +170,9 @@ class Metrics:
             "drain_deadline_timestamp_seconds", "Unix time when the current drain cuts off running turns; 0 without a drain."
         )
         self.engine_silent = self._gauge("engine_silent_seconds", "Time without an engine step while the engine had turns.")
+        self.unproven_format = self._gauge(
+            "unproven_format", "1 if the model is served although its format of tool calls or thoughts is not proven, otherwise 0."
+        )
         self.adapters = self._gauge("adapters", "Loaded LoRA adapters that a request's `model` may name.")
         self.key_file_ok = self._gauge(
             "key_file_ok", "0 while the key file cannot be used and the last valid keys stay in use, otherwise 1."

@@ -136,6 +136,7 @@ class TurnRecord:
             "prompt_tokens": tokens[0],
             "cached_tokens": tokens[1],
             "completion_tokens": tokens[2],
+            "reasoning_tokens": usage.reasoning_tokens if usage else None,
             "error": _code(error),
             "refusal": error.reason if isinstance(error, Overloaded | NotReady | RateLimited) else None,
         }
@@ -156,7 +157,10 @@ class TurnRecord:
         metrics.frame_gap.merge(self._gaps)
         if error is None:
             metrics.duration.labels(*labels).observe(now_s - self._arrival.at_s)
+        for reason in self._generated.dropped_calls:
+            metrics.dropped_calls.labels(*labels, reason).inc()
         if self._usage is not None:
+            metrics.reasoning_tokens.labels(*labels).inc(self._usage.reasoning_tokens)
             metrics.prompt_tokens.labels(*labels).inc(self._usage.prompt_tokens)
             metrics.cached_tokens.labels(*labels).inc(self._usage.cached_tokens)
             metrics.completion_tokens.labels(*labels).inc(self._usage.completion_tokens)

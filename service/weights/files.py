@@ -11,6 +11,7 @@ _ABANDONED_S = 3600
 _OTHER_FORMATS = {".gguf", ".onnx", ".onnx_data", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".pth", ".ckpt", ".zip"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp4", ".pdf"}
 _TORCH = (".bin", ".pt")
+_TEMPLATES = "additional_chat_templates/"
 
 
 def wanted(files: Mapping[str, int]) -> dict[str, int]:
@@ -34,6 +35,20 @@ def wanted(files: Mapping[str, int]) -> dict[str, int]:
         return True
 
     return {name: size for name, size in files.items() if is_wanted(name)}
+
+
+def without_weights(files: Mapping[str, int]) -> dict[str, int]:
+    """Return names and sizes of what describes a model: configuration, tokenizer and chat templates, but no weights."""
+    return {
+        name: size
+        for name, size in wanted(files).items()
+        if not name.endswith((".safetensors", *_TORCH)) and ("/" not in name or name.startswith(_TEMPLATES))
+    }
+
+
+def weights_bytes(files: Mapping[str, int]) -> int:
+    """Return the bytes of the weights that vLLM loads. 0 if there are none among the files."""
+    return sum(size for name, size in wanted(files).items() if name.endswith((".safetensors", *_TORCH)) and "/" not in name)
 
 
 def missing(folder: Path) -> list[str]:

@@ -14,8 +14,8 @@ from service.engine.scripted.engine import ScriptedEngine
 from service.preflight.values.pool_values import Pool
 from service.settings import ENV_PREFIX, Settings, load_settings
 from service.tenants.auth import KeyRing
-from tests.chart.pools import config_of, each_pool, each_scenario, env_of, server
-from tests.chart.rendering import MINIMAL, Pod, merged, render, scenario, values_of
+from tests.chart.pools import config_of, each_pool, each_scenario, env_of, mounts, server
+from tests.chart.rendering import MINIMAL, Pod, Rendered, merged, render, scenario, values_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONFIG_FILE = "/etc/firstword/config/config.yaml"
@@ -64,6 +64,56 @@ def test_great_numbers_stay_whole() -> None:
     assert config["max_body_bytes"] == 8_388_608
     assert config["engine_args"]["kv_cache_memory_bytes"] == 30 * 2**30
     assert isinstance(config["max_body_bytes"], int)
+
+
+TEMPLATE = """
+{#- A template is any text: {{ "braces" }}, "quotes", \\, tabs\t, <tags> & emoji 👋 -#}
+{%- for message in messages -%}
+<|{{ message.role }}|>{{ message.content | trim }}
+{% endfor %}<|assistant|>
+"""
+
+
+def test_how_the_model_is_prompted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of docs/models.md: thinking, variables of the template, and a template whose text is in the values."""
+    given = {
+        "model": {"chatTemplate": TEMPLATE},
+        "settings": {"thinking": "auto", "template_kwargs": {"greeting": {"style": "short"}}, "allow_unproven": True},
+        "adapters": [
+            {"name": "sums", "path": "/cache/sums", "thinking": "on", "templateKwargs": {"steps": 3}, "chatTemplate": "{{ x }}"},
+            {"name": "plain", "path": "/cache/plain"},
+            {"name": "own", "path": "/cache/own", "chatTemplate": "/cache/own/chat_template.jinja"},
+        ],
+    }
+    rendered = render(merged(MINIMAL, {"poolDefaults": given}))
+    files = mounted_config(rendered, "default")
+    settings = settings_of(files["config.yaml"], tmp_path, monkeypatch)
+    assert (settings.thinking, settings.allow_unproven) == ("auto", True)
+    assert settings.template_kwargs == {"greeting": {"style": "short"}}
+    assert settings.chat_template is not None
+    assert files[str(settings.chat_template)] == TEMPLATE
+    sums, plain, own = settings.adapters
+    assert (sums.thinking, sums.template_kwargs, files[str(sums.chat_template)]) == ("on", {"steps": 3}, "{{ x }}")
+    assert (plain.thinking, plain.template_kwargs, plain.chat_template) == (None, {}, None)
+    assert own.chat_template == Path("/cache/own/chat_template.jinja")
+
+
+def mounted_config(rendered: Rendered, pool: str) -> dict[str, str]:
+    """Return the files of the folder in which the settings file is, by path. The settings file has only its name."""
+    (document,) = (each for each in rendered.of("ConfigMap") if each["metadata"]["labels"].get("firstword.io/pool") == pool)
+    (mount,) = (
+        mount for mount, volume in mounts(rendered.server(pool), server(rendered.server(pool)))
+        if volume.get("configMap", {}).get("name") == document["metadata"]["name"]
+    )  # fmt: skip
+    assert "subPath" not in mount
+    files: dict[str, str] = document["data"]
+    return {name if name == "config.yaml" else f"{mount['mountPath']}/{name}": text for name, text in files.items()}
+
+
+def test_one_template_of_several_adapters_is_one_file() -> None:
+    adapters = [{"name": name, "path": f"/cache/{name}", "chatTemplate": "{{ x }}"} for name in ("one", "two")]
+    rendered = render(merged(MINIMAL, {"poolDefaults": {"model": {"chatTemplate": "{{ x }}"}, "adapters": adapters}}))
+    assert len(mounted_config(rendered, "default")) == 2
 
 
 @pytest.mark.parametrize(("revision", "folder"), [("", "main"), ("0123abc", "0123abc"), ("team/v2", "team-v2")])
@@ -212,6 +262,18 @@ def test_a_new_adapter_needs_no_restart_and_anything_else_does() -> None:
 
     assert checksum(adapters=[adapter]) == checksum()
     assert checksum(settings={"max_turns": 9}) != checksum()
+    assert checksum(model={"chatTemplate": "{{ x }}"}) != checksum(model={"chatTemplate": "{{ y }}"})
+    assert checksum(adapters=[adapter | {"chatTemplate": "{{ x }}"}]) == checksum()
+
+
+def test_another_text_of_an_adapters_template_changes_the_settings_file() -> None:
+    """The service follows only that file."""
+
+    def config(template: str) -> Any:
+        adapter = {"name": "booking", "path": "/cache/booking", "chatTemplate": template}
+        return config_of(render(merged(MINIMAL, {"poolDefaults": {"adapters": [adapter]}})), "default")
+
+    assert config("{{ x }}") != config("{{ y }}")
 
 
 def test_adapters_make_new_pods_where_the_places_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ OTHERS: dict[str, Any] = {
     "loadTest.pool": "big",
     "gateway.splits[].shares[].pool": "wide",
     "settings": {"max_turns": 9},
+    "adapters[].thinking": "auto",
 }
 
 

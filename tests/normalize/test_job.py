@@ -170,6 +170,13 @@ def test_what_a_template_is_told_and_the_tier_are_passed_on() -> None:
     assert (bare.template_kwargs, bare.reasoning_effort, bare.wants_service_tier) == (None, None, False)
 
 
+def test_thoughts_of_the_history_count_as_part_of_the_prompt() -> None:
+    said = {"role": "assistant", "content": "Yes", "reasoning_content": "höm"}
+    job = job_of(messages=[{"role": "user", "content": "Hi"}, said])
+    assert job.messages[1].reasoning == "höm"
+    assert (job.prompt_chars, job.prompt_bytes) == (8, 9)
+
+
 def test_the_rules_that_changed_something_are_named() -> None:
     assert job_of().rules == ()
     assert job_of(messages=[{"role": "developer", "content": [{"type": "text", "text": "x"}]}]).rules == (

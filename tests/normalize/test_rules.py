@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.domain import Message, TemplateTraits, ToolCall
-from service.normalize import drafts, role_rules, tool_history
+from service.normalize import drafts, role_rules, tools_as_text
 from service.normalize.context import Context, Rule
 from service.normalize.drafts import Draft, ReadingRule
 from service.normalize.messages import normalize_messages
@@ -63,6 +63,17 @@ READING: list[tuple[ReadingRule, tuple[Draft, ...], tuple[Draft, ...] | None]] =
         (Draft("tool", "x", tool_call_id="call_0"), Draft("tool", "result", name="f", tool_call_id="call_1")),
     ),
     (drafts.function_messages, (Draft("assistant", "x", tool_calls=(A,)), Draft("tool", "y", tool_call_id="a")), None),
+    (drafts.thoughts, (Draft("assistant", "<think>\nhm\n</think>\n\nYes."),), (Draft("assistant", "Yes.", reasoning="hm"),)),
+    (drafts.thoughts, (Draft("assistant", "\n<think>a</think></think>b"),), (Draft("assistant", "</think>b", reasoning="a"),)),
+    (drafts.thoughts, (Draft("assistant", "<think></think>b"),), (Draft("assistant", "b"),)),
+    (drafts.thoughts, (Draft("assistant", "<think>a</think>b", reasoning="z"),), (Draft("assistant", "b", reasoning="z\na"),)),
+    (drafts.thoughts, (Draft("assistant", "<think>\na</think>b", reasoning="a"),), (Draft("assistant", "b", reasoning="a"),)),
+    (
+        drafts.thoughts,
+        (Draft("assistant", "<think>a"), Draft("assistant", "a</think>b"), Draft("assistant", "a <think>b</think>")),
+        None,
+    ),
+    (drafts.thoughts, (Draft("user", "<think>a</think>b"), Draft("assistant", None)), None),
 ]  # fmt: skip
 
 NAMELESS = Context(replace(ALL, takes_names=False))
@@ -72,8 +83,11 @@ NO_SYSTEM = Context(replace(ALL, takes_system=False))
 USER_FIRST = Context(replace(ALL, takes_assistant_first=False))
 SOME_USER = Context(replace(ALL, takes_no_user=False))
 USER_FIRST_WITH_TOOLS = Context(replace(ALL, takes_any_opening_with_tools=False), TOOLS)
+NO_ASSISTANT_LAST = Context(replace(ALL, takes_assistant_last=False))
+NO_REASONING = Context(replace(ALL, takes_reasoning=False))
 ANY = Context(ALL)
 WAIT = user("...")
+THOUGHT = replace(assistant("a"), reasoning="hm")
 
 # rule, context, input, output: None if the rule changes nothing
 SPEECH: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | None]] = [
@@ -83,6 +97,14 @@ SPEECH: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | Non
     (role_rules.names, NAMELESS, (assistant("a", name="x"), assistant("b", name="y")), (assistant("a"), assistant("b"))),
     (role_rules.names, NAMELESS, (user("a"), tool("b", "a", name="f")), None),
     (role_rules.names, ANY, (user("a", "Ann"), user("b", "Ben")), None),
+    (role_rules.dropped_reasoning, NO_REASONING, (user("x"), THOUGHT), (user("x"), assistant("a"))),
+    (role_rules.dropped_reasoning, ANY, (user("x"), THOUGHT), None),
+    (
+        role_rules.repeated_roles,
+        ALTERNATE,
+        (THOUGHT, assistant("b"), THOUGHT),
+        (replace(assistant("a\nb\na"), reasoning="hm\nhm"),),
+    ),
     (role_rules.empty_messages, NO_SYSTEM, (system(" "), user("a"), assistant("\n"), assistant("")), (user("a"),)),
     (role_rules.empty_messages, ANY, (system(""), user("a"), system(" "), assistant("")), (system(""), user("a"))),
     (role_rules.empty_messages, ANY, (user(""), user(" "), assistant("", A), tool("", "a"), assistant(" a ")), None),
@@ -134,6 +156,10 @@ SPEECH: list[tuple[Rule, Context, tuple[Message, ...], tuple[Message, ...] | Non
     (role_rules.closing_user, ALTERNATE, (user("a"), assistant("", A)), None),
     (role_rules.closing_user, ALTERNATE, (user("a"), assistant("b"), user("c")), None),
     (role_rules.closing_user, ANY, (user("a"), assistant("b")), None),
+    (role_rules.closing_user, NO_ASSISTANT_LAST, (user("a"), assistant("b")), (user("a"), assistant("b"), WAIT)),
+    (role_rules.closing_user, NO_ASSISTANT_LAST, (user("a"), assistant("", A)), (user("a"), assistant("", A), WAIT)),
+    (role_rules.closing_user, NO_ASSISTANT_LAST, (assistant("", A), tool("b", "a")), None),
+    (role_rules.closing_user, NO_ASSISTANT_LAST, (), None),
 ]  # fmt: skip
 
 
@@ -148,10 +174,13 @@ def test_a_rule(rule: Rule, context: Context, given: tuple[Message, ...], made: 
 
 
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule is not tool_history.tools_described], ids=lambda rule: rule.__name__
+    "rule", [rule for rule in RULES if rule is not tools_as_text.tools_described], ids=lambda rule: rule.__name__
 )
 def test_no_messages_are_no_trouble(rule: Rule) -> None:
-    nothing_taken = TemplateTraits(*[False] * len(TemplateTraits.__dataclass_fields__))
+    supported: dict[str, Any] = {
+        name: False for name, field in TemplateTraits.__dataclass_fields__.items() if field.default is True
+    }
+    nothing_taken = TemplateTraits(**supported, control_marks=frozenset({"<s>"}))
     assert rule((), Context(nothing_taken, TOOLS)) == ((WAIT,) if rule is role_rules.opening_user else ())
 
 
@@ -167,7 +196,7 @@ def test_no_messages_are_no_trouble(rule: Rule) -> None:
         ),
         (
             [say("assistant", CANARY, tool_calls=[call(CANARY, CANARY)]), say("user", CANARY)],
-            replace(ALL, takes_tools=False, takes_repeated_roles=False),
+            replace(ALL, takes_calls=False, takes_repeated_roles=False),
             ("call_arguments", "calls_as_text", "opening_user"),
         ),
     ],

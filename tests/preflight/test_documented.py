@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from service.engine.models.gpu_memory import DEFAULT_UTILIZATION, OVERHEAD_GIB
 from service.preflight.checks.all_checks import CLUSTER_CHECKS, POOL_CHECKS
 from service.preflight.checks.definition import ClusterCheck, PoolCheck
-from service.preflight.checks.memory import DEFAULT_UTILIZATION, OVERHEAD_GIB
 from service.preflight.report import Report
 from tests.preflight.looking import Looker
 from tests.preflight.right_cluster import pool, right, values

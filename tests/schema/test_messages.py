@@ -58,7 +58,8 @@ def test_openai_messages_are_taken_as_they_are(message: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        {"role": "assistant", "content": "Hi", "reasoning_content": "Hm", "annotations": [], "audio": None},
+        {"role": "assistant", "content": "Hi", "reasoning_details": [], "annotations": [], "audio": None},
+        {"role": "user", "content": "Hi", "reasoning_content": "not mine", "reasoning": {}},
         {"role": "user", "content": [TEXT | {"cache_control": {"type": "ephemeral"}}], "id": 7},
         {"role": "user", "content": "Hi", "tool_calls": "not mine", "tool_call_id": 1},
     ],
@@ -66,6 +67,13 @@ def test_openai_messages_are_taken_as_they_are(message: dict[str, Any]) -> None:
 def test_what_a_role_does_not_have_is_ignored(message: dict[str, Any]) -> None:
     taken = ADAPTER.dump_python(ADAPTER.validate_json(json.dumps(message)), exclude_unset=True)
     assert set(taken) <= {"role", "content", "audio"}
+
+
+@pytest.mark.parametrize(("given", "taken"), [("Hm", "Hm"), ("", ""), (None, None), ({"effort": "low"}, None), (["Hm"], None)])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_an_assistants_reasoning_is_taken_if_it_is_text(field: str, given: object, taken: str | None) -> None:
+    message = ADAPTER.validate_json(json.dumps({"role": "assistant", "content": "Hi", field: given}))
+    assert ADAPTER.dump_python(message)[field] == taken
 
 
 def test_arguments_as_an_object_are_its_json() -> None:

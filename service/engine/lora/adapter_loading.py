@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from service.domain import Adapter
+from service.domain import NO_PROMPT_SETTINGS, Adapter, PromptSettings, TemplateTraits
 from service.engine.lora.adapter_check import TENSOR_FILE, Modules, check_adapter
 from service.errors import AdapterRefused
 
@@ -40,10 +40,12 @@ class AdapterLoader:
         self._requests: dict[int, Any] = {}
         self._names_used: set[str] = set()
 
-    async def load(self, name: str, path: str) -> Adapter:
+    async def load(
+        self, name: str, path: str, prompts: PromptSettings = NO_PROMPT_SETTINGS, traits: TemplateTraits | None = None
+    ) -> Adapter:
         """Check and load an adapter. Raises `AdapterRefused`; the engine is then unchanged."""
         folder = await asyncio.to_thread(self._check, name, path)
-        adapter = Adapter(name, path, next(self._ids))
+        adapter = Adapter(name, path, next(self._ids), prompts, traits)
         # vLLM compares adapters, and marks cached prefixes, by name. So a name that was used before must not be used again.
         unique_name = f"{name}@{adapter.id}" if name in self._names_used else name
         self._names_used.add(name)

@@ -1,73 +1,190 @@
-"""Which of vLLM's tool and reasoning parsers fits which model family, where the settings say `auto`.
+"""Which format a model answers in, where the settings say `auto`: by what the model is, not by its folder's name.
 
-By the architecture's `model_type` (transformers' config.json), then by words in the model's name where one architecture
-serves several formats. From vLLM 0.32's documentation of its parsers; a setting overrides it.
+First by marks in the chat template, then by tokens of the vocabulary, then by `model_type`, at last by a whole word of the name.
+The names are those of vLLM's parsers; `parser_verdicts.py` says how each is read.
 """
 
-_TOOLS_BY_TYPE = {
-    "qwen2": "hermes",
-    "qwen2_moe": "hermes",
-    "qwen3": "hermes",
-    "qwen3_moe": "hermes",
-    "qwen3_next": "qwen3_coder",
-    "mistral": "mistral",
-    "mistral3": "mistral",
-    "mixtral": "mistral",
-    "llama4": "llama4_pythonic",
-    "gemma3": "functiongemma",
-    "gemma3_text": "functiongemma",
-    "gemma4": "gemma4",
-    "phi3": "phi4_mini_json",
-    "granite": "granite",
-    "granitemoehybrid": "granite4",
-    "deepseek_v3": "deepseek_v31",
-    "deepseek_v32": "deepseek_v32",
-    "glm4_moe": "glm45",
-    "gpt_oss": "openai",
-    "kimi_k2": "kimi_k2",
-    "minimax_m2": "minimax_m2",
-    "olmo3": "olmo3",
-    "seed_oss": "seed_oss",
-    "internlm2": "internlm",
-    "jamba": "jamba",
-    "lfm2": "lfm2",
-}
-_REASONING_BY_TYPE = {
-    "qwen3": "qwen3",
-    "qwen3_moe": "qwen3",
-    "deepseek_v3": "deepseek_v3",
-    "glm4_moe": "glm45",
-    "gpt_oss": "openai_gptoss",
-    "gemma4": "gemma4",
-    "minimax_m2": "minimax_m2",
-    "olmo3": "olmo3",
-    "seed_oss": "seed_oss",
-}
-# Words in the name, for families that share an architecture (most fine-tunes are `llama` or `qwen2`).
-_TOOLS_BY_NAME = (
-    ("qwen3-coder", "qwen3_coder"),
-    ("hermes", "hermes"),
-    ("llama-3", "llama3_json"),
-    ("llama3", "llama3_json"),
-    ("xlam", "xlam"),
-)
-_REASONING_BY_NAME = (("deepseek-r1", "deepseek_r1"), ("qwq", "deepseek_r1"), ("instruct-2507", ""), ("coder", ""))
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
 
 HERMES = "hermes"
-"""The form most fine-tunes were taught, and what normalization writes where a template can't show tools."""
+"""The form most fine-tunes were taught, and what normalization writes where a template cannot show tools."""
 
 
-def tool_parser_for(model_type: str, model_name: str) -> str:
-    """The name of vLLM's tool parser for a model."""
-    return _by_name(_TOOLS_BY_NAME, model_name) or _TOOLS_BY_TYPE.get(model_type, HERMES)
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model without its weights."""
+
+    template: str
+    """Source of the chat template. Empty if the tokenizer has none of its own, as Mistral's."""
+    tokens: Collection[str]
+    """Added tokens of the vocabulary, special or not."""
+    model_type: str
+    """transformers' `model_type`."""
+    name: str
+    """Name of the model, without its folder."""
+    shows_tools: bool = True
+    """Whether the template shows the tools that it is given."""
+    is_mistral_tokenizer: bool = False
+    """The tokenizer is mistral-common's."""
 
 
-def reasoning_parser_for(model_type: str, model_name: str) -> str | None:
-    """The name of vLLM's reasoning parser for a model; None for one that does not think aloud."""
-    by_name = _by_name(_REASONING_BY_NAME, model_name)
-    return (by_name if by_name is not None else _REASONING_BY_TYPE.get(model_type)) or None
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A parser's name, and why it was chosen, for the log and for `firstword model`."""
+
+    name: str
+    why: str
 
 
-def _by_name(table: tuple[tuple[str, str], ...], model_name: str) -> str | None:
-    lowered = model_name.lower()
-    return next((parser for word, parser in table if word in lowered), None)
+# Marks of a syntax, all of which the template has. The first row that fits is taken, so the narrower rows stand first.
+_TOOLS_BY_MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("openai", ("<|channel|>", "<|message|>", "analysis")),
+    ("kimi_k3", ("<|open|>", "<|sep|>", "tool")),
+    ("minimax_m3", ("]<]minimax[>[",)),
+    ("minimax_m2", ("<minimax:tool_call>",)),
+    ("deepseek_v41", ("｜DSML｜ calls",)),
+    ("deepseek_v4", ("｜DSML｜", "tool_calls>")),
+    ("deepseek_v32", ("｜DSML｜",)),
+    ("kimi_k2", ("<|tool_calls_section_begin|>",)),
+    ("deepseek_v3", ("<｜tool▁calls▁begin｜>", "```json")),
+    ("deepseek_v31", ("<｜tool▁calls▁begin｜>",)),
+    ("step3", ("steptml",)),
+    ("seed_oss", ("<seed:tool_call>",)),
+    ("longcat", ("<longcat_tool_call>",)),
+    ("k2_horizon", ("<ifm|tool_call",)),
+    ("plamo3", ("plamo:begin_tool",)),
+    ("dots", ("<dots_function_call>",)),
+    ("hy_v3", ("<tool_calls", "<tool_sep")),
+    ("hy_v4", ("<tool_calls", "<arg_key")),
+    ("glm45", ("<arg_key>",)),
+    ("qwen3_coder", ("<function=", "<parameter=")),
+    ("minicpm5", ("<function name=", "<param name=")),
+    ("gemma4", ("<|tool_call>",)),
+    ("functiongemma", ("<start_function_call>",)),
+    ("lfm2", ("<|tool_call_start|>",)),
+    ("lfm2", ("<|tool_list_start|>",)),
+    ("olmo3", ("<function_calls>",)),
+    ("cohere_command3", ("<|START_ACTION|>",)),
+    ("apertus", ("<|tools_prefix|>",)),
+    ("gigachat3", ("function call<|role_sep|>",)),
+    ("gigachat3", ("<|function_call|>",)),
+    ("internlm", ("<|action_start|>",)),
+    ("mistral", ("[TOOL_CALLS]",)),
+    ("phi4_mini_json", ("<|tool_call|>", "<|tool|>")),
+    ("granite", ("<|tool_call|>",)),
+    ("granite-20b-fc", ("<function_call>",)),
+    ("hunyuan_a13b", ("<tool_calls>",)),
+    (HERMES, ("<tool_call>",)),
+    ("llama3_json", ('"parameters"', "<|python_tag|>")),
+)
+# Descriptions of a syntax that has no marks of its own, as templates give them to the model.
+_TOOLS_BY_PATTERN: tuple[tuple[str, str], ...] = (
+    ("llama4_pythonic", r"\[\s*func\w*\s*\("),
+    ("llama3_json", r'\{\s*"name":[^{}]{0,80}"parameters"\s*:'),
+    ("xlam", r'\[\s*\{\s*"name":[^{}]{0,80}"arguments"\s*:'),
+)
+# Tokens that only one syntax uses, for a template that shows tools without saying how to call one.
+_TOOLS_BY_TOKENS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("mistral", ("[TOOL_CALLS]",)),
+    ("kimi_k2", ("<|tool_calls_section_begin|>",)),
+    ("deepseek_v3", ("<｜tool▁calls▁begin｜>",)),
+    ("lfm2", ("<|tool_call_start|>",)),
+    ("gemma4", ("<|tool_call>", '<|"|>')),
+    ("functiongemma", ("<start_function_call>",)),
+    ("llama3_json", ("<|python_tag|>",)),
+    ("granite", ("<|tool_call|>",)),
+)
+_TOOLS_BY_TYPE = {
+    "transformer": "mistral", "pixtral": "mistral", "mistral": "mistral", "mistral3": "mistral", "mistral4": "mistral",
+    "ministral3": "mistral", "mixtral": "mistral", "gpt_oss": "openai", "deepseek_v32": "deepseek_v32", "deepseek_v4": "deepseek_v4",
+    "deepseek_v41": "deepseek_v41", "kimi_k3": "kimi_k3", "inkling": "inkling", "llama4": "llama4_pythonic", "olmo3": "olmo3",
+    "cohere2": "cohere_command3", "granite": "granite", "phi3": "phi4_mini_json", "lfm2": "lfm2", "lfm2_moe": "lfm2",
+    "xlam": "xlam",
+}  # fmt: skip
+# vLLM has several names for one syntax, by the model that it was written for.
+_OWN_NAMES = {
+    (HERMES, "ernie4_5_moe"): "ernie45", (HERMES, "ernie4_5"): "ernie45", (HERMES, "granitemoehybrid"): "granite4",
+    ("glm45", "bailing_moe_v3"): "ling3", ("glm45", "laguna"): "poolside_v1", ("glm45", "glm_moe_dsa"): "glm47",
+    ("glm45", "glm4_moe_lite"): "glm47", ("hunyuan_a13b", "jamba"): "jamba", ("qwen3_coder", "step3p5"): "step3p5",
+}  # fmt: skip
+_TOOLS_BY_WORD = {"xlam": "xlam", "hermes": HERMES}
+
+
+def choose_tool_parser(facts: ModelFacts) -> Chosen:
+    """Return the name of vLLM's tool parser of the format in which this model calls tools."""
+    if facts.is_mistral_tokenizer:
+        return Chosen("mistral", "the tokenizer is mistral-common's")
+    if not facts.template and facts.model_type in _TOOLS_BY_TYPE:
+        return Chosen(_TOOLS_BY_TYPE[facts.model_type], f"model_type {facts.model_type}")
+    for name, marks in _TOOLS_BY_MARKS:
+        if all(mark in facts.template for mark in marks):
+            return _named(name, facts, f"{' and '.join(marks)} in the chat template")
+    if not facts.shows_tools:
+        # Normalization describes the tools in this form, so the model answers in this form.
+        return Chosen(HERMES, "the chat template does not show tools, so they are described in Hermes' form")
+    for name, pattern in _TOOLS_BY_PATTERN:
+        if re.search(pattern, facts.template.replace('\\"', '"')):
+            return _named(name, facts, "the chat template describes this form of call")
+    for name, marks in _TOOLS_BY_TOKENS:
+        if all(mark in facts.tokens for mark in marks):
+            return _named(name, facts, f"{' and '.join(marks)} in the vocabulary")
+    if facts.model_type in _TOOLS_BY_TYPE:
+        return Chosen(_TOOLS_BY_TYPE[facts.model_type], f"model_type {facts.model_type}")
+    for word in re.findall(r"[a-z0-9]+", facts.name.lower()):
+        if word in _TOOLS_BY_WORD:
+            return Chosen(_TOOLS_BY_WORD[word], f"the word {word!r} in the model's name")
+    return Chosen(HERMES, "nothing else fits, and most fine-tunes were taught this form")
+
+
+def _named(name: str, facts: ModelFacts, why: str) -> Chosen:
+    return Chosen(_OWN_NAMES.get((name, facts.model_type), name), why)
+
+
+# A row of `formats.THOUGHTS`, its marks in a template, and vLLM's parser that tells the engine where a thought ends.
+_THOUGHTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("harmony", ("<|channel|>", "analysis"), "openai_gptoss"),
+    ("kimi_k3", ("<|open|>think",), "kimi_k3"),
+    ("minimax_m3", ("<mm:think>",), "minimax_m3"),
+    ("seed", ("<seed:think>",), "seed_oss"),
+    ("longcat", ("<longcat_think>",), ""),
+    ("gemma4", ("<|channel>",), "gemma4"),
+    ("cohere", ("<|START_THINKING|>",), "cohere_command3"),
+    ("apertus", ("<|inner_prefix|>",), ""),
+    ("k2_horizon", ("<ifm|think",), "k2_horizon"),
+    ("plamo3", ("plamo:begin_think",), "plamo3"),
+    ("mistral", ("[THINK]",), "mistral"),
+    ("kimi", ("◁think▷",), ""),
+    ("granite", ("Here is my thought process",), "granite"),
+    ("answer", ("<think>", "<answer>"), "deepseek_r1"),
+    ("response", ("<think>", "<response>"), "deepseek_r1"),
+    ("think", ("<think",), "deepseek_r1"),
+    ("think", ("</think",), "deepseek_r1"),
+)
+_THOUGHTS_BY_TYPE = {
+    "gpt_oss": "harmony", "deepseek_v32": "think", "deepseek_v4": "think", "deepseek_v41": "think", "kimi_k3": "kimi_k3",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenThoughts:
+    """A row of `formats.THOUGHTS`, vLLM's reasoning parser for the engine (None: it has none), and why."""
+
+    thoughts: str
+    engine_parser: str | None
+    why: str
+
+
+def choose_thoughts(facts: ModelFacts) -> ChosenThoughts | None:
+    """Return how the model marks thoughts. None if neither its template nor its tokenizer can open one."""
+    if facts.is_mistral_tokenizer:
+        has_marks = "[THINK]" in facts.tokens
+        return ChosenThoughts("mistral", "mistral", "[THINK] in the vocabulary") if has_marks else None
+    for thoughts, marks, parser in _THOUGHTS:
+        if all(mark in facts.template for mark in marks):
+            return ChosenThoughts(thoughts, parser or None, f"{' and '.join(marks)} in the chat template")
+    if not facts.template and (by_type := _THOUGHTS_BY_TYPE.get(facts.model_type)):
+        parser = next(parser for thoughts, _, parser in _THOUGHTS if thoughts == by_type)
+        return ChosenThoughts(by_type, parser or None, f"model_type {facts.model_type}")
+    return None

@@ -1,55 +1,78 @@
 """What a chat template can take, found out by rendering tiny conversations: its source can't be read for that, only tried."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from service.domain import TemplateTraits
+from service.engine.models.control_marks import marks_in
+from service.engine.models.probe_messages import (
+    ANSWER,
+    ENOUGH,
+    HELLO,
+    KEY,
+    LATE,
+    LONG_IDS,
+    MORE,
+    NAME,
+    NAMED_IDS,
+    RESULTS,
+    SHORT_IDS,
+    SYSTEM,
+    THOUGHT,
+    TINY_IDS,
+    TOOL,
+    TOOLS,
+    UNKNOWN_ROLE,
+    VALUES,
+    Ids,
+    Said,
+    reasoning,
+    result_alone,
+    say,
+    tool_round,
+)
 
-Render = Callable[[list[dict[str, Any]], list[dict[str, Any]] | None], str]
-"""(messages, tools) -> the prompt, or whatever the template raises. Arguments of calls are objects, as vLLM gives them to it."""
-
-Said = dict[str, Any]
-
-# Words that no template says by itself.
-_SYSTEM, _LATE = "zsystemz", "zlatez"
-_HELLO, _ANSWER, _MORE, _ENOUGH = "zhelloz", "zanswerz", "zmorez", "zenoughz"
-_NAME, _TOOL, _VALUES, _RESULTS = "znamez", "ztoolz", ("zvaluez", "zothervaluez"), ("zresultz", "zotherresultz")
-_IDS = ("call00000", "call00001")  # Mistral's form, which all take.
-_LONG_IDS, _TINY_IDS = ("call_0123456789abcdefABCDEF", "call_1123456789abcdefABCDEF"), ("a", "b")
-_TOOLS: list[Said] = [
-    {
-        "type": "function",
-        "function": {
-            "name": _TOOL,
-            "description": "A probe.",
-            "parameters": {
-                "type": "object",
-                "properties": {"x": {"type": "string", "description": "A word."}},
-                "required": ["x"],
-            },
-        },
-    }
-]
+Render = Callable[[list[Said], list[Said] | None], str]
+"""(messages, tools) -> the prompt, or whatever the template raises."""
 
 
-def probe_traits(render: Render) -> TemplateTraits:
-    """Raises what `render` raises where not even a lone user message is rendered."""
-    render([_say("user", _HELLO)], None)
+def probe_traits(render: Render, *, control_marks: frozenset[str] = frozenset()) -> TemplateTraits:
+    """Find out what a template supports. `control_marks` are known already; those in the rendered prompts are added.
+
+    Raises what `render` raises if not even a single user message is rendered.
+    """
+    render([say("user", HELLO)], None)
     probe = _Probe(render)
-    takes_tools = probe.takes_tools()
-    takes_system = probe.takes_system(tools=_TOOLS if takes_tools else None)
+    takes_repeated_roles = probe.takes_repeated_roles()
+    tools = TOOLS if probe.takes_tools() else None
+    takes_calls = probe.takes_calls(tools)
+    takes_results = takes_calls or (takes_repeated_roles and probe.takes_results(tools))
+    takes_parallel_calls = takes_calls and probe.shows(probe.round(calls=2), *VALUES, *RESULTS)
+    takes_system = probe.takes_system(tools, calls=takes_calls)
+    takes_assistant_last = probe.takes_assistant_last(takes_system, tools)
     return TemplateTraits(
         takes_system=takes_system,
         takes_late_system=takes_system and probe.takes_late_system(),
-        takes_names=probe.shows([_say("user", _HELLO, name=_NAME)], _NAME),
-        takes_repeated_roles=probe.takes_repeated_roles(),
-        takes_assistant_first=probe.takes_opening(_ASSISTANT_FIRST, _ANSWER, _HELLO),
-        takes_no_user=probe.takes_no_user(takes_system),
-        takes_tools=takes_tools,
-        takes_any_opening_with_tools=takes_tools and probe.takes_any_opening_with_tools(takes_system),
-        takes_parallel_calls=takes_tools and probe.shows(_round(calls=2), _TOOL, *_VALUES, *_RESULTS),
-        takes_text_beside_calls=takes_tools and probe.shows(_round(text=_ANSWER), _ANSWER, _VALUES[0]),
-        takes_any_call_id=takes_tools and probe.takes_any_call_id(),
+        takes_names=probe.shows([say("user", HELLO, name=NAME)], NAME),
+        takes_repeated_roles=takes_repeated_roles,
+        takes_assistant_first=probe.takes_assistant_first(calls=takes_calls),
+        takes_no_user=probe.takes_no_user(takes_system, takes_assistant_last),
+        takes_assistant_last=takes_assistant_last,
+        takes_tools=tools is not None,
+        takes_calls=takes_calls,
+        takes_results=takes_results,
+        takes_reasoning=probe.takes_reasoning(takes_calls),
+        takes_any_opening_with_tools=tools is not None and probe.takes_any_opening_with_tools(takes_system),
+        takes_parallel_calls=takes_parallel_calls,
+        takes_text_beside_calls=takes_calls and probe.takes_text_beside_calls(),
+        takes_text_before_calls=not takes_calls
+        or probe.shows([_HELLO, _ANSWER, *probe.round()[1:]], ANSWER, VALUES[0], RESULTS[0]),
+        takes_unpaired_calls=not takes_calls or probe.takes_unpaired_calls(parallel=takes_parallel_calls),
+        takes_any_call_id=takes_results and probe.takes_any_call_id(calls=takes_calls),
+        shows_called_names=probe.ids != NAMED_IDS,
+        takes_nameless_results=not probe.are_results_named,
+        takes_late_results=not takes_results or probe.takes_late_results(calls=takes_calls),
+        control_marks=control_marks | probe.marks,
     )
 
 
@@ -58,6 +81,15 @@ class _Probe:
 
     def __init__(self, render: Render) -> None:
         self._render = render
+        self.ids: Ids = SHORT_IDS
+        self.are_results_named = False
+        self.marks: frozenset[str] = frozenset()
+        """Marks in the prompts so far. They need not stand in the template's source, which may have `"<|" + role + "|>"`."""
+
+    @property
+    def round(self) -> Callable[..., list[Said]]:
+        """`tool_round` in the form that `takes_calls` has found."""
+        return partial(tool_round, ids=self.ids, are_results_named=self.are_results_named)
 
     def shows(self, messages: list[Said], *words: str, tools: list[Said] | None = None) -> bool:
         """Renders, with all of the words in this order."""
@@ -74,68 +106,110 @@ class _Probe:
 
     def _try(self, messages: list[Said], tools: list[Said] | None) -> str | None:
         try:
-            return self._render(messages, tools)
+            prompt = self._render(messages, tools)
         except Exception:  # A template fails in any way it likes.
             return None
+        self.marks |= {mark for mark in marks_in(prompt) if not any(word in mark for word in (TOOL, KEY, UNKNOWN_ROLE))}
+        return prompt
 
-    def takes_system(self, tools: list[Said] | None) -> bool:
-        # Also where the user did not speak last: Mistral shows the system message only beside a last user message.
-        hello, answer, more = _say("user", _HELLO), _say("assistant", _ANSWER), _say("user", _MORE)
-        ends = [[hello], [hello, answer], [hello, answer, more], *([_round()] if tools else [])]
-        return all(self.shows([_say("system", _SYSTEM), *end], _SYSTEM, tools=tools) for end in ends)
+    def takes_system(self, tools: list[Said] | None, *, calls: bool) -> bool:
+        # Also where results came last: Mistral shows the system message only beside a last user message.
+        ends = [[_HELLO], [_HELLO, _ANSWER, _MORE], *([self.round()] if calls else [])]
+        return all(self.shows([_SYSTEM, *end], SYSTEM, tools=tools) for end in ends)
 
     def takes_late_system(self) -> bool:
-        first, late = _say("system", _SYSTEM), _say("system", _LATE)
-        hello, answer, more = _say("user", _HELLO), _say("assistant", _ANSWER), _say("user", _MORE)
-        cases = [[first, late, hello], [first, hello, answer, late, more], [first, hello, late]]
-        return all(self.shows(case, _SYSTEM) and self.shows(case, _LATE) for case in cases) and self.shows([hello, late], _LATE)
+        late = say("system", LATE)
+        cases = [[_SYSTEM, late, _HELLO], [_SYSTEM, _HELLO, _ANSWER, late, _MORE], [_SYSTEM, _HELLO, late]]
+        return all(self.shows(case, SYSTEM) and self.shows(case, LATE) for case in cases) and self.shows([_HELLO, late], LATE)
 
     def takes_repeated_roles(self) -> bool:
-        hello, more = _say("user", _HELLO), _say("user", _MORE)
-        answers = _say("assistant", _ANSWER), _say("assistant", _ENOUGH)
-        return self.shows([hello, more], _HELLO, _MORE) and self.shows([hello, *answers, more], _HELLO, _ANSWER, _ENOUGH, _MORE)
+        enough = say("assistant", ENOUGH)
+        in_a_row = [_HELLO, _ANSWER, enough, _MORE]
+        return self.shows([_HELLO, _MORE], HELLO, MORE) and self.shows(in_a_row, HELLO, ANSWER, ENOUGH, MORE)
 
     def takes_opening(self, messages: list[Said], *words: str, tools: list[Said] | None = None) -> bool:
         """Shows the words, and who said the first of them."""
         as_user = [{**message, "role": "user"} if message["role"] == "assistant" else message for message in messages]
         return self.shows(messages, *words, tools=tools) and self._try(messages, tools) != self._try(as_user, tools)
 
-    def takes_no_user(self, takes_system: bool) -> bool:
-        lone = _say("system", _SYSTEM) if takes_system else _say("assistant", _SYSTEM)
-        return self.shows([lone], _SYSTEM) and self.shows([lone, _say("assistant", _ANSWER)], _SYSTEM, _ANSWER)
+    def takes_no_user(self, takes_system: bool, takes_assistant_last: bool) -> bool:
+        if not takes_assistant_last:  # Then a user message is added after an assistant's.
+            return takes_system and self.shows([_SYSTEM], SYSTEM)
+        lone = _SYSTEM if takes_system else say("assistant", SYSTEM)
+        return self.shows([lone], SYSTEM) and self.shows([lone, _ANSWER], SYSTEM, ANSWER)
+
+    def takes_assistant_last(self, takes_system: bool, tools: list[Said] | None) -> bool:
+        said = [*([_SYSTEM] if takes_system else []), _HELLO, _ANSWER]
+        words = [message["content"] for message in said]
+        if tools and not (self.shows(said, *words, tools=tools) and self.shows(said, TOOL, tools=tools)):
+            return False
+        return self.shows(said, *words)
 
     def takes_tools(self) -> bool:
-        hello, thanks = _say("user", _HELLO), [_say("assistant", _ANSWER), _say("user", _MORE)]
-        history = [*_round(), *thanks]
-        return (
-            self.shows([hello], _TOOL, tools=_TOOLS)
-            and self.shows(
-                history, _HELLO, _TOOL, _VALUES[0], _RESULTS[0], _ANSWER, _MORE
-            )  # No longer offered, yet called before.
-            and self.shows(_round(), _VALUES[0], _RESULTS[0], tools=_TOOLS)
-            and self.shows(history, _VALUES[0], _RESULTS[0], _ANSWER, _MORE, tools=_TOOLS)
+        return all(self.shows(case, TOOL, tools=TOOLS) for case in ([_HELLO], [_HELLO, _ANSWER, _MORE]))
+
+    def takes_calls(self, tools: list[Said] | None) -> bool:
+        """Sets the form of the calls and results that the template takes."""
+        for self.ids, self.are_results_named in _CALL_FORMS:
+            if self._takes_round(self.round(), tools):
+                return True
+        self.ids, self.are_results_named = _CALL_FORMS[0]
+        return False
+
+    def _takes_round(self, called: list[Said], tools: list[Said] | None) -> bool:
+        # Without tools too: functions that were called before may not be offered any more.
+        words = (HELLO, TOOL, VALUES[0], RESULTS[0])
+        return all(
+            self.shows(called, *words, tools=offered)
+            and self.shows([*called, _ANSWER, _MORE], *words, ANSWER, MORE, tools=offered)
+            for offered in (None, tools)
         )
 
-    def takes_any_call_id(self) -> bool:
-        return all(self.shows(_round(ids=ids), _VALUES[0], _RESULTS[0]) for ids in (_LONG_IDS, _TINY_IDS))
+    def takes_text_beside_calls(self) -> bool:
+        called = self.round(text=ANSWER)
+        later = [*called, say("assistant", ENOUGH), _MORE]  # gpt-oss drops the text once there is an answer.
+        return self.shows(called, ANSWER, VALUES[0]) and self.shows(later, ANSWER, VALUES[0], ENOUGH)
+
+    def takes_assistant_first(self, *, calls: bool) -> bool:
+        called = [*self.round()[1:], _ANSWER, _MORE]
+        return self.takes_opening(_ASSISTANT_FIRST, ANSWER, HELLO) and (not calls or self.shows(called, VALUES[0], ANSWER, MORE))
+
+    def takes_unpaired_calls(self, *, parallel: bool) -> bool:
+        end = [say("assistant", ENOUGH), _MORE]
+        question, called, result = self.round()
+        *two, first, second = self.round(calls=2)
+        answered_twice = [question, called, result, second | {"tool_call_id": result["tool_call_id"]}, *end]
+        cases = [[question, called, *end], answered_twice, *([[*two, first, *end]] if parallel else [])]
+        return all(self.shows(case, VALUES[0], ENOUGH, MORE) for case in cases)
+
+    def takes_late_results(self, *, calls: bool) -> bool:
+        question, called, result = self.round() if calls else [_HELLO, say("assistant", VALUES[0]), say("tool", RESULTS[0])]
+        between = ([_MORE], [_ANSWER], [_ANSWER, _MORE])
+        return all(self.shows([question, called, *said, result], VALUES[0], RESULTS[0]) for said in between)
+
+    def takes_results(self, tools: list[Said] | None) -> bool:
+        """Knows the role `tool`: shows tools as well, or treats this role in another way than a role that nobody knows."""
+        if not self.shows(result_alone("tool"), HELLO, ANSWER, RESULTS[0], MORE):
+            return False
+        unknown = self._try(result_alone(UNKNOWN_ROLE), None)
+        is_as_unknown = unknown is not None and unknown.replace(UNKNOWN_ROLE, "tool") == self._try(result_alone("tool"), None)
+        return bool(tools) or not is_as_unknown
+
+    def takes_reasoning(self, takes_calls: bool) -> bool:
+        if takes_calls:
+            return self.shows(self.round(thought=THOUGHT), THOUGHT)
+        return self.shows([_HELLO, _ANSWER | reasoning(THOUGHT), _MORE], THOUGHT)
+
+    def takes_any_call_id(self, *, calls: bool) -> bool:
+        values = VALUES[:1] if calls else ()
+        return all(self.shows(self.round(ids=ids), *values, RESULTS[0]) for ids in (LONG_IDS, TINY_IDS))
 
     def takes_any_opening_with_tools(self, takes_system: bool) -> bool:
-        lone = [_say("system", _SYSTEM)] if takes_system else [_say("assistant", _ANSWER)]
-        return self.shows(lone, _TOOL, tools=_TOOLS) and self.takes_opening(_ASSISTANT_FIRST, _ANSWER, _HELLO, tools=_TOOLS)
+        lone = [_SYSTEM] if takes_system else [_ANSWER]
+        return self.shows(lone, TOOL, tools=TOOLS) and self.takes_opening(_ASSISTANT_FIRST, ANSWER, HELLO, tools=TOOLS)
 
 
-def _say(role: str, content: str, **fields: Any) -> Said:
-    return {"role": role, "content": content, **fields}
-
-
-def _round(*, calls: int = 1, text: str = "", ids: tuple[str, ...] = _IDS) -> list[Said]:
-    """A question, calls and their results."""
-    made = [
-        {"id": call_id, "type": "function", "function": {"name": _TOOL, "arguments": {"x": value}}}
-        for call_id, value in zip(ids, _VALUES, strict=True)
-    ]
-    results = [_say("tool", result, tool_call_id=call_id) for call_id, result in zip(ids, _RESULTS, strict=True)]
-    return [_say("user", _HELLO), _say("assistant", text, tool_calls=made[:calls]), *results[:calls]]
-
-
-_ASSISTANT_FIRST = [_say("assistant", _ANSWER), _say("user", _HELLO)]
+_SYSTEM, _HELLO, _ANSWER, _MORE = say("system", SYSTEM), say("user", HELLO), say("assistant", ANSWER), say("user", MORE)
+_ASSISTANT_FIRST = [_ANSWER, _HELLO]
+_CALL_FORMS: tuple[tuple[Ids, bool], ...] = ((SHORT_IDS, False), (SHORT_IDS, True), (NAMED_IDS, False))
+"""IDs of calls, and whether results have the function's name. The first that a template shows whole is taken."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.domain import (
+    NO_PROMPT_SETTINGS,
     Adapter,
     ChatJob,
     ChoiceFinished,
@@ -23,6 +24,7 @@ from service.domain import (
     Finished,
     ModelCard,
     PreparedTurn,
+    PromptSettings,
     Step,
     TextDelta,
     ToolCallDelta,
@@ -136,14 +138,14 @@ class ScriptedEngine:
     async def start(self) -> None:
         await asyncio.sleep(self.args.start_s)
 
-    async def load_adapter(self, name: str, path: str) -> Adapter:
+    async def load_adapter(self, name: str, path: str, prompts: PromptSettings = NO_PROMPT_SETTINGS) -> Adapter:
         await asyncio.sleep(self.args.adapter_load_s)
         if not await asyncio.to_thread(Path(path).is_dir):
             raise AdapterRefused(name, f"{path} is not a folder")
         if name in self.args.bad_adapters:
             raise AdapterRefused(name, "it is one of bad_adapters")
         assert len(self.adapters) < self.max_adapters, "the caller must not load more than max_adapters"
-        adapter = Adapter(name, path, next(self._adapter_ids))
+        adapter = Adapter(name, path, next(self._adapter_ids), prompts)
         self.adapters[adapter.id] = adapter
         return adapter
 

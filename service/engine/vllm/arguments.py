@@ -1,9 +1,9 @@
-"""vLLM arguments beyond the user's: our defaults and the parsers of a model family. Also a fingerprint of all of them."""
+"""vLLM arguments beyond the user's: our defaults. Also a fingerprint of all of them."""
 
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from service import __version__
 from service.errors import StartError
 
-AUTO, NONE = "auto", "none"
 # These settings describe the nodes, so engine arguments must not describe them again.
 _OF_NODES = {
     "nnodes": "FIRSTWORD_NODES",
@@ -31,11 +30,11 @@ class Node:
     master_port: int
 
 
-def default_args(model: str, *, is_cpu: bool) -> dict[str, Any]:
+def default_args(model: str, *, is_cpu: bool, model_sampling: bool) -> dict[str, Any]:
     """Return our engine arguments, where vLLM's defaults do not suit an endpoint. Also sets environment variables."""
     defaults: dict[str, Any] = {
-        # A file beside the weights must not change the temperature of a request that sets none.
-        "generation_config": "vllm",
+        # `auto` reads the sampling that the model's authors recommend from generation_config.json, and `vllm` does not.
+        "generation_config": "auto" if model_sampling else "vllm",
         # A weak model that is asked for JSON can fill its tokens with white space. JSON needs none.
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
@@ -83,16 +82,10 @@ def node_args(node: Node | None, engine_args: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def pick_parser(variable: str, setting: str, of_family: str | None, known: Iterable[str]) -> str | None:
-    """Return the parser to use: the setting's, or the model family's for `auto`. Raises `StartError` for an unknown name."""
-    if setting in (AUTO, NONE):
-        return of_family if setting == AUTO else None
-    if setting not in known:
-        raise StartError(f"{variable} must be one of auto, none, {', '.join(sorted(known))}; given: {setting!r}.")
-    return setting
-
-
-def fingerprint(vllm_version: str, model: str, revision: str | None, engine_args: Mapping[str, Any]) -> str:
+def fingerprint(
+    vllm_version: str, model: str, revision: str | None, engine_args: Mapping[str, Any], sampling: Mapping[str, Any]
+) -> str:
     """Return OpenAI's `system_fingerprint`. It changes with everything that could change an answer."""
-    identity = repr((__version__, vllm_version, model, revision, sorted(engine_args.items(), key=str)))
+    arguments = sorted(engine_args.items(), key=str), sorted(sampling.items())
+    identity = repr((__version__, vllm_version, model, revision, *arguments))
     return f"fp_{hashlib.sha256(identity.encode()).hexdigest()[:10]}"

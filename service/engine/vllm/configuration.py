@@ -4,22 +4,23 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vllm import __version__ as vllm_version
 from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import VLLMClientError
 from vllm.platforms import current_platform
-from vllm.reasoning import ReasoningParserManager
-from vllm.renderers.online_renderer import OnlineRenderer
+from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
-from vllm.tool_parsers import ToolParserManager
 from vllm.usage.usage_lib import UsageContext
 
-from service.domain import ModelCard, TemplateTraits
-from service.engine.models.parser_selection import HERMES, reasoning_parser_for, tool_parser_for
-from service.engine.models.template_traits import probe_traits
+from service.domain import ModelCard, PromptSettings
+from service.engine.models.model_profile import ModelProfile, ModelSource, ParserSettings, make_profile
 from service.engine.protocol import build_args
-from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args, pick_parser
+from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args
+from service.engine.models.trial import tried
+from service.engine.vllm.prompting import check_engine_parser, model_source
 from service.engine.vllm.tracing import tracing_args
 from service.errors import StartError
 from service.telemetry.traces import OtlpProtocol
@@ -29,24 +30,21 @@ USAGE_CONTEXT = UsageContext.OPENAI_API_SERVER
 
 
 @dataclass(frozen=True, slots=True)
-class Parsers:
-    """Names of vLLM's parsers. None means that the model has no such parser."""
-
-    tool: str | None
-    reasoning: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Configuration:
     """A vLLM that is ready to load, and what is known about its model before loading."""
 
     vllm: Any
     """vLLM's own `VllmConfig`."""
     tokenizer: Any
-    parsers: Parsers
+    source: ModelSource
+    profile: ModelProfile
+    engine_parser: str | None
+    """vLLM's reasoning parser in the engine's process. None: constraints begin with the first token."""
+    parsers: ParserSettings
+    prompts: PromptSettings
     card: ModelCard
     default_sampling: dict[str, Any]
-    """The model's own sampling parameters, where they differ from vLLM's defaults."""
+    """Sampling parameters of a request that sets none, where they differ from vLLM's."""
     is_traced: bool
     """Whether the engine sends its own spans."""
 
@@ -56,8 +54,9 @@ def configure(
     served_model_name: str,
     engine_args: Mapping[str, Any],
     *,
-    tool_parser: str,
-    reasoning_parser: str,
+    parsers: ParserSettings,
+    prompts: PromptSettings,
+    model_sampling: bool,
     max_adapters: int,
     revision: str | None,
     otlp_endpoint: str | None,
@@ -66,14 +65,14 @@ def configure(
 ) -> Configuration:
     """Check the arguments and read the model's configuration and tokenizer. Raises `StartError`.
 
-    The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a model
-    folder that has no revision of its own.
+    With `model_sampling`, a request that sets no sampling gets the model's own. `revision` is reported for a model folder that
+    has no revision of its own.
     """
     is_cpu = current_platform.is_cpu()
     defaults = {
         "model": model,
         "served_model_name": served_model_name,
-        **default_args(model, is_cpu=is_cpu),
+        **default_args(model, is_cpu=is_cpu, model_sampling=model_sampling),
         **adapter_args(max_adapters),
         **tracing_args(otlp_endpoint, otlp_protocol, os.environ),
         **node_args(node, engine_args),
@@ -89,59 +88,52 @@ def configure(
         raise StartError(f"vLLM refuses the model {model!r} or an engine argument: {error}") from None
     if node is not None:
         _check_share(config.parallel_config)
-    traits = _probe(tokenizer)
-    family = config.model_config.hf_config.model_type, f"{model} {served_model_name}"
-    # For a template that cannot show tools, normalization describes them in Hermes' form. So that form must be parsed.
-    tool_of_family = tool_parser_for(*family) if traits.takes_tools else HERMES
-    chosen = Parsers(
-        pick_parser("FIRSTWORD_TOOL_PARSER", tool_parser, tool_of_family, ToolParserManager.list_registered()),
-        pick_parser(
-            "FIRSTWORD_REASONING_PARSER",
-            reasoning_parser,
-            reasoning_parser_for(*family),
-            ReasoningParserManager.list_registered(),
-        ),
-    )
-    if chosen.reasoning is not None:  # The engine needs the parser too: output constraints begin where reasoning ends.
-        config.structured_outputs_config.reasoning_parser = chosen.reasoning
+    source = model_source(tokenizer, config.model_config, Path(model).name, prompts.chat_template)
+    profile = make_profile(source, parsers, [prompts])
+    # The engine needs vLLM's parser too: output constraints begin where a thought ends.
+    engine_parser = check_engine_parser(profile, tokenizer)
+    if engine_parser is not None:
+        config.structured_outputs_config.reasoning_parser = engine_parser
+    if node is None or node.rank == 0:
+        profile = tried(source, profile, parsers, tokenizer)
+    default_sampling = _default_sampling(config)
     card = ModelCard(
         name=served_model_name,
         created=int(time.time()),
         max_model_len=config.model_config.max_model_len,
         max_chars_per_token=tokenizer.max_chars_per_token,
-        fingerprint=fingerprint(vllm_version, model, config.model_config.revision, engine_args),
+        fingerprint=fingerprint(vllm_version, model, config.model_config.revision, engine_args, default_sampling),
         engine=f"vllm {vllm_version}",
         revision=revision or _revision(config.model_config),
-        traits=traits,
+        traits=profile.traits,
+        unproven=profile.unproven or "",
     )
-    default_sampling = config.model_config.get_diff_sampling_param()
-    return Configuration(config, tokenizer, chosen, card, default_sampling, is_traced=otlp_endpoint is not None)
-
-
-def make_renderer(configured: Configuration, renderer: Any) -> OnlineRenderer:
-    """Return vLLM's front end for a renderer. It turns a chat request into the engine's input."""
-    config = configured.vllm.model_config
-    # For a text-only model vLLM can only find the tokenizer's template, and it would load the tokenizer again to find it.
-    template = getattr(configured.tokenizer, "chat_template", None)
-    return OnlineRenderer(
-        config,
-        renderer,
-        request_logger=None,
-        chat_template=template if not config.is_multimodal_model and isinstance(template, str) else None,
-        chat_template_content_format="auto",
-        enable_auto_tools=True,
-        tool_parser=configured.parsers.tool,
-        reasoning_parser=configured.parsers.reasoning,
+    is_traced = otlp_endpoint is not None
+    return Configuration(
+        config, tokenizer, source, profile, engine_parser, parsers, prompts, card, default_sampling, is_traced=is_traced
     )
 
 
-def _probe(tokenizer: Any) -> TemplateTraits:
-    """Find out by rendering what the chat template supports."""
+def _default_sampling(config: Any) -> dict[str, Any]:
+    """Return the sampling parameters of a request that sets none. Raises `StartError` if the sampler would refuse them.
 
-    def render(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
-        return str(tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True))
-
-    return probe_traits(render)
+    The operator's `override_generation_config` takes precedence over the model's generation_config.json.
+    """
+    sampling: dict[str, Any] = config.model_config.get_diff_sampling_param()
+    # From `max_new_tokens`, which is a limit of transformers' own loop, and often small. A request's limit is the context.
+    sampling.pop("max_tokens", None)
+    if config.speculative_config is not None and sampling.get("min_p"):  # vLLM would refuse every request.
+        if "min_p" in config.model_config.override_generation_config:
+            raise StartError("FIRSTWORD_ENGINE_ARGS: min_p cannot be combined with speculative_config.")
+        del sampling["min_p"]
+    try:
+        SamplingParams.from_optional(**sampling)
+    except (VLLMClientError, TypeError, ValueError) as error:
+        raise StartError(
+            f"generation_config.json or override_generation_config has a sampling parameter that vLLM refuses: {error}. "
+            "FIRSTWORD_MODEL_SAMPLING=false ignores the file."
+        ) from None
+    return sampling
 
 
 def _check_share(parallel: Any) -> None:

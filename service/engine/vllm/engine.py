@@ -17,19 +17,22 @@ from vllm.lora.request import LoRARequest
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-from service.domain import Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, Step
+from service.domain import NO_PROMPT_SETTINGS, Adapter, ChatJob, EngineStep, ModelCard, PreparedTurn, PromptSettings, Step
 from service.engine.lora.adapter_loading import AdapterLoader
 from service.engine.lora.base_weights import read_base
+from service.engine.models.model_profile import ALL_AUTO, ModelProfile, ModelSource, ParserSettings, make_profile
+from service.engine.models.token_texts import TokenTexts
 from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
-from service.engine.vllm.arguments import AUTO, Node
-from service.engine.vllm.configuration import USAGE_CONTEXT, configure, make_renderer
-from service.engine.vllm.reader_selection import Payload, as_invalid, turn_reader
-from service.engine.vllm.rendering import OneThreadRenderer, is_small
+from service.engine.vllm.arguments import Node
+from service.engine.vllm.configuration import USAGE_CONTEXT, configure
+from service.engine.vllm.prompting import model_source, prompting
+from service.engine.vllm.rendering import is_small
 from service.engine.vllm.request_mapping import request_fields
 from service.engine.vllm.step_listener import StepListener
 from service.engine.vllm.tracing import UNTRACED, closing_engine_spans
-from service.errors import EngineFailed, InvalidRequest, Overloaded, StartError
+from service.engine.vllm.turn_reading import Payload, Prompting, as_invalid, turn_reader
+from service.errors import AdapterRefused, EngineFailed, InvalidRequest, Overloaded, StartError
 from service.telemetry.traces import OtlpProtocol
 
 # These loggers quote the text on which a template or a parser failed. It can be part of the conversation. The caller gets the
@@ -47,8 +50,9 @@ class VllmEngine:
         served_model_name: str,
         engine_args: Mapping[str, Any],
         *,
-        tool_parser: str = AUTO,
-        reasoning_parser: str = AUTO,
+        parsers: ParserSettings = ALL_AUTO,
+        prompts: PromptSettings = NO_PROMPT_SETTINGS,
+        model_sampling: bool = True,
         max_adapters: int = 0,
         revision: str | None = None,
         otlp_endpoint: str | None = None,
@@ -57,16 +61,17 @@ class VllmEngine:
     ) -> None:
         """Check the arguments and read the model's configuration. No weights are loaded yet. Raises `StartError`.
 
-        The parsers are names of vLLM's parsers, `auto` for the model family's parser, or `none`. `revision` is reported for a
-        model folder that has no revision of its own. The engine sends its spans to `otlp_endpoint`; None means no spans. `node`
-        is this node of a replica on several nodes: the leader calls `start`, and the others call `work`.
+        With `model_sampling`, a request that sets no sampling gets the model's own. `revision` is reported for a model folder
+        that has no revision of its own. The engine sends its spans to `otlp_endpoint`; None means no spans. `node` is this node
+        of a replica on several nodes: the leader calls `start`, and the others call `work`.
         """
         self._configured = configure(
             model,
             served_model_name,
             engine_args,
-            tool_parser=tool_parser,
-            reasoning_parser=reasoning_parser,
+            parsers=parsers,
+            prompts=prompts,
+            model_sampling=model_sampling,
             max_adapters=max_adapters,
             revision=revision,
             otlp_endpoint=otlp_endpoint,
@@ -76,8 +81,11 @@ class VllmEngine:
         self._config = self._configured.vllm
         self._step_listeners: list[Callable[[EngineStep], None]] = []
         self._llm: AsyncLLM | None = None
-        self._renderer: Any = None
-        self._renderer_at_once: Any = None
+        self._texts = TokenTexts(self._configured.tokenizer)
+        self._workers: ThreadPoolExecutor | None = None
+        self._prompting: Prompting | None = None
+        self._prompting_of: dict[int, Prompting] = {}
+        """By the ID of an adapter that has prompt settings of its own."""
         self._adapters: AdapterLoader | None = None
         self._is_loading = threading.Event()
         self._is_stopped = False
@@ -102,10 +110,9 @@ class VllmEngine:
             # The constructor blocks until weights are loaded, and probes must be answered meanwhile.
             self._llm = llm = await asyncio.to_thread(self._load)
             await llm.get_supported_tasks()  # On the loop: starts the task that reads the engine's outputs.
-            workers = ThreadPoolExecutor(llm.model_config.renderer_num_workers, thread_name_prefix="rendering")
-            self._renderer = make_renderer(self._configured, OneThreadRenderer(llm.renderer, workers))
-            self._renderer_at_once = make_renderer(self._configured, OneThreadRenderer(llm.renderer, None))
-            await asyncio.to_thread(self._renderer.warmup)
+            self._workers = ThreadPoolExecutor(llm.model_config.renderer_num_workers, thread_name_prefix="rendering")
+            self._prompting = self._make_prompting(self._configured.source, self._configured.profile)
+            await asyncio.to_thread(self._prompting.renderer.warmup)
             enable_envs_cache()  # Otherwise vLLM reads the environment for each token.
             if lora := self._config.lora_config:
                 revision, download_dir = llm.model_config.revision, self._config.load_config.download_dir
@@ -127,18 +134,40 @@ class VllmEngine:
         lora = self._config.lora_config
         return (lora.max_cpu_loras or 0) if lora else 0
 
-    async def load_adapter(self, name: str, path: str) -> Adapter:
+    async def load_adapter(self, name: str, path: str, prompts: PromptSettings = NO_PROMPT_SETTINGS) -> Adapter:
         assert self._adapters is not None, "start() first, with max_adapters"
-        return await self._adapters.load(name, path)
+        if prompts == NO_PROMPT_SETTINGS:
+            return await self._adapters.load(name, path, prompts)
+        try:
+            prompting = await asyncio.to_thread(self._prompting_for, name, prompts)
+        except StartError as error:
+            raise AdapterRefused(name, str(error)) from None
+        adapter = await self._adapters.load(name, path, prompts, prompting.profile.traits)
+        self._prompting_of[adapter.id] = prompting
+        return adapter
 
     async def unload_adapter(self, adapter: Adapter) -> None:
         assert self._adapters is not None, "start() first, with max_adapters"
+        self._prompting_of.pop(adapter.id, None)
         await self._adapters.unload(adapter)
 
+    def _prompting_for(self, name: str, prompts: PromptSettings) -> Prompting:
+        """Return how an adapter with prompt settings of its own is prompted. Raises `StartError`."""
+        configured = self._configured
+        source = configured.source
+        if prompts.chat_template is not None:
+            source = model_source(configured.tokenizer, self._config.model_config, name, prompts.chat_template)
+        return self._make_prompting(source, make_profile(source, configured.parsers, [configured.prompts, prompts]))
+
+    def _make_prompting(self, source: ModelSource, profile: ModelProfile) -> Prompting:
+        assert self._llm is not None and self._workers is not None
+        return prompting(source, profile, self._llm.model_config, self._llm.renderer, self._workers)
+
     async def prepare(self, job: ChatJob) -> PreparedTurn:
-        fields = request_fields(job)
-        renderer = self._renderer_at_once if is_small(job, fields.get("tools")) else self._renderer
-        assert renderer is not None, "start() first"
+        prompting = (self._prompting_of.get(job.adapter.id) if job.adapter else None) or self._prompting
+        assert prompting is not None, "start() first"
+        fields = request_fields(job, self._configured.default_sampling, prompting.profile.variables_of(job))
+        renderer = prompting.renderer_at_once if is_small(job, fields.get("tools")) else prompting.renderer
         request = ChatCompletionRequest(**fields, request_id=job.turn_id)
         try:
             rendered = await renderer.render_chat(request)
@@ -150,34 +179,31 @@ class VllmEngine:
             params = request.to_sampling_params(max_tokens, self._configured.default_sampling)
         except (VLLMClientError, ValueError) as error:
             raise as_invalid(error) from None
-        return PreparedTurn(
-            job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=Payload(engine_input, params, request)
-        )
+        params.detokenize = False  # Our reader decodes: it must know which text is of which token.
+        payload = Payload(engine_input, params, request, prompting)
+        return PreparedTurn(job=job, prompt_tokens=prompt_tokens, max_tokens=max_tokens, payload=payload)
 
     async def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
-        payload = turn.payload
-        assert self._llm is not None and isinstance(payload, Payload), "start() first"
-        reader, reasoning = turn_reader(self._configured, self._renderer, turn.job, payload)
-        # An adapter has only weights, so the template and the tokenizer are the base model's.
+        assert self._llm is not None, "start() first"
+        reader, reasoning = turn_reader(turn, self._texts, self._config.model_config)
+        if self._configured.engine_parser is None:
+            reasoning = {}
         lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None
         trace_headers = trace_headers or (UNTRACED if self._configured.is_traced else None)
         outputs, is_finished = await self._add(turn, lora_request=lora, trace_headers=trace_headers, **reasoning), False
         try:
-            while not is_finished:
+            while not reader.is_over:
                 try:
                     # If the caller waited before this read, vLLM has merged the outputs since the last one.
                     output = await outputs.get()
                 except Exception as error:
                     raise EngineFailed from error
                 is_finished = output.finished
-                step = reader.read(output)
-                turn.generated.tokens = reader.completion_tokens
-                yield step
-        except (VLLMClientError, ValueError) as error:  # A parser could not read the output.
-            raise as_invalid(error) from None
+                yield reader.read(output)
         finally:
             if not is_finished:  # Otherwise the engine would go on generating and keep the turn's KV blocks.
-                turn.generated.tokens = reader.completion_tokens + tokens_waiting(outputs)
+                if not reader.is_over:
+                    turn.generated.tokens = reader.completion_tokens + tokens_waiting(outputs)
                 await self._llm.abort(outputs.request_id, internal=True)
 
     async def _add(self, turn: PreparedTurn, **more: Any) -> Any:

@@ -1,10 +1,10 @@
-"""What vLLM's engine puts out -> events. Knows the shape of vLLM's outputs and parsers, and imports nothing of them.
+"""What vLLM's engine puts out -> events. Knows the shape of vLLM's outputs, and imports nothing of vLLM.
 
-Three readers of a choice: plain text as it comes; through vLLM's parser delta by delta (tools, reasoning, streamed); and
-through the parser once, when the whole text is there (not streamed: the parser sees more and errs less).
+The engine gives token IDs only. They are decoded and read here one by one, so a stream and a whole answer are read alike, and the
+number of tokens in an output makes no difference.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from service.domain import (
@@ -13,157 +13,142 @@ from service.domain import (
     Event,
     Finished,
     FinishReason,
+    Generated,
     ReasoningDelta,
     Step,
     TextDelta,
-    TokenLogprob,
     ToolCallDelta,
     Usage,
 )
-from service.errors import EngineFailed, InvalidRequest
+from service.engine.models.readers.parts import Call, Content, Dropped, End, Part, Thought
+from service.engine.models.token_texts import TokenStream
+from service.engine.vllm.token_logprobs import LogprobQueue, TokenText, token_logprob
+from service.errors import EngineFailed, InvalidRequest, NothingSaid
 from service.ids import new_id
 
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
-# vLLM's server shows the same floor: JSON has no -inf.
-_LEAST_LOGPROB = -9999.0
+_ENDS: dict[str, End] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
-class ParserLike(Protocol):
-    """vLLM's `Parser`: one a choice, since it keeps state."""
+class PartReader(Protocol):
+    """Reads an answer's tokens: `AnswerReader`, or one that asks vLLM's own parser."""
 
-    def parse(
-        self, model_output: str, request: Any, *, enable_auto_tools: bool, model_output_token_ids: Sequence[int]
-    ) -> Any: ...
+    tokens: int
+    thought_tokens: int
+    has_said: bool
+    has_called: bool
+    has_withheld: bool
 
-    def parse_delta(
-        self, *, delta_text: str, delta_token_ids: list[int], request: Any, prompt_token_ids: list[int] | None, finished: bool
-    ) -> Any: ...
+    @property
+    def mode(self) -> str: ...
 
-    def count_reasoning_tokens(self, token_ids: Sequence[int]) -> int: ...
+    @property
+    def is_over(self) -> bool: ...
+
+    def read(self, text: str, *, is_special: bool = False, token_id: int = 0) -> list[Part]: ...
+
+    def finish(self, end: End) -> list[Part]: ...
 
 
 class ChoiceReader:
-    """Plain text, as it comes."""
+    """Reads one choice of an answer."""
 
-    def __init__(self, index: int, job: ChatJob, decode: Callable[[int], str]) -> None:
+    def __init__(self, index: int, job: ChatJob, stream: TokenStream, parts: PartReader, token_text: TokenText) -> None:
         self.index = index
-        self.reasoning_tokens = 0
+        self.parts = parts
+        self.is_finished = False
+        self.dropped: list[str] = []
         self._job = job
-        self._decode = decode
+        self._stream = stream
+        self._token_text = token_text
+        self._top = job.sampling.top_logprobs
+        self._logprobs = LogprobQueue() if self._top is not None else None
+        self._calls = 0
 
     def read(self, choice: Any) -> list[Event]:
         """The events of one output of this choice. Raises `EngineFailed` where the engine gave up on it."""
+        if self.is_finished:  # A stop string has ended this choice. The engine ends it when all choices are over.
+            return []
         events: list[Event] = []
-        logprobs = token_logprobs(choice, self._job.sampling.top_logprobs, self._decode)
-        if choice.text or logprobs:
-            events.append(TextDelta(self.index, choice.text, logprobs))
-        if choice.finish_reason is not None:
-            events.append(ChoiceFinished(self.index, finish_reason(choice)))
-        return events
+        last = len(choice.token_ids) - 1
+        for place, token_id in enumerate(choice.token_ids):
+            if choice.finish_reason == "stop" and place == last:  # It ends the answer: counted, and no part of it.
+                events += self._events(self.parts.read("", token_id=token_id))
+                break
+            logprobs = choice.logprobs[place] if choice.logprobs else None
+            events += self._read_token(token_id, self._stream.next(token_id), logprobs)
+            if self.parts.is_over:
+                return events + self._finish("stop")
+        return events if choice.finish_reason is None else events + self._finish(_end(choice))
 
+    def _read_token(self, token_id: int, pieces: Sequence[tuple[str, bool]], logprobs: Any) -> list[Event]:
+        is_text = not any(is_special for _, is_special in pieces) and self.parts.mode == "content"
+        if self._logprobs is not None and logprobs is not None and is_text:
+            assert self._top is not None
+            text = "".join(text for text, _ in pieces)
+            self._logprobs.add(token_logprob(token_id, logprobs, self._top, self._token_text), len(text))
+        if not pieces:
+            return self._events(self.parts.read("", token_id=token_id))
+        if len(pieces) == 1:
+            return self._events(self.parts.read(pieces[0][0], is_special=pieces[0][1], token_id=token_id))
+        self.parts.tokens -= len(pieces) - 1  # Several pieces are still one token.
+        parts = [part for text, is_special in pieces for part in self.parts.read(text, is_special=is_special, token_id=token_id)]
+        return self._events(parts)
 
-class ParsedReader(ChoiceReader):
-    """Through vLLM's parser: text, thoughts and tool calls told apart."""
+    def _finish(self, end: End) -> list[Event]:
+        is_stopped = self.parts.is_over
+        events = self._events(self.parts.finish(end))
+        if self._logprobs is not None and not is_stopped and (rest := self._logprobs.rest()):
+            events.append(TextDelta(self.index, "", tuple(rest)))
+        self.is_finished = True
+        return [*events, ChoiceFinished(self.index, self._reason(end))]
 
-    def __init__(
-        self,
-        index: int,
-        job: ChatJob,
-        decode: Callable[[int], str],
-        *,
-        parser: ParserLike,
-        request: Any,
-        prompt_token_ids: list[int],
-    ) -> None:
-        super().__init__(index, job, decode)
-        self._parser = parser
-        self._request = request
-        self._prompt_token_ids = prompt_token_ids
-        self._token_ids: list[int] = []
-        self._texts: list[str] = []
-        self._calls_seen: set[int] = set()
-
-    def read(self, choice: Any) -> list[Event]:
-        is_finished = choice.finish_reason is not None
-        token_ids = list(choice.token_ids)
-        self._token_ids += token_ids
-        logprobs = token_logprobs(choice, self._job.sampling.top_logprobs, self._decode)
-        if self._job.is_stream:
-            delta = self._parser.parse_delta(
-                delta_text=choice.text,
-                delta_token_ids=token_ids,
-                request=self._request,
-                prompt_token_ids=self._prompt_token_ids,
-                finished=is_finished,
-            )
-            events = self._of_delta(delta, logprobs)
-        else:
-            self._texts.append(choice.text)
-            events = [TextDelta(self.index, "", logprobs)] if logprobs else []
-            if is_finished:
-                events += self._of_whole()
-        if is_finished:
-            # A thought can begin in the prompt, where the template opens it: count with the prompt, and take its own share off.
-            with_prompt = self._parser.count_reasoning_tokens([*self._prompt_token_ids, *self._token_ids])
-            self.reasoning_tokens = with_prompt - self._parser.count_reasoning_tokens(self._prompt_token_ids)
-            events.append(ChoiceFinished(self.index, self._reason(finish_reason(choice))))
-        return events
-
-    def _of_delta(self, delta: Any, logprobs: tuple[TokenLogprob, ...] | None) -> list[Event]:
-        content = (delta.content if delta is not None else None) or ""
+    def _events(self, parts: Iterable[Part]) -> list[Event]:
         events: list[Event] = []
-        if delta is not None and delta.reasoning:
-            events.append(ReasoningDelta(self.index, delta.reasoning))
-        if content or logprobs:
-            events.append(TextDelta(self.index, content, logprobs))
-        for call in (delta.tool_calls or ()) if delta is not None else ():
-            function = call.function
-            events += self._call(call.index, call.id, function and function.name, (function and function.arguments) or "")
+        for part in parts:
+            if isinstance(part, Content):
+                logprobs = None if self._logprobs is None else tuple(self._logprobs.given(len(part.text)))
+                events.append(TextDelta(self.index, part.text, logprobs))
+            elif isinstance(part, Thought):
+                events.append(ReasoningDelta(self.index, part.text))
+            elif isinstance(part, Call):
+                call_id = part.id or f"call_{new_id()}"
+                events.append(ToolCallDelta(self.index, self._calls, part.arguments, id=call_id, name=part.name))
+                self._calls += 1
+            elif isinstance(part, Dropped):
+                self.dropped.append(part.reason.value)
+        if self._logprobs is not None and self.parts.mode != "content":
+            self._logprobs.drop()
         return events
 
-    def _of_whole(self) -> list[Event]:
-        reasoning, content, calls = self._parser.parse(
-            "".join(self._texts), self._request, enable_auto_tools=True, model_output_token_ids=self._token_ids
-        )
-        events: list[Event] = []
-        if reasoning:
-            events.append(ReasoningDelta(self.index, reasoning))
-        if content:
-            events.append(TextDelta(self.index, content))
-        for position, call in enumerate(calls or ()):
-            events += self._call(position, call.id, call.name, call.arguments)
-        return events
-
-    def _call(self, call: int, call_id: str | None, name: str | None, arguments: str) -> list[Event]:
-        if call > 0 and self._job.tool_use is not None and not self._job.tool_use.is_parallel:
-            return []  # Asked for one call at most.
-        if call in self._calls_seen:
-            return [ToolCallDelta(self.index, call, arguments)]
-        self._calls_seen.add(call)
-        return [ToolCallDelta(self.index, call, arguments, id=call_id or f"call_{new_id()}", name=name)]
-
-    def _reason(self, reason: FinishReason) -> FinishReason:
+    def _reason(self, end: End) -> FinishReason:
         # As at OpenAI: `tool_calls` where the model chose to call, `stop` where the caller named the function.
         is_named = self._job.tool_use is not None and self._job.tool_use.choice == "named"
-        return "tool_calls" if reason == "stop" and self._calls_seen and not is_named else reason
+        return "tool_calls" if end == "stop" and self.parts.has_called and not is_named else end
 
 
 class TurnReader:
     """All choices of a turn, and what they used."""
 
-    def __init__(self, readers: Sequence[ChoiceReader], prompt_tokens: int, *, constraint: str | None = None) -> None:
-        """`constraint`: the field by which the answer is held to a schema."""
+    def __init__(
+        self, readers: Sequence[ChoiceReader], prompt_tokens: int, generated: Generated, *, constraint: str | None = None
+    ) -> None:
+        """`generated` is updated with each output. `constraint`: the field by which the answer is held to a schema."""
         self._readers = readers
         self._constraint = constraint
         self._has_spoken = False
         self._prompt_tokens = prompt_tokens
-        self.completion_tokens = 0
+        self._generated = generated
+        self.is_over = False
+        """All choices have ended. The engine may not know yet, if a stop string ended one."""
 
     def read(self, output: Any) -> Step:
-        """One output of the engine -> its events; `Finished` is the last. Raises `EngineFailed`, or `InvalidRequest`."""
+        """One output of the engine -> its events; `Finished` is the last.
+
+        Raises `EngineFailed`, `InvalidRequest`, or `NothingSaid` where the model ended its answer without a word or a call that
+        can be passed on.
+        """
         events: list[Event] = []
         for choice in output.outputs:
-            self.completion_tokens += len(choice.token_ids)
             try:
                 events += self._readers[choice.index].read(choice)
             except EngineFailed:
@@ -175,41 +160,36 @@ class TurnReader:
                     param=self._constraint,
                     code="invalid_value",
                 ) from None
-            except Exception as error:  # A parser that trips over what its model said: nothing that the caller did.
+            except Exception as error:  # A reader that trips over what the model said: nothing that the caller did.
                 raise EngineFailed from error
+        self._generated.tokens = self.completion_tokens
+        self._generated.dropped_calls = [reason for reader in self._readers for reason in reader.dropped]
         self._has_spoken = self._has_spoken or bool(events)
-        if output.finished:
-            reasoning_tokens = sum(reader.reasoning_tokens for reader in self._readers)
+        self.is_over = output.finished or all(reader.is_finished for reader in self._readers)
+        if self.is_over:
+            self._check_said(events)
+            reasoning_tokens = sum(reader.parts.thought_tokens for reader in self._readers)
             cached_tokens = output.num_cached_tokens or 0
             events.append(Finished(Usage(self._prompt_tokens, self.completion_tokens, cached_tokens, reasoning_tokens)))
         return events
 
+    @property
+    def completion_tokens(self) -> int:
+        """Completion tokens of all choices, each up to its end."""
+        return sum(reader.parts.tokens for reader in self._readers)
 
-def finish_reason(choice: Any) -> FinishReason:
+    def _check_said(self, events: Sequence[Event]) -> None:
+        """An answer that was withheld as a whole is an error, not silence. A token limit is the caller's own choice."""
+        parts = [reader.parts for reader in self._readers]
+        is_cut = any(isinstance(event, ChoiceFinished) and event.reason == "length" for event in events)
+        is_withheld = any(each.has_withheld for each in parts) and not any(each.has_said or each.has_called for each in parts)
+        if is_withheld and not is_cut:
+            raise NothingSaid
+
+
+def _end(choice: Any) -> End:
     """Raises `EngineFailed` for "abort" and "error": half an answer is not an answer."""
-    reason = _FINISH_REASONS.get(choice.finish_reason)
-    if reason is None:
+    end = _ENDS.get(choice.finish_reason)
+    if end is None:
         raise EngineFailed
-    return reason
-
-
-def token_logprobs(choice: Any, top: int | None, decode: Callable[[int], str]) -> tuple[TokenLogprob, ...] | None:
-    """The log probabilities of an output's tokens, where they were asked for."""
-    if top is None or not choice.logprobs:
-        return None
-    return tuple(
-        _token_logprob(token_id, at_place, top, decode)
-        for token_id, at_place in zip(choice.token_ids, choice.logprobs, strict=False)
-    )
-
-
-def _token_logprob(token_id: int, at_place: Mapping[int, Any], top: int, decode: Callable[[int], str]) -> TokenLogprob:
-    likeliest = sorted(at_place.items(), key=lambda item: item[1].rank)[:top]
-    return _one(token_id, at_place.get(token_id), decode, tuple(_one(each_id, each, decode) for each_id, each in likeliest))
-
-
-def _one(token_id: int, logprob: Any, decode: Callable[[int], str], top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
-    decoded = None if logprob is None else logprob.decoded_token
-    text = decode(token_id) if decoded is None else decoded
-    value = _LEAST_LOGPROB if logprob is None else max(logprob.logprob, _LEAST_LOGPROB)
-    return TokenLogprob(token=text, logprob=value, token_bytes=text.encode(errors="replace"), top=top)
+    return end

@@ -1,12 +1,15 @@
 """GPU memory, compared with what the model needs: its weights, and KV cache for at least one call of the full context."""
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from service.engine.models.context_length import asked_context
+from service.engine.models.gpu_memory import DEFAULT_UTILIZATION, GpuMemory
+from service.engine.models.kv_memory import KvMemory
 from service.preflight.checks.definition import pool_check
 from service.preflight.cluster.client import LookupFailed
-from service.preflight.cluster.model_size import EMBEDDED, GIB, KIB, ModelSize, context_tokens
+from service.preflight.cluster.model_size import GIB, KIB, ModelSize, embedded_size
 from service.preflight.cluster.nodes import labels_of
 from service.preflight.cluster.snapshot import Snapshot
 from service.preflight.finding import Found, failed, number, passed, skipped, warned
@@ -15,29 +18,8 @@ from service.preflight.values.demand import is_from_hub
 from service.preflight.values.pool_values import Pool
 from service.settings import EMBEDDED_MODEL
 
-DEFAULT_UTILIZATION = 0.92
-"""vLLM's default of `gpu_memory_utilization`."""
-OVERHEAD_GIB = 1.5
-"""GiB of each GPU for activations, CUDA graphs and libraries. The real amount grows with `max_num_batched_tokens`."""
 _FEW_CALLS = 8
 """KV cache for fewer calls of the full context than this is a warning."""
-
-
-@dataclass(frozen=True)
-class GpuMemory:
-    """Memory of one replica that the engine can use, over all its GPUs."""
-
-    gpus: int
-    gpu_gib: float
-    utilization: float
-
-    @property
-    def gib(self) -> float:
-        return self.gpus * (self.gpu_gib * self.utilization - OVERHEAD_GIB)
-
-    def __str__(self) -> str:
-        gpus = f"{number(self.gpus, 'GPU')} of {self.gpu_gib:.1f} GiB"
-        return f"{gpus} at utilization {self.utilization:g}, less {OVERHEAD_GIB} GiB each"
 
 
 @pool_check("pool.parallelism", "The engine's parallelism matches the pod's GPUs")
@@ -75,46 +57,43 @@ def gpu_memory(snapshot: Snapshot, pool: Pool) -> Iterator[Found]:
         yield warned(f"the model's size is unknown: {why}", "Set model.weightsGiB and model.kvKiBPerToken.")
         return
     given = float(pool.engine_args.get("gpu_memory_utilization", DEFAULT_UTILIZATION))
-    tensor, pipeline = _parallel(pool)
-    yield _compare(pool, size, GpuMemory(tensor * pipeline, gpu_gib, given), tensor)
+    yield _compare(pool, size, GpuMemory(math.prod(_parallel(pool)), gpu_gib, given))
 
 
 def model_size(snapshot: Snapshot, pool: Pool) -> ModelSize:
     """Take the model's size from the values, and what they do not set from the model hub. Raises `LookupFailed`."""
-    model = pool.model
-    if model.weights_gib and model.kv_kib_per_token:
-        return ModelSize(model.weights_gib * GIB, model.kv_kib_per_token * KIB, kv_heads=0, max_tokens=0)
+    model, (tensor, _) = pool.model, _parallel(pool)
+    given_kv = KvMemory(model.kv_kib_per_token * KIB) if model.kv_kib_per_token else None
+    if model.weights_gib and given_kv:
+        return ModelSize(model.weights_gib * GIB, given_kv, max_tokens=0)
     if model.name == EMBEDDED_MODEL:
-        return EMBEDDED
+        return embedded_size(pool.engine_args, tensor)
     if not is_from_hub(pool):
         raise LookupFailed(f"{model.name} is a folder, which preflight cannot read")
     if snapshot.hub is None or pool.cache.offline:
         raise LookupFailed("--offline or cache.offline forbids a query to the model hub")
-    from_hub = snapshot.hub.size(pool)
-    return ModelSize(
-        weights_bytes=model.weights_gib * GIB or from_hub.weights_bytes,
-        kv_bytes_per_token=model.kv_kib_per_token * KIB or from_hub.kv_bytes_per_token,
-        kv_heads=from_hub.kv_heads,
-        max_tokens=from_hub.max_tokens,
-    )
+    from_hub = snapshot.hub.size(pool, tensor)
+    return ModelSize(model.weights_gib * GIB or from_hub.weights_bytes, given_kv or from_hub.kv, from_hub.max_tokens)
 
 
-def _compare(pool: Pool, size: ModelSize, memory: GpuMemory, tensor: int) -> Found:
+def _compare(pool: Pool, size: ModelSize, memory: GpuMemory) -> Found:
     weights_gib = size.weights_bytes / GIB
     has = f"the engine can use {memory.gib:.1f} GiB ({memory})"
     fix = f"Use more or larger GPUs{'' if pool.engine_args.get('quantization') else ', or a quantized model'}."
     if weights_gib >= memory.gib:
         return failed(f"the weights take {weights_gib:.1f} GiB, and {has}", fix)
-    # With more GPUs than KV heads, several GPUs hold a copy of the same head.
-    copies = max(1.0, tensor / size.kv_heads) if size.kv_heads else 1.0
-    tokens = int((memory.gib - weights_gib) * GIB / (size.kv_bytes_per_token * copies))
-    asked = context_tokens(pool.engine_args) or size.max_tokens
-    seen = f"the weights take {weights_gib:.1f} GiB and leave KV cache for {tokens:,} tokens; {has}"
+    left_gib = memory.gib - weights_gib
+    longest = size.kv.longest(left_gib)
+    asked = asked_context(pool.engine_args) or size.max_tokens
+    calls = size.kv.calls(left_gib, asked)
+    tokens = calls * asked if asked else longest
+    kept = f"{int(tokens):,} tokens" if math.isfinite(tokens) else "any number of tokens"
+    seen = f"the weights take {weights_gib:.1f} GiB and leave KV cache for {kept}; {has}"
     if not asked:
         return warned(f"{seen}. The context length is unknown", "Set engineArgs.max_model_len to the longest prompt plus answer.")
-    calls = tokens / asked
     if calls < 1:
-        fix = f"Set engineArgs.max_model_len to {max(1, tokens // 1024)}k or less, or kv_cache_dtype to fp8. {fix}"
+        shorter = "" if math.isinf(longest) else f"Set engineArgs.max_model_len to {max(1, int(longest) // 1024)}k or less, or "
+        fix = f"{shorter or 'Set '}kv_cache_dtype to fp8. {fix}"
         return failed(f"{seen}. One call of the full context takes {asked:,}", fix)
     seen = f"{seen}. That is {calls:.1f} calls of the full context ({asked:,})"
     if calls < _FEW_CALLS:

@@ -22,7 +22,7 @@ class ModelHub:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._answers: dict[str, tuple[Json, Json] | LookupFailed] = {}
 
-    def size(self, pool: Pool) -> ModelSize:
+    def size(self, pool: Pool, tensor_parallel_size: int = 1) -> ModelSize:
         """Read the model's size. Raises `LookupFailed`, whose message says why."""
         key = f"{pool.model.name}@{pool.model.revision}"
         if key not in self._answers:
@@ -30,17 +30,17 @@ class ModelHub:
         if isinstance(answer := self._answers[key], LookupFailed):
             raise answer
         try:
-            return size_of(*answer, pool.engine_args)
+            return size_of(*answer, pool.engine_args, tensor_parallel_size)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
             raise LookupFailed(f"the model hub's answer about {pool.model.name} does not contain its size") from None
 
     def _ask(self, pool: Pool) -> tuple[Json, Json] | LookupFailed:
-        """Read the repository's description and its config.json. A failure is returned, so that it is kept and not repeated."""
+        """Read the repository's description and its configuration. A failure is returned, so that it is kept and not repeated."""
         name, revision = pool.model.name, pool.model.revision or "main"
         try:
             with httpx.Client(timeout=_TIMEOUT_S, headers=self._headers, follow_redirects=True) as client:
                 info = self._document(client, f"/api/models/{name}/revision/{revision}?blobs=true", pool)
-                return info, self._document(client, f"/{name}/resolve/{revision}/config.json", pool)
+                return info, self._document(client, f"/{name}/resolve/{revision}/{_config_file(info)}", pool)
         except LookupFailed as why:
             return why
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -60,3 +60,9 @@ class ModelHub:
         if not isinstance(document, dict):
             raise TypeError
         return document
+
+
+def _config_file(info: Json) -> str:
+    """Return the name of the repository's configuration. Some of Mistral's repositories have only params.json."""
+    files = {file.get("rfilename") for file in info.get("siblings") or []}
+    return "params.json" if "params.json" in files and "config.json" not in files else "config.json"

@@ -20,6 +20,7 @@ SET_BY_CHART = frozenset(
         "served_model_name",
         "model_aliases",
         "adapters",
+        "chat_template",
         "engine_args",
         "lameduck_s",
         "drain_timeout_s",

@@ -35,6 +35,11 @@ class Model(BaseModel):
     )
     served_name: value_types.Words = Field(default="", description="Model ID that callers use. Empty means the model's name.")
     aliases: list[value_types.Words] = Field(default=[], description="Additional model IDs that callers may use.")
+    chat_template: str = Field(
+        default="",
+        description="Jinja chat template instead of the model's own: its text (`--set-file`), or the path of a file on the cache "
+        "volume.",
+    )
     weights_gib: float = Field(
         default=0,
         ge=0,
@@ -59,6 +64,16 @@ class Adapter(BaseModel):
     path: value_types.Folder = Field(
         default="",
         description="Folder on the cache volume, instead of `repo`. You can add and remove such adapters without a restart.",
+    )
+    thinking: value_types.Thinking = Field(
+        default="",
+        description="Whether the model thinks in turns with this adapter: `off`, `auto`, `on`. Empty means `settings.thinking`.",
+    )
+    template_kwargs: Mapping = Field(
+        default={}, description="Variables of the chat template in turns with this adapter, besides `settings.template_kwargs`."
+    )
+    chat_template: str = Field(
+        default="", description="Jinja chat template of this adapter: its text, or the path of a file on the cache volume."
     )
 
 

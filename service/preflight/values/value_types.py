@@ -43,6 +43,7 @@ Size = Annotated[str, Field(pattern=r"^[1-9][0-9]*(\.[0-9]+)?([KMGTP]i|[kMGTP])$
 Duration = Annotated[str, Field(pattern=r"^(0|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f{}]+$")]
 """Tenant, as in a key file. No braces: External Secrets would read them as a template."""
+Thinking = Annotated[str, Field(pattern="^(off|auto|on)?$")]
 VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Url = Annotated[str, Field(pattern=r"^(https?://[^\s\x00-\x1f]+)?$")]
 Words = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]

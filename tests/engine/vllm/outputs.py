@@ -1,23 +1,34 @@
-"""Outputs of vLLM's engine as plain data with the same attributes, and a parser for a test format."""
+"""Outputs of vLLM's engine as plain data with the same attributes, and a vocabulary of a few words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from service.domain import ChatJob, Generated
+from service.engine.models.formats import CALLS, answer_format
+from service.engine.models.readers.answer import AnswerReader
+from service.engine.models.readers.parts import Offered
+from service.engine.vllm.output_events import ChoiceReader, TurnReader
+
+WEATHER = '{"name": "get_weather", "arguments": {"city": "Rome"}}'
+HANG_UP = '{"name": "hang_up", "arguments": {}}'
+SCHEMAS = {"get_weather": {"type": "object", "properties": {"city": {"type": "string"}}}, "hang_up": {"type": "object"}}
+END = 0
+"""The token that ends an answer."""
 
 
 @dataclass
 class Logprob:
     logprob: float
     rank: int | None
-    decoded_token: str | None
+    decoded_token: str | None = None
 
 
 @dataclass
 class Choice:
     """The attributes of vLLM's `CompletionOutput` that are read."""
 
-    text: str = ""
-    token_ids: Sequence[int] = (1,)
+    token_ids: Sequence[int] = ()
     finish_reason: str | None = None
     logprobs: list[dict[int, Logprob]] | None = None
     index: int = 0
@@ -33,78 +44,38 @@ class Output:
 
 
 @dataclass
-class Function:
-    name: str | None = None
-    arguments: str | None = None
+class Words:
+    """A vocabulary that grows: each text that is asked for is a token. A text in angle brackets and bars is a special one."""
+
+    texts: list[str] = field(default_factory=lambda: ["<|end|>"])
+
+    def ids(self, *texts: str) -> list[int]:
+        return [self._id(text) for text in texts]
+
+    def _id(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text)
+
+    def next(self, token_id: int) -> Sequence[tuple[str, bool]]:
+        text = self.texts[token_id]
+        if text.startswith("half of "):
+            return ()
+        return ((text, text.startswith("<|")),)
+
+    def token(self, token_id: int) -> tuple[str, bytes]:
+        text = self.texts[token_id]
+        return ("\ufffd", b"\xf0\x9f") if text.startswith("half of ") else (text, text.encode())
 
 
-@dataclass
-class Call:
-    """A streamed call has an index and a function. A whole call has its own name and arguments."""
-
-    index: int = 0
-    id: str | None = None
-    function: Function | None = None
-    name: str | None = None
-    arguments: str = ""
+def choice_reader(words: Words, job: ChatJob, index: int = 0, **reading: Any) -> ChoiceReader:
+    """A reader of Hermes' calls and of thoughts between `<think>` tags."""
+    is_parallel = job.tool_use is None or job.tool_use.is_parallel
+    offered = Offered(SCHEMAS if job.tool_use is not None else {}, None if is_parallel else 1)
+    parts = AnswerReader(answer_format([CALLS["hermes"]], "think"), offered, stops=job.sampling.stop, **reading)
+    return ChoiceReader(index, job, words, parts, words.token)
 
 
-@dataclass
-class Delta:
-    content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[Call] = field(default_factory=list)
-
-
-@dataclass
-class TinyParser:
-    """A parser for a test format with one piece per delta. Streamed and whole answers must agree.
-
-    `?` begins reasoning, `!` a call's name with its arguments, `+` more arguments. Everything else is text.
-    """
-
-    ids: bool = True
-    calls: int = 0
-    seen: list[tuple[str, bool]] = field(default_factory=list)
-
-    def parse_delta(
-        self, *, delta_text: str, delta_token_ids: list[int], request: Any, prompt_token_ids: list[int] | None, finished: bool
-    ) -> Delta | None:
-        self.seen.append((delta_text, finished))
-        if not delta_text:
-            return None
-        if delta_text[0] == "?":
-            return Delta(reasoning=delta_text[1:])
-        if delta_text[0] == "!":
-            self.calls += 1
-            name, _, arguments = delta_text[1:].partition(" ")
-            return Delta(tool_calls=[Call(self.calls - 1, self._id(self.calls - 1), Function(name, arguments))])
-        if delta_text[0] == "+":
-            return Delta(tool_calls=[Call(self.calls - 1, None, Function(None, delta_text[1:]))])
-        return Delta(content=delta_text)
-
-    def parse(
-        self, model_output: str, request: Any, *, enable_auto_tools: bool, model_output_token_ids: Sequence[int]
-    ) -> tuple[str | None, str | None, list[Call] | None]:
-        assert enable_auto_tools
-        pieces = model_output.split("|")
-        thought = "".join(piece[1:] for piece in pieces if piece.startswith("?"))
-        said = "".join(piece for piece in pieces if piece[:1] not in "?!+")
-        calls: list[Call] = []
-        for piece in pieces:
-            if piece.startswith("!"):
-                name, _, arguments = piece[1:].partition(" ")
-                calls.append(Call(id=self._id(len(calls)), name=name, arguments=arguments))
-            elif piece.startswith("+"):
-                calls[-1].arguments += piece[1:]
-        return thought or None, said or None, calls or None
-
-    def count_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
-        return sum(token_id >= 100 for token_id in token_ids)
-
-    def _id(self, number: int) -> str | None:
-        return f"call_{number}" if self.ids else None
-
-
-def decode(token_id: int) -> str:
-    return f"<{token_id}>"
+def turn_reader(words: Words, job: ChatJob, generated: Generated | None = None, **more: Any) -> TurnReader:
+    readers = [choice_reader(words, job, index) for index in range(job.sampling.n)]
+    return TurnReader(readers, 3, generated or Generated(), **more)

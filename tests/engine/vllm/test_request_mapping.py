@@ -19,7 +19,7 @@ NEVER_ASKED = (
 
 
 def fields_of(**job: Any) -> dict[str, Any]:
-    return request_fields(make_job(**job))
+    return request_fields(make_job(**job), {}, {})
 
 
 def function(**fields: Any) -> dict[str, Any]:
@@ -34,7 +34,6 @@ def test_a_bare_job_asks_for_deltas_of_its_messages_and_nothing_more() -> None:
         "min_tokens": 0,
         "ignore_eos": False,
         "n": 1,
-        "stop": [],
         "stop_token_ids": [],
     }
 
@@ -55,7 +54,7 @@ def test_what_was_asked_of_the_sampler_is_asked_under_the_same_names() -> None:
         "n": 3,
     }
     sampling = Sampling(**asked, stop=("a", "b"), stop_token_ids=(2,))  # type: ignore[arg-type]
-    assert fields_of(sampling=sampling).items() >= {**asked, "stop": ["a", "b"], "stop_token_ids": [2]}.items()
+    assert fields_of(sampling=sampling) == fields_of() | asked | {"stop_token_ids": [2]}  # Stop strings are ours.
 
 
 def test_zero_is_a_value_and_not_the_default() -> None:
@@ -111,9 +110,21 @@ def test_a_response_format_is_asked_for(asked: ResponseFormat, on_wire: object) 
     assert fields_of(response_format=asked)["response_format"] == on_wire
 
 
-def test_what_a_template_is_told_is_passed_on() -> None:
-    fields = fields_of(reasoning_effort="low", template_kwargs={"enable_thinking": False})
-    assert (fields["reasoning_effort"], fields["chat_template_kwargs"]) == ("low", {"enable_thinking": False})
+@pytest.mark.parametrize(
+    ("variables", "effort"),
+    [
+        ({"enable_thinking": False}, None),
+        ({"reasoning_effort": "low"}, "low"),  # gpt-oss: vLLM's own encoder reads the request's field.
+        ({"reasoning_effort": "none"}, None),  # It refuses this one.
+        ({"reasoning_effort": "high", "enable_thinking": True}, None),  # The field would switch thoughts a second time.
+    ],
+)
+def test_what_a_template_is_told_is_passed_on(variables: dict[str, Any], effort: str | None) -> None:
+    # The profile has made the variables of these.
+    job = make_job(reasoning_effort="max", template_kwargs={"x": 1})
+    fields = request_fields(job, {}, variables)
+    assert fields["chat_template_kwargs"] == variables
+    assert fields.get("reasoning_effort") == effort
 
 
 @pytest.mark.parametrize(
@@ -121,6 +132,7 @@ def test_what_a_template_is_told_is_passed_on() -> None:
     [
         (Message("system", "Be brief."), {"role": "system", "content": "Be brief."}),
         (Message("user", "Hi", name="Ann"), {"role": "user", "content": "Hi", "name": "Ann"}),
+        (Message("assistant", "Hi", reasoning="hm"), {"role": "assistant", "content": "Hi", "reasoning": "hm"}),
         (Message("tool", "12 °C", tool_call_id="call_1"), {"role": "tool", "content": "12 °C", "tool_call_id": "call_1"}),
         (
             Message("assistant", "", tool_calls=(ToolCall("call_1", "f", '{"a": 1}'), ToolCall("call_2", "g", "{}"))),
@@ -141,7 +153,7 @@ def test_a_message_is_as_templates_know_it(message: Message, on_wire: dict[str, 
 
 
 def test_only_the_callers_own_salt_keeps_its_cache_apart() -> None:
-    assert "cache_salt" not in request_fields(job_of(cache_salt=CANARY))
+    assert "cache_salt" not in request_fields(job_of(cache_salt=CANARY), {}, {})
     assert fields_of(cache_salt="s")["cache_salt"] == "s"
 
 
@@ -151,6 +163,6 @@ def test_what_a_client_could_promote_itself_with_is_never_asked() -> None:
     sly = job_of(**given)
     tools = ToolUse(TOOLS, "required")
     full = make_job(n=2, tool_use=tools, response_format=ResponseFormat(SCHEMA), cache_salt="s", reasoning_effort="low")
-    for asked in (request_fields(sly), request_fields(full)):
+    for asked in (request_fields(sly, {}, {}), request_fields(full, {}, {})):
         assert not asked.keys() & set(NEVER_ASKED)
         assert CANARY not in str(asked)

@@ -3,7 +3,6 @@
 import pytest
 
 from service.preflight.cluster.model_hub import ModelHub
-from service.preflight.cluster.model_size import context_tokens, kv_element_bytes, size_of
 from tests.preflight.hub import model_hub, repository
 from tests.preflight.looking import Looker, finding, findings_text, not_passed
 from tests.preflight.right_cluster import NODES, Json, pool, right, values
@@ -18,16 +17,6 @@ QWEN3_8B = {
     "head_dim": 128,
     "hidden_size": 4096,
     "max_position_embeddings": 40960,
-}
-DEEPSEEK_V3 = {
-    "num_hidden_layers": 61,
-    "num_attention_heads": 128,
-    "num_key_value_heads": 128,
-    "hidden_size": 7168,
-    "kv_lora_rank": 512,
-    "qk_rope_head_dim": 64,
-    "max_position_embeddings": 163840,
-    "quantization_config": {"quant_method": "fp8"},
 }
 INFO: Json = {"safetensors": {"parameters": {"BF16": 8_190_735_360}}}
 
@@ -197,29 +186,39 @@ def test_the_volume_must_hold_the_weights(looked: Looker) -> None:
     assert "15.3 GiB" in found.seen and "10.0 GiB" in found.seen
 
 
-def test_kv_cache_of_a_token() -> None:
-    """Expected bytes are computed from the models' configurations."""
-    assert size_of(INFO, QWEN3_8B, {}).kv_bytes_per_token == 36 * 2 * 8 * 128 * 2
-    assert size_of(INFO, QWEN3_8B, {"kv_cache_dtype": "fp8"}).kv_bytes_per_token == 36 * 2 * 8 * 128
-    # Without head_dim, and nested as in multimodal models.
-    nested = {"text_config": {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}}
-    assert size_of(INFO, nested, {}).kv_bytes_per_token == 2 * 2 * 4 * 16 * 2
-    assert size_of(INFO, DEEPSEEK_V3, {}).kv_bytes_per_token == 61 * (512 + 64) * 2
-    hybrid = QWEN3_8B | {"layer_types": ["linear_attention"] * 3 + ["full_attention"]}
-    assert size_of(INFO, hybrid, {}).kv_bytes_per_token == 1 * 2 * 8 * 128 * 2
+def test_windows_leave_room_for_more_calls(looked: Looker) -> None:
+    """Half of the layers cache 4,096 tokens of a call's 8,192."""
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0})
+    half = QWEN3_8B | {"sliding_window": 4096, "sliding_window_pattern": 2}
+    seen = with_hub(looked, given, config=half)[1]
+    assert "67.0 calls" in seen  # 50.24 / 0.75
+    windows = with_hub(looked, given, config=QWEN3_8B | {"sliding_window": 4096})[1]
+    assert "100.5 calls" in windows
 
 
-def test_weights_by_type_and_by_files() -> None:
-    mixed = {"safetensors": {"parameters": {"F8_E4M3": 1000, "BF16": 10, "F32": 10, "I32": 5}}}
-    assert size_of(mixed, QWEN3_8B, {}).weights_bytes == 1000 + 20 + 20 + 20
-    assert size_of(INFO, QWEN3_8B, {"quantization": "fp8"}).weights_bytes == 8_190_735_360
-    assert size_of(INFO, DEEPSEEK_V3, {"quantization": "fp8"}).weights_bytes == 2 * 8_190_735_360
-    files = [
-        {"rfilename": "model.safetensors", "size": 500},
-        {"rfilename": "pytorch_model.bin", "size": 900},
-        {"rfilename": "a.json"},
-    ]
-    assert size_of({"siblings": files}, QWEN3_8B, {}).weights_bytes == 500
+def test_a_window_that_does_not_fit_is_not_fixed_by_a_shorter_context(looked: Looker) -> None:
+    given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 71, "kvKiBPerToken": 0})
+    outcome, seen, fix = with_hub(looked, given, config=QWEN3_8B | {"sliding_window": 8000})
+    assert outcome == "fail", seen
+    assert "kv_cache_dtype to fp8" in fix and "max_model_len" not in fix
+
+
+def test_a_repository_with_only_mistrals_own_configuration(looked: Looker) -> None:
+    """params.json has other names of fields. Its 40 layers have 8 heads of 128."""
+    params = {"dim": 5120, "n_layers": 40, "head_dim": 128, "n_heads": 32, "n_kv_heads": 8, "max_seq_len": 131072}
+    info = INFO | {"siblings": [{"rfilename": "params.json"}, {"rfilename": "consolidated.safetensors"}]}
+    answers = {"/api/models/Qwen/Qwen3-8B/revision/main": info, "/Qwen/Qwen3-8B/resolve/main/params.json": params}
+    with model_hub(answers) as hub:
+        given = pool(model=UNKNOWN_SIZE | {"weightsGiB": 0, "kvKiBPerToken": 0}, engineArgs={"max_model_len": None})
+        found = finding(looked(right(), given, hub=ModelHub(hub.url)), "pool.gpu-memory")
+    assert "(131,072)" in found.seen
+
+
+def test_kv_bytes_in_the_values_are_taken_as_they_are(looked: Looker) -> None:
+    """The hub is only asked for the weights: 8 GPUs with copies of 2 heads do not change the given bytes."""
+    few = QWEN3_8B | {"num_key_value_heads": 2}
+    given = pool(model={"weightsGiB": 0, "kvKiBPerToken": 144}, gpu={"count": 8}, replicas=1)
+    assert with_hub(looked, given, config=few)[1] == with_hub(looked, given, config=QWEN3_8B)[1]
 
 
 def test_more_gpus_than_heads_keep_each_several_times(looked: Looker) -> None:
@@ -228,18 +227,6 @@ def test_more_gpus_than_heads_keep_each_several_times(looked: Looker) -> None:
     two, eight = with_hub(looked, given, config=few)[1], with_hub(looked, given, config=QWEN3_8B)[1]
     assert "4,070,141 tokens" in eight
     assert two.split(";")[0] == eight.split(";")[0]  # A quarter of the heads, with four copies of each.
-
-
-@pytest.mark.parametrize(
-    ("given", "tokens"), [(8192, 8192), ("16k", 16000), ("16K", 16384), ("1.5k", 1500), ("-1", 0), (None, 0), ("auto", 0)]
-)
-def test_the_context_as_vllm_takes_it(given: object, tokens: int) -> None:
-    assert context_tokens({} if given is None else {"max_model_len": given}) == tokens
-
-
-@pytest.mark.parametrize(("dtype", "size"), [("auto", 2), ("bfloat16", 2), ("fp8", 1), ("fp8_e4m3", 1), ("int8", 1)])
-def test_bytes_of_a_kv_element(dtype: str, size: float) -> None:
-    assert kv_element_bytes({"kv_cache_dtype": dtype}) == size
 
 
 @pytest.mark.parametrize(

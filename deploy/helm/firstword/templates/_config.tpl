@@ -7,7 +7,17 @@ a path, because they change without a restart, and adds max_adapters, because th
 {{- $adapters := list -}}
 {{- range $pool.adapters -}}
   {{- if not (and .path $.forChecksum) -}}
-    {{- $adapters = append $adapters (dict "name" .name "path" (include "firstword.adapterPath" .)) -}}
+    {{- $adapter := dict "name" .name "path" (include "firstword.adapterPath" .) -}}
+    {{- with .thinking -}}
+      {{- $_ := set $adapter "thinking" . -}}
+    {{- end -}}
+    {{- with .templateKwargs -}}
+      {{- $_ := set $adapter "template_kwargs" . -}}
+    {{- end -}}
+    {{- with .chatTemplate -}}
+      {{- $_ := set $adapter "chat_template" (include "firstword.chatTemplatePath" .) -}}
+    {{- end -}}
+    {{- $adapters = append $adapters $adapter -}}
   {{- end -}}
 {{- end -}}
 {{- $engineArgs := dict -}}
@@ -37,6 +47,9 @@ a path, because they change without a restart, and adds max_adapters, because th
 {{- with $pool.model.servedName -}}
   {{- $_ := set $config "served_model_name" . -}}
 {{- end -}}
+{{- with $pool.model.chatTemplate -}}
+  {{- $_ := set $config "chat_template" (include "firstword.chatTemplatePath" .) -}}
+{{- end -}}
 {{- $config = mustMergeOverwrite $config (deepCopy $pool.settings) -}}
 {{- $_ := set $config "engine_args" (mustMergeOverwrite $engineArgs (deepCopy $pool.engineArgs)) -}}
 {{- if and .forChecksum $pool.adapters (not (hasKey $config "max_adapters")) -}}
@@ -44,4 +57,33 @@ a path, because they change without a restart, and adds max_adapters, because th
   {{- $_ := set $config "max_adapters" (max 8 (len $pool.adapters)) -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/*
+Path of a chat template: of a file on the cache volume, or of its text in the ConfigMap. That file is named after its text. So another
+text changes the settings file: new pods get it, and the service loads an adapter again.
+*/}}
+{{- define "firstword.chatTemplatePath" -}}
+{{- if hasPrefix "/" . -}}
+{{ . }}
+{{- else -}}
+/etc/firstword/config/{{ include "firstword.chatTemplateFile" . }}
+{{- end -}}
+{{- end -}}
+
+{{- define "firstword.chatTemplateFile" -}}
+chat-template-{{ sha256sum . | trunc 12 }}.jinja
+{{- end -}}
+
+{{/* The chat templates of a pool whose text is in the values, by file name. The result is JSON. */}}
+{{- define "firstword.chatTemplates" -}}
+{{- $files := dict -}}
+{{- range $given := prepend .adapters .model -}}
+  {{- with $given.chatTemplate -}}
+    {{- if not (hasPrefix "/" .) -}}
+      {{- $_ := set $files (include "firstword.chatTemplateFile" .) . -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{ toJson $files }}
 {{- end -}}
