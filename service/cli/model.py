@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from service.console.output import STDOUT, print_in_any_encoding, write_report
 from service.console.progress import step
 from service.console.tables import table_console
+from service.errors import StartError
 
 _GPUS_GIB = (24.0, 48.0, 80.0, 141.0)
 """Sizes of common GPUs."""
@@ -44,6 +46,8 @@ def model(
 
     Exit status: 0 if the model would be served, 1 if it would be refused, 2 if it was not found or a setting is wrong.
     """
+    if find_spec("transformers") is None:
+        raise StartError("transformers is not installed here. Run `firstword model` in the image that serves.")
     from service.domain import PromptSettings
     from service.engine.models.model_profile import ParserSettings
     from service.model_report.find_model import find_model

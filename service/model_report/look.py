@@ -10,7 +10,7 @@ from service.engine.models.formats import THOUGHTS
 from service.engine.models.model_folder import ModelFolder
 from service.engine.models.model_profile import ALL_AUTO, ModelProfile, ModelSource, ParserSettings, make_profile
 from service.engine.models.self_test import DELTAS, Tried, self_test
-from service.engine.models.thinking import is_in_thought
+from service.engine.models.thinking import Switch, is_in_thought
 from service.engine.models.token_texts import TokenTexts
 from service.engine.models.trial import judged
 from service.errors import StartError
@@ -29,6 +29,9 @@ from service.model_report.report import (
     Turns,
 )
 from service.model_report.sample_turn import sample_prompt
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Values of OpenAI's `reasoning_effort`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +115,16 @@ def _thinking(source: ModelSource, profile: ModelProfile, prompts: PromptSetting
     return ThinkingReport(
         can_think=thinking.can_think,
         by_default=thinking.can_think and thinking.thinks_by_default,
-        switch=ThinkingSwitch(
-            variable=switch.variable, off=switch.off, on=switch.on, turns_off=switch.is_off, levels=dict(switch.levels)
-        )
-        if switch is not None
-        else None,
+        switch=_switch(switch) if switch is not None else None,
         cannot_be_turned_off=thinking.is_stuck_on,
         setting=prompts.thinking or "off",
         effects=[_effect(source, profile, prompts, setting) for setting in get_args(Thinking)],
     )
+
+
+def _switch(switch: Switch) -> ThinkingSwitch:
+    levels = {effort: switch.at(effort) for effort in _EFFORTS}
+    return ThinkingSwitch(variable=switch.variable, off=switch.off, on=switch.on, turns_off=switch.is_off, levels=levels)
 
 
 def _effect(source: ModelSource, profile: ModelProfile, prompts: PromptSettings, setting: Thinking) -> Effect:

@@ -82,11 +82,10 @@ def _context(folder: ModelFolder, engine_args: Mapping[str, Any]) -> int | None:
     if asked := asked_context(engine_args):
         return asked
     try:
-        tokens = model_context(folder.config)
-        of_tokenizer = int(folder.document("tokenizer_config.json").get("model_max_length") or tokens)
+        limit = folder.document("tokenizer_config.json").get("model_max_length")
+        return model_context(folder.config, float(limit or math.inf)) or None
     except _MALFORMED:
         return None
-    return min(tokens, of_tokenizer) or None
 
 
 def _weights(folder: ModelFolder, engine_args: Mapping[str, Any]) -> tuple[float | None, str | None]:

@@ -33,7 +33,7 @@ class ThinkingSwitch(Document):
     turns_off: bool
     """False if `off` only makes thoughts shorter."""
     levels: dict[str, Any]
-    """The value for each `reasoning_effort`. Empty: `none` and `minimal` are off, others on."""
+    """The value for each `reasoning_effort`."""
 
 
 class Effect(Document):

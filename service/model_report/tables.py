@@ -76,8 +76,8 @@ def _thinking(thinking: ThinkingReport) -> Iterator[tuple[str, str]]:
         yield "Switch", "the chat template has none"
     else:
         off = "" if switch.turns_off else " (only shorter thoughts)"
-        levels = f"; by reasoning_effort: {_values(switch.levels)}" if switch.levels else ""
-        yield "Switch", f"{switch.variable}: off = {json.dumps(switch.off)}{off}, on = {json.dumps(switch.on)}{levels}"
+        yield "Switch", f"{switch.variable}: off = {json.dumps(switch.off)}{off}, on = {json.dumps(switch.on)}"
+        yield "By reasoning_effort", _values(switch.levels)
     if thinking.cannot_be_turned_off:
         yield "", "Thoughts cannot be turned off, so the first word of each turn is late."
     for effect in thinking.effects:

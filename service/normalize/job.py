@@ -6,6 +6,7 @@ from typing import Any
 
 from service.domain import Caller, ChatJob, ResponseFormat, Sampling
 from service.engine.model_registry import ModelRegistry
+from service.engine.models.template_variables import RENDERERS_OWN
 from service.errors import InvalidRequest
 from service.normalize.json_schema import check_schema
 from service.normalize.messages import normalize_messages
@@ -30,15 +31,6 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
         lambda value: not value,
     ),
 }  # fmt: skip
-
-_RENDERERS_OWN = frozenset(
-    {
-        "self", "messages", "conversation", "conversations", "tools", "documents", "chat_template", "tokenizer", "tokenize",
-        "tokenizer_kwargs", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors",
-        "return_assistant_tokens_mask", "padding", "truncation", "max_length",
-    }
-)  # fmt: skip
-
 
 def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_registry: ModelRegistry, max_choices: int) -> ChatJob:
     """Return the job for a request.
@@ -87,7 +79,7 @@ def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_regis
 def _check_template_kwargs(request: ChatRequest) -> None:
     """Check that only variables of the template are set, and no arguments of the renderer."""
     for name in request.chat_template_kwargs or ():
-        if name in _RENDERERS_OWN:
+        if name in RENDERERS_OWN:
             raise InvalidRequest(
                 f"chat_template_kwargs must not have {name}. Remove it.", param="chat_template_kwargs", code="invalid_value"
             )

@@ -5,18 +5,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.cli.main import main
-from service.domain import TemplateTraits
+from service.domain import PromptSettings, TemplateTraits
+from service.engine.models.model_profile import ALL_AUTO, make_profile
 from service.engine.models.samples import CALLS_WRITTEN
+from service.model_report.find_model import find_model
+from service.model_report.load_source import load_source
 from service.model_report.report import Report
 from service.model_report.trait_words import WORDS
 from tests.engine.models.families import family
-from tests.support.model_folders import LLAMA_8B, family_folder, mistral_folder
+from tests.support.model_folders import LLAMA_8B, family_folder, mistral_folder, mistral_reasoner_folder
 from tests.support.model_hub import COMMIT, Fault, ModelHub, model_hub
 from tests.support.process import FIRSTWORD, environment
 
@@ -106,8 +111,9 @@ def test_a_familys_formats_and_its_switch(name: str, model: Model, tmp_path: Pat
         expect["shows_calls"],
     )
     assert report.self_test is not None
-    tried = [sample.what for sample in report.self_test.samples]
-    assert {"text", "tool calls", "a call that the chat template wrote"} <= set(tried)
+    tried = {sample.what for sample in report.self_test.samples}
+    assert {"text", "tool calls"} <= tried
+    assert ("a call that the chat template wrote" in tried) == (expect["shows_tools"] and expect["shows_calls"])
     assert all(sample.is_right for sample in report.self_test.samples)
     assert report.prompt is not None and report.prompt.error is None
     for words in ("restaurant Sole", "find_table", "book_table", "19:30", "table twelve", "Müller"):
@@ -232,7 +238,7 @@ def test_a_folder_in_mistrals_own_form(vocabulary: str, name: str, model: Model,
     assert report.template is not None and report.template.source == "encoder"
     memory = report.memory
     assert (memory.context_tokens, memory.weights_bytes, memory.kv_bytes_per_token) == (32768, None, 40 * 2 * 8 * 128 * 2)
-    assert [row.calls for row in memory.calls] == [int(10 * 2**30 // (4096 * memory.kv_bytes_per_token))]
+    assert [row.calls for row in memory.calls] == [10 * 2**30 // (4096 * 163840)]
     assert report.self_test is not None
     assert {sample.what: sample.is_right for sample in report.self_test.samples} == {
         "text": True,
@@ -242,6 +248,40 @@ def test_a_folder_in_mistrals_own_form(vocabulary: str, name: str, model: Model,
     assert report.prompt is not None
     assert "[AVAILABLE_TOOLS]" in report.prompt.text and "The name is Müller.[/INST]" in report.prompt.text
     assert 100 < report.prompt.tokens < len(report.prompt.text) / 2
+
+
+def test_a_mistral_reasoner(model: Model, tmp_path: Path) -> None:
+    report = model.report(mistral_reasoner_folder(tmp_path))
+    assert report.thoughts is not None and report.thoughts.marks == "mistral"
+    assert report.thinking is not None and report.thinking.switch is not None
+    assert report.thinking.switch.levels == {"none": "none", "minimal": "none"} | dict.fromkeys(
+        ("low", "medium", "high", "xhigh", "max"), "high"
+    )
+    assert [(effect.variables, effect.turns) for effect in report.thinking.effects] == [
+        ({"reasoning_effort": "none"}, "answer"),
+        ({}, "answer"),
+        ({"reasoning_effort": "high"}, "may think"),
+    ]
+    assert report.self_test is not None
+    assert [sample.what for sample in report.self_test.samples if sample.is_right] == [
+        "text",
+        "a thought, then text",
+        "tool calls",
+        "a thought, then tool calls",
+        "a call that the chat template wrote",
+    ]
+
+
+@pytest.mark.parametrize("name", ["gpt_oss", "kimi_k2", "llama3", "qwen3", "mistral"])
+def test_the_engine_sees_the_same_model(name: str, tmp_path: Path) -> None:
+    """Only the tokenizer of the engine is vLLM's own; the model's profile must be the same."""
+    made = mistral_reasoner_folder(tmp_path) if name == "mistral" else family_folder(tmp_path, name)
+    folder = find_model(str(made))
+    tokenizer = import_module("vllm.tokenizers").get_tokenizer(str(made), tokenizer_mode=folder.tokenizer_mode)
+    config = SimpleNamespace(hf_config=SimpleNamespace(model_type=folder.model_type))
+    engines = import_module("service.engine.vllm.prompting").model_source(tokenizer, config, folder.name, None)
+    settings = [PromptSettings(thinking="off")]
+    assert make_profile(load_source(folder, {}, None), ALL_AUTO, settings) == make_profile(engines, ALL_AUTO, settings)
 
 
 def test_prompts_that_vllm_writes_itself(model: Model, tmp_path: Path) -> None:
@@ -308,14 +348,9 @@ def test_a_folder_that_is_no_model(model: Model, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_looked_at_is_status_2(
-    arguments: tuple[str, ...],
-    settings: dict[str, str],
-    words: str,
-    model: Model,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], settings: dict[str, str], words: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nowhere")
     monkeypatch.setenv("TERM", "dumb")
     name, *more = arguments or ("--json",)
     ran = model(name, *more, **settings)
@@ -324,7 +359,7 @@ def test_what_cannot_be_looked_at_is_status_2(
 
 
 def test_code_of_a_model_does_not_run_unless_it_is_trusted(model: Model, tmp_path: Path) -> None:
-    folder = family_folder(tmp_path, "qwen3")
+    folder = family_folder(tmp_path, "qwen3", LLAMA_8B | {"model_type": "own"})
     (folder / "tokenization_own.py").write_text(
         f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
         "from transformers import PreTrainedTokenizerFast\nclass OwnTokenizer(PreTrainedTokenizerFast):\n    pass\n"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.domain import PromptSettings
 from service.engine.scripted.engine import Reply
 from service.settings import AdapterSetting, adapters_file
 from tests.support.factories import CANARY
@@ -199,3 +200,29 @@ def test_which_file_is_followed() -> None:
     assert adapters_file({"FIRSTWORD_CONFIG": "x.yaml"}) == Path("x.yaml")
     assert adapters_file({"FIRSTWORD_CONFIG": "x.yaml", "firstword_adapters": "[]"}) is None
     assert adapters_file({k: v for k, v in os.environ.items() if not k.startswith("FIRSTWORD")}) is None
+
+
+def prompts_of(served: Served, name: str) -> PromptSettings | None:
+    return next((adapter.prompts for adapter in served.service.services.model_registry.adapters if adapter.name == name), None)
+
+
+def test_prompt_settings_of_an_adapter_reach_the_engine_and_a_change_loads_it_again(served: Served) -> None:
+    template = served.folders / "sales.jinja"
+    template.write_text("{{ messages }}")
+    sales = listed(served.folders, "sales")[0]
+    own: dict[str, Any] = {"thinking": "on", "template_kwargs": {"tone": "warm"}, "chat_template": str(template)}
+    served.file.write_text(yaml.safe_dump({"adapters": [{**sales, **own}]}))
+    until(lambda: prompts_of(served, "sales") == PromptSettings("on", {"tone": "warm"}, "{{ messages }}"))
+    served.file.write_text(yaml.safe_dump({"adapters": [{**sales, **own, "thinking": "off"}]}))
+    until(lambda: prompts_of(served, "sales") == PromptSettings("off", {"tone": "warm"}, "{{ messages }}"))
+    until(lambda: served.in_engine == {"sales"})
+    assert served.ask("sales") == 200
+
+
+def test_an_adapter_whose_template_cannot_be_read_is_refused_and_the_others_are_served(served: Served) -> None:
+    adapters: list[dict[str, Any]] = listed(served.folders, "sales", "support", "billing")
+    adapters[2]["chat_template"] = str(served.folders / "no-such.jinja")
+    served.file.write_text(yaml.safe_dump({"adapters": adapters}))
+    until(lambda: served.loads("refused") == 1)
+    assert served.ask("billing") == 404
+    assert served.ask("support") == 200

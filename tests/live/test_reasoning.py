@@ -69,12 +69,13 @@ def test_streamed_thoughts_are_not_a_first_word(thinker: ServiceProcess) -> None
 
 def test_the_marks_of_a_thought_are_never_seen(thinker: ServiceProcess) -> None:
     """Pushed to close its thought sooner or later, and again and again."""
-    closing = thinker.body("Tell me about the sea.", max_tokens=60, logit_bias={str(closing_token()): 14.0}, ignore_eos=True)
+    closing = thinker.body("Tell me about the sea.", max_tokens=60, ignore_eos=True)
+    pushes = [{"logit_bias": {str(closing_token()): bias}, "seed": seed} for bias in (14.0, 9.0) for seed in range(6)]
     messages = [
-        ChatCompletion.model_validate_json(thinker.post({**closing, "seed": seed}).content).choices[0].message
-        for seed in range(6)
+        ChatCompletion.model_validate_json(thinker.post({**closing, **push}).content).choices[0].message for push in pushes
     ]
     assert any(message.reasoning_content for message in messages)
+    assert any(message.content for message in messages)
     assert not any("think>" in (message.content or "") + (message.reasoning_content or "") for message in messages)
 
 

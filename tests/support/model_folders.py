@@ -29,6 +29,10 @@ PARAMS = {
     "max_seq_len": 32768,
 }
 """The fields of Mistral's params.json that tell its sizes."""
+_V15_TOKENS = (
+    "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]", "[ARGS]", "[CALL_ID]", "[THINK]", "[/THINK]", "[MODEL_SETTINGS]",
+    "[/MODEL_SETTINGS]",
+)  # fmt: skip
 
 
 def family_folder(folder: Path, name: str, config: Mapping[str, Any] = LLAMA_8B, *, has_template: bool = True) -> Path:
@@ -57,6 +61,21 @@ def mistral_folder(folder: Path, vocabulary: str = "tekken_240911.json", name: s
     shipped = Path(str(import_module("mistral_common").__file__)).parent / "data"
     shutil.copy(shipped / vocabulary, made / name)
     _write(made / "params.json", PARAMS)
+    return made
+
+
+def mistral_reasoner_folder(folder: Path) -> Path:
+    """Make a folder in Mistral's own form, whose vocabulary has marks of thoughts and whose prompts have a switch (v15)."""
+    made = mistral_folder(folder)
+    tekken = json.loads((made / "tekken.json").read_text(encoding="utf-8"))
+    special = import_module("mistral_common.tokens.tokenizers.tekken").Tekkenizer.DEPRECATED_SPECIAL_TOKENS
+    texts = [token["token_str"].value for token in special]
+    texts += [text for text in _V15_TOKENS if text not in texts]
+    tekken["config"]["version"] = "v15"
+    tekken["special_tokens"] = [{"rank": rank, "token_str": text, "is_control": True} for rank, text in enumerate(texts)]
+    effort = {"type": "enum", "accepts_none": True, "default": "none", "values": ["none", "high"]}
+    tekken["model_settings_builder"] = {"reasoning_effort": effort}
+    _write(made / "tekken.json", tekken)
     return made
 
 

@@ -1,5 +1,6 @@
 """The context length of a model: what its configuration allows, and what the engine arguments ask for."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,13 +21,13 @@ def asked_context(engine_args: Mapping[str, Any]) -> int:
         return 0
 
 
-def model_context(config: Config) -> int:
+def model_context(config: Config, tokenizer_limit: float = math.inf) -> int:
     """Return the tokens that vLLM takes from config.json or params.json where `max_model_len` is not set. 0 means unknown.
 
-    Raises `TypeError` or `ValueError` if a field is malformed.
+    `tokenizer_limit` is `model_max_length` of tokenizer_config.json. Raises `TypeError` or `ValueError` if a field is malformed.
     """
     text = language_model(config)
-    tokens = float(integer(text, *CONTEXT, default=0))
+    tokens = min(float(integer(text, *CONTEXT, default=0)), tokenizer_limit)
     for rope in _ropes(text):
         kind = rope.get("rope_type") or rope.get("type")
         if kind == "longrope":  # By default vLLM takes the short length, where the model answers best.

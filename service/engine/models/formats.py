@@ -49,7 +49,7 @@ def _gemma(opens: str, closes: str, mark: str) -> BracketCalls:
     )
 
 
-def _functions(opens: str, section_end: str) -> XmlCalls:
+def _functions(opens: str, section_end: str, *, is_framed: bool) -> XmlCalls:
     """Qwen's form: `<function=name><parameter=key>value</parameter></function>`."""
     return XmlCalls(
         opens=opens,
@@ -58,6 +58,7 @@ def _functions(opens: str, section_end: str) -> XmlCalls:
         parameter_end="</parameter>",
         call_end="</function>",
         section_end=section_end,
+        is_framed=is_framed,
     )
 
 
@@ -93,7 +94,7 @@ def _keys(opens: str, section_end: str = "", *, call_opens: str = "", prefix: st
     )
 
 
-_NAMED_JSON = r"""(?=(?:\[\s{0,9})?\{\s{0,9}["'](?:name|type|function|parameters|arguments)["']\s{0,9}:)"""
+_NAMED_JSON = r"""(?=(?:\[\s{0,9})?\{\s{0,9}["'](?:name|type|function|parameters|arguments|id)["']\s{0,9}:)"""
 _DEEPSEEK = BracketCalls(
     opens=r"<｜tool▁calls▁begin｜>|(?=<｜tool▁call▁begin｜>)",
     closes=("<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"),
@@ -159,8 +160,8 @@ CALLS: Mapping[str, CallSyntax] = {
     "gemma4": _gemma(r"<\|tool_call>", "<tool_call|>", '<|"|>'),
     "functiongemma": _gemma("<start_function_call>", "<end_function_call>", "<escape>"),
     # A tag for each argument.
-    "qwen3_coder": _functions("<tool_call>|(?=<function=)", "</tool_call>"),
-    "seed_oss": _functions("<seed:tool_call>|(?=<function=)", "</seed:tool_call>"),
+    "qwen3_coder": _functions("<tool_call>|(?=<function=)", "</tool_call>", is_framed=True),
+    "seed_oss": _functions("<seed:tool_call>|(?=<function=)", "</seed:tool_call>", is_framed=False),
     "minimax_m2": _invokes("<minimax:tool_call>|(?=<invoke name=)", "</minimax:tool_call>"),
     "dots": _invokes("<dots_function_call>|(?=<invoke name=)", "</dots_function_call>"),
     "deepseek_v32": _invokes(

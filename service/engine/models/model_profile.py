@@ -12,6 +12,7 @@ from service.engine.models.parser_selection import Chosen, ChosenThoughts, Model
 from service.engine.models.parser_verdicts import REASONING_PARSERS, TOOL_PARSERS
 from service.engine.models.readers.format import AnswerFormat
 from service.engine.models.template_traits import probe_traits
+from service.engine.models.template_variables import RENDERERS_OWN
 from service.engine.models.thinking import ThinkingTraits, probe_thinking
 from service.errors import StartError, did_you_mean
 
@@ -124,6 +125,8 @@ def _vllms(tool_parser: Chosen | None, thoughts: ChosenThoughts | None) -> tuple
 
 
 def _variables(thinking: ThinkingTraits, prompts: Sequence[PromptSettings]) -> Mapping[str, Any]:
+    if wrong := sorted({name for prompt in prompts for name in prompt.template_kwargs} & RENDERERS_OWN):
+        raise StartError(f"FIRSTWORD_TEMPLATE_KWARGS must not have {wrong[0]}: the service sets it itself.")
     variables: dict[str, Any] = {}
     for prompt in prompts:
         variables |= thinking.variables(prompt.thinking) if prompt.thinking is not None else {}

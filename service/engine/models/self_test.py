@@ -141,5 +141,3 @@ def has_sample(profile: ModelProfile) -> bool:
     """Return whether the format of tool calls has a sample of its own."""
     syntax = TOOL_PARSERS[profile.tool_parser.name].syntax if profile.tool_parser is not None else None
     return profile.tool_parser is None or syntax in CALLS_WRITTEN
-
-

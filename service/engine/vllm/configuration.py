@@ -20,7 +20,7 @@ from service.engine.models.model_profile import ModelProfile, ModelSource, Parse
 from service.engine.protocol import build_args
 from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args
 from service.engine.models.trial import tried
-from service.engine.vllm.prompting import check_engine_parser, model_source
+from service.engine.vllm.prompting import check_constraints, check_engine_parser, model_source
 from service.engine.vllm.tracing import tracing_args
 from service.errors import StartError
 from service.telemetry.traces import OtlpProtocol
@@ -91,6 +91,7 @@ def configure(
     source = model_source(tokenizer, config.model_config, Path(model).name, prompts.chat_template)
     profile = make_profile(source, parsers, [prompts])
     # The engine needs vLLM's parser too: output constraints begin where a thought ends.
+    check_constraints(source, profile)
     engine_parser = check_engine_parser(profile, tokenizer)
     if engine_parser is not None:
         config.structured_outputs_config.reasoning_parser = engine_parser

@@ -4,6 +4,7 @@ vLLM takes the constraint of a turn from a tool parser. This one only constrains
 of the vocabulary, so it can be made for any tokenizer.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -38,6 +39,8 @@ def _forced(tool_use: ToolUse, request: Any) -> Literal["list", "arguments"] | N
     constraint = request.structured_outputs
     if tool_use.choice == "auto" or constraint is None or constraint.json is None:
         return None
-    return "list" if tool_use.choice == "required" else "arguments"
+    # For Mistral's tokenizers vLLM holds a named call to a list too.
+    schema = json.loads(constraint.json) if isinstance(constraint.json, str) else constraint.json
+    return "list" if schema.get("type") == "array" else "arguments"
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 from typing import Any
 
+from vllm.parser import ParserManager
 from vllm.reasoning import ReasoningParserManager
 from vllm.renderers.hf import resolve_chat_template
 from vllm.renderers.online_renderer import OnlineRenderer
@@ -52,7 +53,7 @@ def check_engine_parser(profile: ModelProfile, tokenizer: Any) -> str | None:
 
 
 def prompting(source: ModelSource, profile: ModelProfile, model_config: Any, renderer: Any, workers: Executor) -> Prompting:
-    """Return how a model, or an adapter with its own template, is prompted. Raises `StartError` if vLLM refuses its parsers."""
+    """Return how a model, or an adapter with its own template, is prompted."""
     tool_parser, reasoning_parser = _constraint_parsers(source, profile)
 
     def front_end(executor: Executor | None) -> OnlineRenderer:
@@ -67,10 +68,22 @@ def prompting(source: ModelSource, profile: ModelProfile, model_config: Any, ren
             reasoning_parser=reasoning_parser,
         )
 
+    return Prompting(profile, front_end(workers), front_end(None))
+
+
+def check_constraints(source: ModelSource, profile: ModelProfile) -> None:
+    """Build vLLM's parsers as `prompting` will, before weights are loaded. Raises `StartError` if they do not fit the model."""
+    tool_parser, reasoning_parser = _constraint_parsers(source, profile)
     try:
-        return Prompting(profile, front_end(workers), front_end(None))
-    except TypeError as error:
-        raise StartError(f"vLLM refuses the parsers of this model: {error}") from None
+        ParserManager.get_parser(
+            tool_parser_name=tool_parser,
+            reasoning_parser_name=reasoning_parser,
+            enable_auto_tools=True,
+            is_harmony=source.model_type == "gpt_oss",
+            tokenizer=source.tokenizer,
+        )
+    except Exception as error:
+        raise StartError(f"vLLM's parsers {tool_parser} and {reasoning_parser} do not fit this model: {error}") from None
 
 
 def _passed_template(source: ModelSource, model_config: Any) -> str | None:

@@ -88,6 +88,11 @@ def test_precedence_of_thinking() -> None:
     assert variables(on, reasoning_effort="high", template_kwargs=asked) == asked
 
 
+def test_a_variable_that_would_replace_the_messages_is_refused() -> None:
+    with pytest.raises(StartError, match="FIRSTWORD_TEMPLATE_KWARGS must not have messages"):
+        make_profile(source_of(family("qwen3")), ParserSettings(), [PromptSettings(template_kwargs={"messages": []})])
+
+
 def with_hermes(profile: ModelProfile) -> ModelProfile:
     assert profile.tool_parser is not None
     return replace(

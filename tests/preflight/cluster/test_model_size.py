@@ -1,8 +1,5 @@
 """The size of a model, from the hub's answers. Expected bytes are computed from the models' configurations."""
 
-import pytest
-
-from service.engine.models.context_length import asked_context
 from service.preflight.cluster.model_size import embedded_size, size_of
 from tests.preflight.checks.test_memory import INFO, QWEN3_8B
 
@@ -44,13 +41,6 @@ def test_weights_by_type_and_by_files() -> None:
         {"rfilename": "a.json"},
     ]
     assert size_of({"siblings": files}, QWEN3_8B, {}).weights_bytes == 500
-
-
-@pytest.mark.parametrize(
-    ("given", "tokens"), [(8192, 8192), ("16k", 16000), ("16K", 16384), ("1.5k", 1500), ("-1", 0), (None, 0), ("auto", 0)]
-)
-def test_the_context_as_vllm_takes_it(given: object, tokens: int) -> None:
-    assert asked_context({} if given is None else {"max_model_len": given}) == tokens
 
 
 def test_the_embedded_models_kv_cache() -> None:

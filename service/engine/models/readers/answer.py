@@ -139,7 +139,7 @@ class AnswerReader:
     def _open_section(self, mark: str, syntax: CallSyntax, is_bare: bool) -> None:
         is_in_thought = self.mode == "thought"
         self._section = OpenSection(
-            syntax.reader(mark, self._offered, is_bare=is_bare),
+            syntax.reader(mark, self._offered, is_bare=is_bare and not self._format.is_forced),
             self._calls,
             mark,
             self._format.after_stray(syntax),
@@ -167,11 +167,11 @@ class AnswerReader:
         self._mentions += 1
         if self._mentions > _MAX_MENTIONS:
             self._format = self._format.without_calls
-        if section.text:
-            self._add_text(section.text)
-        else:  # It began without a mark. It must not begin at the same place again.
-            text, self._held = self._held[:1], self._held[1:]
-            self._add_text(text)
+        # The mark is text after all. Without a mark, the first character is: the section must not begin at the same place again.
+        self._held = section.mark + section.text + self._held
+        size = len(section.mark) or 1
+        text, self._held = self._held[:size], self._held[size:]
+        self._add_text(text)
         return True
 
     def _add_text(self, text: str) -> None:

@@ -173,5 +173,5 @@ class _BracketSection:
         self._header, self._has_call, self._step = None, True, self._between
 
 
-FORCED_LIST = BracketCalls(opens=r"(?=[\[{])")
+FORCED_LIST = BracketCalls(bare_opens=r"(?=(?:\[\s{0,99})?\{)")
 """What a constraint holds a forced call to, where vLLM has no grammar for the model's own syntax: a JSON list of calls."""

@@ -25,6 +25,7 @@ class BracketScanner:
         """`marks` end a value also where brackets are still open. Quotes of one character have backslash escapes."""
         self._quotes = quotes
         self._marks = tuple(marks)
+        self._longest = max(map(len, self._marks), default=0)
         words = [regex.escape(word) for word in sorted({*quotes, *self._marks}, key=len, reverse=True)]
         self._token = regex.compile("|".join([*words, r"[\[\](){},]", r"\\."]), regex.DOTALL)
         self.reset()
@@ -57,11 +58,15 @@ class BracketScanner:
                 self._at = len(text)
                 return None
             self._at = token.start()
-            if token.partial:  # May become a mark or an escape with the next token.
+            if token.partial or self._can_be_mark(text[self._at : self._at + self._longest]):
                 return None
             self._at = token.end()
             if (found := self._take(token[0], token.start())) is not None:
                 return found
+
+    def _can_be_mark(self, text: str) -> bool:
+        """Return whether this end of the text is the beginning of a mark. A bracket can be one."""
+        return len(text) < self._longest and any(mark != text and mark.startswith(text) for mark in self._marks)
 
     def _take(self, word: str, at: int) -> int | None:
         if self.quote:

@@ -56,8 +56,9 @@ class OpenSection:
         self._is_certain = is_certain
         self._has_call = self._is_stray = False
         self.is_in_thought = is_in_thought
-        self.text = mark
-        """What was read of the section, mark included. Only for a section that turns out to be text."""
+        self.mark = mark
+        self.text = ""
+        """What was read after the mark. It is read again if this turns out to be no section of calls."""
 
     def read(self, text: str, end: End | None) -> Progress:
         """Read on. `text` begins after what was consumed. `end` is set when no text will follow."""
@@ -96,7 +97,7 @@ class OpenSection:
         """After a mark that begins no call: find out whether it is a malformed call, or the mark was only mentioned."""
         is_certain = self._is_certain or self._has_call
         # A section that began without a mark must not begin at the same place again.
-        at = progress.consumed = max(progress.consumed, 0 if self.text else 1)
+        at = progress.consumed = max(progress.consumed, 0 if self.mark or self.text else 1)
         match = self._after_stray.search(text, at)
         if match is not None and (is_certain or match.start() - at <= _LONGEST_STRAY):
             is_ending = match.lastgroup == "ending"

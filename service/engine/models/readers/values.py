@@ -52,7 +52,7 @@ def _python_value(node: ast.expr) -> Any:
         return node.value
     if isinstance(node, ast.Name) and node.id.lower() in _CONSTANTS:
         return _CONSTANTS[node.id.lower()]
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+    if isinstance(node, (ast.List, ast.Tuple)):
         return [_python_value(each) for each in node.elts]
     if isinstance(node, ast.Dict):
         keys = [None if key is None else _python_value(key) for key in node.keys]

@@ -29,6 +29,8 @@ class XmlCalls:
     section_end: str = ""
     """Empty if the section is one call."""
     bare_opens: str = ""
+    is_framed: bool = False
+    """Whether a line break stands on each side of a value."""
     nested: str = ""
     """What stands before each tag, if objects and lists are written as tags too. Then `{key}` in `parameter_end` is the name."""
 
@@ -79,7 +81,7 @@ def _unnamed(pattern: str) -> str:
 class _XmlSection:
     def __init__(self, syntax: XmlCalls, offered: Offered) -> None:
         self._patterns, self._offered = syntax.patterns, offered
-        self._is_one_call = not syntax.section_end
+        self._is_one_call, self._is_framed = not syntax.section_end, syntax.is_framed
         self._name = ""
         self._values: dict[str, tuple[str, str | None]] = {}
         self._stray = ""
@@ -181,14 +183,24 @@ class _XmlSection:
         key, string = self._key
         if value is None or not is_text(self._schemas().get(key), string):
             return whole if self._values else ""
-        beginning = (dump_object({key: value.removeprefix("\n").removesuffix("\n")}) or "{}")[1:-2]
-        return whole + (", " if self._values else "") + beginning
+        beginning = _beginning(value.removeprefix("\n") if self._is_framed else value)
+        return whole + (", " if self._values else "") + (dump_object({key: beginning}) or "{}")[1:-2]
+
+
+_CDATA = "<![CDATA["
+
+
+def _beginning(value: str) -> str:
+    """Return what is certain of a value that was cut."""
+    if value.startswith(_CDATA):
+        return value.removeprefix(_CDATA).removesuffix(">").rstrip("]")
+    return "" if _CDATA.startswith(value) else value.removesuffix("\n")
 
 
 def _unframed(value: str) -> str:
     """Return a value without the line breaks beside its tags, if there are two, or without its CDATA frame."""
-    if value.startswith("<![CDATA[") and value.endswith("]]>"):
-        return value[9:-3]
+    if value.startswith(_CDATA) and value.endswith("]]>"):
+        return value[len(_CDATA) : -len("]]>")]
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == "\n" else value
 
 
