@@ -167,15 +167,15 @@ class Settings(BaseSettings):
     reasoning_parser: str = Field(
         default="auto",
         description=(
-            "Format of thoughts, by the name of vLLM's parser. `auto` finds it by the chat template. `none` leaves thoughts in the "
-            "text, where they are spoken."
+            "Format of thoughts, by the name of vLLM's parser. `auto` finds it by the chat template. `none` leaves thoughts in "
+            "the text, where they are spoken."
         ),
     )
     allow_unproven: bool = Field(
         default=False,
         description=(
-            "Whether to serve a model whose format of tool calls or thoughts is not proven (docs/models.md). It is logged then, "
-            "and `firstword_unproven_format` is 1."
+            "Whether to serve a model whose format of tool calls or thoughts is not proven (docs/models.md). It is then logged "
+            "and counted in `firstword_unproven_format`."
         ),
     )
     thinking: Literal["off", "auto", "on"] = Field(

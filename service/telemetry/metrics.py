@@ -171,7 +171,7 @@ class Metrics:
         )
         self.engine_silent = self._gauge("engine_silent_seconds", "Time without an engine step while the engine had turns.")
         self.unproven_format = self._gauge(
-            "unproven_format", "1 if the model is served although its format of tool calls or thoughts is not proven, otherwise 0."
+            "unproven_format", "1 if the model's format of tool calls or thoughts is not proven, otherwise 0."
         )
         self.adapters = self._gauge("adapters", "Loaded LoRA adapters that a request's `model` may name.")
         self.key_file_ok = self._gauge(

@@ -15,9 +15,7 @@ def _python_calls(calls: Sequence[ToolCall]) -> str:
 
 
 def _objects(calls: Sequence[ToolCall]) -> str:
-    return ", ".join(
-        f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}' for call in calls
-    )
+    return ", ".join(f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}' for call in calls)
 
 
 def _granite_calls(calls: Sequence[ToolCall]) -> str:
@@ -25,9 +23,8 @@ def _granite_calls(calls: Sequence[ToolCall]) -> str:
 
 
 def _deepseek_calls(calls: Sequence[ToolCall]) -> str:
-    each = "\n".join(
-        f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>{call.name}\n```json\n{call.arguments}\n```<｜tool▁call▁end｜>" for call in calls
-    )
+    begin, sep, end = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
+    each = "\n".join(f"{begin}function{sep}{call.name}\n```json\n{call.arguments}\n```{end}" for call in calls)
     return f"<｜tool▁calls▁begin｜>{each}<｜tool▁calls▁end｜>"
 
 
@@ -47,14 +44,12 @@ def _to_call(form: str) -> str:
 
 CALL_FORMS: Mapping[str, CallForm] = {
     "lfm2": CallForm(_python_calls, _to_call("<|tool_call_start|>[function_name(argument=value)]<|tool_call_end|>")),
-    "granite": CallForm(
-        _granite_calls, _to_call('<|tool_call|>[{"name": <function name>, "arguments": <object of arguments>}]')
-    ),
+    "granite": CallForm(_granite_calls, _to_call('<|tool_call|>[{"name": <function name>, "arguments": <object of arguments>}]')),
     "deepseek_v3": CallForm(
         _deepseek_calls,
         _to_call(
-            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜><function name>\n```json\n<object of arguments>\n```"
-            "<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜><function name>\n"
+            "```json\n<object of arguments>\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
         ),
     ),
     "deepseek_v31": CallForm(
@@ -64,8 +59,6 @@ CALL_FORMS: Mapping[str, CallForm] = {
             "<｜tool▁calls▁end｜>"
         ),
     ),
-    "apertus": CallForm(
-        _apertus_calls, _to_call("<|tools_prefix|>[{<function name>: <object of arguments>}]<|tools_suffix|>")
-    ),
+    "apertus": CallForm(_apertus_calls, _to_call("<|tools_prefix|>[{<function name>: <object of arguments>}]<|tools_suffix|>")),
 }
 """By the name of vLLM's tool parser. Others are written in Hermes' form."""

@@ -5,7 +5,7 @@ The names are those of vLLM's parsers; `parser_verdicts.py` says how each is rea
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 HERMES = "hermes"
@@ -98,10 +98,10 @@ _TOOLS_BY_TOKENS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _TOOLS_BY_TYPE = {
     "transformer": "mistral", "pixtral": "mistral", "mistral": "mistral", "mistral3": "mistral", "mistral4": "mistral",
-    "ministral3": "mistral", "mixtral": "mistral", "gpt_oss": "openai", "deepseek_v32": "deepseek_v32", "deepseek_v4": "deepseek_v4",
-    "deepseek_v41": "deepseek_v41", "kimi_k3": "kimi_k3", "inkling": "inkling", "llama4": "llama4_pythonic", "olmo3": "olmo3",
-    "cohere2": "cohere_command3", "granite": "granite", "phi3": "phi4_mini_json", "lfm2": "lfm2", "lfm2_moe": "lfm2",
-    "xlam": "xlam",
+    "ministral3": "mistral", "mixtral": "mistral", "gpt_oss": "openai", "deepseek_v32": "deepseek_v32",
+    "deepseek_v4": "deepseek_v4", "deepseek_v41": "deepseek_v41", "kimi_k3": "kimi_k3", "inkling": "inkling",
+    "llama4": "llama4_pythonic", "olmo3": "olmo3", "cohere2": "cohere_command3", "granite": "granite", "phi3": "phi4_mini_json",
+    "lfm2": "lfm2", "lfm2_moe": "lfm2", "xlam": "xlam",
 }  # fmt: skip
 # vLLM has several names for one syntax, by the model that it was written for.
 _OWN_NAMES = {
@@ -114,28 +114,34 @@ _TOOLS_BY_WORD = {"xlam": "xlam", "hermes": HERMES}
 
 def choose_tool_parser(facts: ModelFacts) -> Chosen:
     """Return the name of vLLM's tool parser of the format in which this model calls tools."""
+    return next(_candidates(facts))
+
+
+def _candidates(facts: ModelFacts) -> Iterator[Chosen]:
+    """The formats that fit, the surest first."""
+    by_type = _TOOLS_BY_TYPE.get(facts.model_type)
     if facts.is_mistral_tokenizer:
-        return Chosen("mistral", "the tokenizer is mistral-common's")
-    if not facts.template and facts.model_type in _TOOLS_BY_TYPE:
-        return Chosen(_TOOLS_BY_TYPE[facts.model_type], f"model_type {facts.model_type}")
+        yield Chosen("mistral", "the tokenizer is mistral-common's")
+    if not facts.template and by_type is not None:
+        yield Chosen(by_type, f"model_type {facts.model_type}")
     for name, marks in _TOOLS_BY_MARKS:
         if all(mark in facts.template for mark in marks):
-            return _named(name, facts, f"{' and '.join(marks)} in the chat template")
+            yield _named(name, facts, f"{' and '.join(marks)} in the chat template")
     if not facts.shows_tools:
         # Normalization describes the tools in this form, so the model answers in this form.
-        return Chosen(HERMES, "the chat template does not show tools, so they are described in Hermes' form")
+        yield Chosen(HERMES, "the chat template does not show tools, so they are described in Hermes' form")
     for name, pattern in _TOOLS_BY_PATTERN:
         if re.search(pattern, facts.template.replace('\\"', '"')):
-            return _named(name, facts, "the chat template describes this form of call")
+            yield _named(name, facts, "the chat template describes this form of call")
     for name, marks in _TOOLS_BY_TOKENS:
         if all(mark in facts.tokens for mark in marks):
-            return _named(name, facts, f"{' and '.join(marks)} in the vocabulary")
-    if facts.model_type in _TOOLS_BY_TYPE:
-        return Chosen(_TOOLS_BY_TYPE[facts.model_type], f"model_type {facts.model_type}")
+            yield _named(name, facts, f"{' and '.join(marks)} in the vocabulary")
+    if by_type is not None:
+        yield Chosen(by_type, f"model_type {facts.model_type}")
     for word in re.findall(r"[a-z0-9]+", facts.name.lower()):
         if word in _TOOLS_BY_WORD:
-            return Chosen(_TOOLS_BY_WORD[word], f"the word {word!r} in the model's name")
-    return Chosen(HERMES, "nothing else fits, and most fine-tunes were taught this form")
+            yield Chosen(_TOOLS_BY_WORD[word], f"the word {word!r} in the model's name")
+    yield Chosen(HERMES, "nothing else fits, and most fine-tunes were taught this form")
 
 
 def _named(name: str, facts: ModelFacts, why: str) -> Chosen:
@@ -157,6 +163,7 @@ _THOUGHTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("mistral", ("[THINK]",), "mistral"),
     ("kimi", ("◁think▷",), ""),
     ("granite", ("Here is my thought process",), "granite"),
+    ("think", ("<think>", "<minimax:tool_call>"), "deepseek_r1"),  # Its `<response>` is around the results of tools.
     ("answer", ("<think>", "<answer>"), "deepseek_r1"),
     ("response", ("<think>", "<response>"), "deepseek_r1"),
     ("think", ("<think",), "deepseek_r1"),

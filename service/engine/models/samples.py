@@ -43,7 +43,10 @@ CALLS_WRITTEN: Mapping[str, str] = {
     "granite": f"<|tool_call|>{_OBJECTS}",
     "phi4_mini_json": f"<|tool_call|>{_OBJECTS}<|/tool_call|>",
     "hunyuan_a13b": f"<tool_calls>{_OBJECTS}</tool_calls>",
-    "internlm": f"<|action_start|><|plugin|>\n{_WEATHER_OBJECT}<|action_end|>\n<|action_start|><|plugin|>\n{_HANG_UP_OBJECT}<|action_end|>",
+    "internlm": (
+        f"<|action_start|><|plugin|>\n{_WEATHER_OBJECT}<|action_end|>\n"
+        f"<|action_start|><|plugin|>\n{_HANG_UP_OBJECT}<|action_end|>"
+    ),
     "apertus": f'<|tools_prefix|>[{{"get_weather": {_ARGUMENTS}}}, {{"end_call": {{}}}}]<|tools_suffix|>',
     "cohere_command3": (
         f'<|START_ACTION|>[\n    {{"tool_call_id": "0", "tool_name": "get_weather", "parameters": {_ARGUMENTS}}},\n'

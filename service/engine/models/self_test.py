@@ -4,7 +4,6 @@ It needs the tokenizer, and no weights. Each text is tokenized, and read at 1, 3
 """
 
 import json
-import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +131,8 @@ def _history(source: ModelSource, profile: ModelProfile, texts: TokenTexts) -> T
 
 def _shared(prompt: str, whole: str) -> str:
     """Return what both begin with, up to a mark that only one of them has whole."""
-    shared = os.path.commonprefix([prompt, whole])
+    length = next((at for at, (one, other) in enumerate(zip(prompt, whole, strict=False)) if one != other), len(prompt))
+    shared = whole[:length]
     opened = max(shared.rfind("<"), shared.rfind("["))
     return shared[:opened] if opened > max(shared.rfind(">"), shared.rfind("]")) else shared
 

@@ -77,7 +77,9 @@ def probe_thinking(render: Render, template: str, thoughts: ThoughtMarks | None)
     if is_in_thought(default, thoughts):
         return ThinkingTraits(switch, thinks_by_default=True, can_think=True)
     if switch is None:
-        return ThinkingTraits(None, thinks_by_default=not _has_closed_thought(default, thoughts), can_think=True)
+        # Without a template, as for Mistral's tokenizers, only a system message can ask for thoughts.
+        thinks = bool(template) and not _has_closed_thought(default, thoughts)
+        return ThinkingTraits(None, thinks_by_default=thinks, can_think=True)
     by_default = default != _try(render, {switch.variable: switch.off})
     return ThinkingTraits(switch, thinks_by_default=by_default or not switch.is_off, can_think=True)
 

@@ -17,9 +17,9 @@ from vllm.usage.usage_lib import UsageContext
 
 from service.domain import ModelCard, PromptSettings
 from service.engine.models.model_profile import ModelProfile, ModelSource, ParserSettings, make_profile
+from service.engine.models.trial import tried
 from service.engine.protocol import build_args
 from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args
-from service.engine.models.trial import tried
 from service.engine.vllm.prompting import check_constraints, check_engine_parser, model_source
 from service.engine.vllm.tracing import tracing_args
 from service.errors import StartError

@@ -42,5 +42,3 @@ def _forced(tool_use: ToolUse, request: Any) -> Literal["list", "arguments"] | N
     # For Mistral's tokenizers vLLM holds a named call to a list too.
     schema = json.loads(constraint.json) if isinstance(constraint.json, str) else constraint.json
     return "list" if schema.get("type") == "array" else "arguments"
-
-

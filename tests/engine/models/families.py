@@ -61,7 +61,8 @@ class Family:
 
     @property
     def expect(self) -> Mapping[str, Any]:
-        return self.facts["expect"]
+        expected: Mapping[str, Any] = self.facts["expect"]
+        return expected
 
     @property
     def outputs(self) -> list[Mapping[str, Any]]:

@@ -143,7 +143,7 @@ def failing(error: Exception) -> Callable[..., str]:
 
 def test_a_model_without_a_template_says_which_setting_has_one() -> None:
     source = replace(source_of(family("qwen3")), template="", render=failing(ValueError("no chat template")))
-    with pytest.raises(StartError, match="has no chat template. FIRSTWORD_CHAT_TEMPLATE"):
+    with pytest.raises(StartError, match=r"has no chat template\. FIRSTWORD_CHAT_TEMPLATE"):
         make_profile(source, ParserSettings(), [])
 
 

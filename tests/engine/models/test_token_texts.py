@@ -27,11 +27,10 @@ TEXTS = [
 @cache
 def mistral() -> Any:
     mistral_common = pytest.importorskip("mistral_common")
-    from vllm.tokenizers.mistral import MistralTokenizer
-
+    tokenizers = pytest.importorskip("vllm.tokenizers.mistral")
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(Path(mistral_common.__file__).parent / "data/tekken_240911.json", Path(folder) / "tekken.json")
-        return MistralTokenizer.from_pretrained(folder)
+        return tokenizers.MistralTokenizer.from_pretrained(folder)
 
 
 def byte_level() -> Any:

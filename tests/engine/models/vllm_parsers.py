@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import regex
+
 from service.engine.models.formats import THOUGHTS
 from service.engine.models.thinking import is_in_thought
 from service.engine.models.token_texts import Piece, TokenTexts
@@ -78,6 +80,9 @@ class Subject:
         self.reasoning_parser = REASONING.get(of.name)
         self._tokenizer: Any = tokenizer_of(of)
         self._texts = TokenTexts(self._tokenizer)
+        thoughts = profile_of(of).thoughts
+        self._marks = THOUGHTS[thoughts.thoughts] if thoughts is not None else None
+        self._prompts: dict[tuple[bool, bool], tuple[dict[str, Any], list[int]]] = {}
         self._parser_class: Any = ParserManager.get_parser(
             tool_parser_name=self.tool_parser, reasoning_parser_name=self.reasoning_parser, enable_auto_tools=True
         )
@@ -118,26 +123,29 @@ class Subject:
     def _begin(self, output: Mapping[str, Any]) -> tuple[Any, Any, list[int]]:
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
-        variables, prompt = self._prompt(output)
+        thinks = bool(output["reasoning"]) or (
+            self._marks is not None and regex.search(self._marks.opens, output["text"]) is not None
+        )
+        variables, prompt = self._prompt(thinks, output["prompt_opens_thought"])
         request = ChatCompletionRequest(
             model="m", messages=_HELLO, tools=TOOLS, tool_choice="auto", chat_template_kwargs=variables or None
         )
         parser = self._parser_class(self._tokenizer, request.tools, chat_template_kwargs=variables, model_config=None)
         return parser, parser.adjust_request(request), prompt
 
-    def _prompt(self, output: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """Return the prompt after which a model gives this output: with thoughts on, if it thinks, and the thought open or not."""
-        profile = profile_of(self.family)
-        switch, marks = profile.thinking.switch, THOUGHTS[profile.thoughts.thoughts] if profile.thoughts else None
-        ways: list[dict[str, Any]] = [{}]
-        if switch is not None:
-            on, off = {switch.variable: switch.on}, {switch.variable: switch.off}
-            ways = [on, {}, off] if output["reasoning"] else [off, {}, on]
-        prompts = [(way, source_of(self.family).render(_HELLO, TOOLS, way)) for way in ways]
-        for way, prompt in prompts:
-            if marks is None or is_in_thought(prompt, marks) == output["prompt_opens_thought"]:
-                return way, self.tokens(prompt)
-        return prompts[0][0], self.tokens(prompts[0][1])
+    def _prompt(self, thinks: bool, is_open: bool) -> tuple[dict[str, Any], list[int]]:
+        """Return the prompt of a turn that thinks or not, ending inside an open thought or not, and its template's variables."""
+        if (thinks, is_open) not in self._prompts:
+            switch = profile_of(self.family).thinking.switch
+            ways: list[dict[str, Any]] = [{}]
+            if switch is not None:
+                on, off = {switch.variable: switch.on}, {switch.variable: switch.off}
+                ways = [on, {}, off] if thinks else [off, {}, on]
+            prompts = [(way, source_of(self.family).render(_HELLO, TOOLS, way)) for way in ways]
+            fitting = [each for each in prompts if self._marks is None or is_in_thought(each[1], self._marks) == is_open]
+            way, prompt = (fitting or prompts)[0]
+            self._prompts[thinks, is_open] = way, self.tokens(prompt)
+        return self._prompts[thinks, is_open]
 
     def _deltas(self, token_ids: Sequence[int], size: int, request: Any, *, is_cut: bool) -> Iterator[tuple[str, list[int]]]:
         """Yield text and token IDs, as vLLM's detokenizer gives them. The token that ends an answer has no text."""

@@ -1,6 +1,6 @@
 """Outputs of vLLM's engine as plain data with the same attributes, and a vocabulary of a few words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,10 @@ from service.engine.vllm.output_events import ChoiceReader, TurnReader
 
 WEATHER = '{"name": "get_weather", "arguments": {"city": "Rome"}}'
 HANG_UP = '{"name": "hang_up", "arguments": {}}'
-SCHEMAS = {"get_weather": {"type": "object", "properties": {"city": {"type": "string"}}}, "hang_up": {"type": "object"}}
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "get_weather": {"type": "object", "properties": {"city": {"type": "string"}}},
+    "hang_up": {"type": "object"},
+}
 END = 0
 """The token that ends an answer."""
 

