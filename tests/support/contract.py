@@ -97,6 +97,24 @@ def test_unknown_fields_do_no_harm(service: ServiceUnderTest) -> None:
     assert service.post(service.body(**extras)).status_code == 200
 
 
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+def test_any_effort_is_taken_by_any_model(service: ServiceUnderTest, effort: str) -> None:
+    """Templates know few of these levels, and some refuse the others."""
+    response = service.post(service.body(reasoning_effort=effort))
+    assert response.status_code == 200
+    assert ChatCompletion.model_validate_json(response.content).choices[0].message.content
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_an_assistants_thoughts_may_be_sent_back(service: ServiceUnderTest, field: str) -> None:
+    history = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi.", field: "The user greets me."},
+        {"role": "user", "content": "Count from one to five."},
+    ]
+    assert service.post(service.body(messages=history)).status_code == 200
+
+
 def test_a_stream_and_an_answer_come_from_the_same_system(service: ServiceUnderTest) -> None:
     answer = ChatCompletion.model_validate_json(service.post(service.body()).content)
     chunks = sse_events(service.post(service.body(stream=True)).text)[:-1]

@@ -1,8 +1,10 @@
 """Reading `docs/`, whose tables and examples tests hold against the code."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+_BAR = re.compile(r"(?<!\\)\|")
 _DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -29,4 +31,4 @@ def table_rows_under(document: str, heading: str) -> list[tuple[str, ...]]:
 
 def _rows(lines: Iterable[str]) -> list[tuple[str, ...]]:
     table = [line for line in lines if line.startswith("|")]
-    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table[2:]]
+    return [tuple(cell.strip().replace("\\|", "|") for cell in _BAR.split(line.strip("|"))) for line in table[2:]]

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from service.app import create_app
 from service.domain import Outcome
+from service.engine.models.readers.parts import Drop
 from service.engine.scripted.engine import ScriptedEngine
 from service.settings import Settings
 from service.telemetry.fast_metrics import MergingHistogram
@@ -46,7 +47,11 @@ def test_the_document_lists_every_metric_as_the_code_has_it() -> None:
     assert table_rows("metrics.md") == expected
 
 
-@pytest.mark.parametrize("words", [Outcome, REASONS, STAGES, STATES, HEARD], ids=["outcome", "reason", "stage", "state", "heard"])
+@pytest.mark.parametrize(
+    "words",
+    [Outcome, REASONS, STAGES, STATES, HEARD, Drop],
+    ids=["outcome", "reason", "stage", "state", "heard", "reason of a dropped call"],
+)
 def test_the_document_explains_every_word_of_a_label(words: Iterable[str]) -> None:
     explained = {line.split("`")[1] for line in document_lines("metrics.md") if line.startswith("- `")}
     assert set(map(str, words)) <= explained
@@ -71,6 +76,8 @@ def test_every_series_exists_from_the_start() -> None:
             metrics.refusals.labels(tenant, "m", reason).inc()
         for heard in HEARD:
             metrics.barge_ins.labels(tenant, "m", heard).inc()
+        for drop in Drop:
+            metrics.dropped_calls.labels(tenant, "m", drop).inc()
         metrics.ttft.labels(tenant, "m").observe(1)
         metrics.wasted_tokens.labels(tenant, "m").inc()
     for stage in STAGES:

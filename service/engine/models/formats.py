@@ -67,7 +67,7 @@ def _invokes(opens: str, section_end: str, *, prefix: str = "") -> XmlCalls:
     return XmlCalls(
         opens=opens,
         call=rf"""<{prefix}invoke\s+name=["']?(?P<name>[^"'>]{{1,99}})["']?\s*>""",
-        parameter=rf"""<{prefix}parameter\s+name=["']?(?P<key>[^"'>]{{1,99}})["']?(?:\s+string="(?P<string>true|false)")?\s*>""",
+        parameter=rf"""<{prefix}parameter\s{{1,9}}name=["']?(?P<key>[^"'>]{{1,99}})["']?(?:\s{{1,9}}string="(?P<string>true|false)")?\s{{0,9}}>""",
         parameter_end=rf"</{prefix}parameter>",
         call_end=rf"</{prefix}invoke>",
         section_end=section_end,
@@ -83,11 +83,11 @@ def _keys(opens: str, section_end: str = "", *, call_opens: str = "", prefix: st
     """GLM's form: `name<arg_key>key</arg_key><arg_value>value</arg_value>`."""
     arg_key, arg_value = f"{prefix}arg_key{_SUFFIX}", f"{prefix}arg_value{_SUFFIX}"
     call_end = f"</{prefix}tool_call{_SUFFIX}>"
-    kind = rf"(?:<{prefix}arg_type>[^<]{{1,99}}</{prefix}arg_type>\s*)?"
+    kind = rf"(?:<{prefix}arg_type>[^<]{{1,99}}</{prefix}arg_type>\s{{0,9}})?"
     return XmlCalls(
         opens=opens,
         call=rf"{call_opens}\s*(?P<name>[\w.\-]+)\s*(?:<tool_sep{_SUFFIX}>\s*)?(?=<{arg_key}>|{call_end})",
-        parameter=rf"<{arg_key}>(?P<key>[^<]{{1,99}})</{arg_key}>\s*{kind}<{arg_value}>",
+        parameter=rf"<{arg_key}>(?P<key>[^<]{{1,99}})</{arg_key}>\s{{0,9}}{kind}<{arg_value}>",
         parameter_end=f"</{arg_value}>",
         call_end=call_end,
         section_end=section_end,
@@ -145,8 +145,8 @@ CALLS: Mapping[str, CallSyntax] = {
         r"<\|plamo:end_tool_name:plamo\|>\s*<\|plamo:begin_tool_arguments:plamo\|>(?:<\|plamo:constrain\|>\w+)?<\|plamo:msg\|>",
     ),
     "harmony": BracketCalls(
-        opens=r"(?:<\|start\|>assistant)?(?=<\|channel\|>\w+\s+to=)|<\|start\|>assistant(?=\s*to=)"
-        r"|(?=\s*to=functions\.[\w.\-]+\s*<\|channel\|>)",
+        opens=r"(?:<\|start\|>assistant)?(?=<\|channel\|>\w{1,20}\s{1,9}to=)|<\|start\|>assistant(?=\s{0,9}to=)"
+        r"|(?=to=functions\.[\w.\-]{1,99}\s{0,9}<\|channel\|>)",
         closes=("<|call|>", "<|end|>"),
         header=r"(?:\s*to=(?:functions\.)?(?P<name>[\w\-]+))?\s*<\|channel\|>\w+(?:\s+to=(?:functions\.)?(?P<name2>[\w.\-]+))?"
         r"\s*(?:<\|constrain\|>)?\s*\w*\s*<\|message\|>\s*",
@@ -176,14 +176,14 @@ CALLS: Mapping[str, CallSyntax] = {
         parameter=r'<steptml:parameter name="(?P<key>[^"]{1,99})">',
         parameter_end="</steptml:parameter>",
         call_end="</steptml:invoke>",
-        section_end=r"(?:<｜tool_call_end｜>\s*)?<｜tool_calls_end｜>",
+        section_end=r"(?:<｜tool_call_end｜>\s{0,9})?<｜tool_calls_end｜>",
     ),
     "minicpm5": XmlCalls(
         opens="(?=<function name=)",
         call=r'<function name="(?P<name>[^"]{1,99})">\s*(?:<arguments>)?',
         parameter=r'<param name="(?P<key>[^"]{1,99})">',
         parameter_end="</param>",
-        call_end=r"(?:</arguments>\s*)?</function>",
+        call_end=r"(?:</arguments>\s{0,9})?</function>",
     ),
     "glm45": _keys("<tool_call>"),
     "hy_v3": _keys(f"<tool_calls{_SUFFIX}>", f"</tool_calls{_SUFFIX}>", call_opens=f"<tool_call{_SUFFIX}>"),
@@ -209,7 +209,7 @@ CALLS: Mapping[str, CallSyntax] = {
 """Syntaxes of tool calls, by name."""
 
 _HARMONY_CONTENT = (
-    r"(?:<\|start\|>assistant)?<\|channel\|>(?:final|commentary)(?:\s*<\|constrain\|>\w+)?<\|message\|>"
+    r"(?:<\|start\|>assistant)?<\|channel\|>(?:final|commentary)(?:\s{0,9}<\|constrain\|>\w{1,20})?<\|message\|>"
     r"|<\|end\|>|<\|return\|>|<\|call\|>|<\|start\|>assistant|<\|message\|>"
 )
 
@@ -232,7 +232,7 @@ THOUGHTS: Mapping[str, ThoughtMarks] = {
         content=r"<\|(?:open|close)\|>(?:response|message)<\|sep\|>",
     ),
     "plamo3": ThoughtMarks(r"<\|plamo:begin_think:plamo\|>", r"<\|plamo:end_think:plamo\|>", content=r"<\|plamo:tag\|>"),
-    "k2_horizon": ThoughtMarks(r"<ifm\|think\w*>", r"</ifm\|think\w*>"),
+    "k2_horizon": ThoughtMarks(r"<ifm\|think\w{0,20}>", r"</ifm\|think\w{0,20}>"),
     "harmony": ThoughtMarks(
         r"(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>",
         r"<\|end\|>|<\|return\|>|(?=<\|start\|>)|(?=<\|channel\|>)",

@@ -1,7 +1,7 @@
 """Feeds the families' sample outputs to vLLM's own parsers, streamed and whole, and counts what they get wrong.
 
-It needs vLLM and no weights: the parsers get the embedded vocabulary with the family's tokens. `model_tables.py` writes the result
-to docs/models.md.
+It needs vLLM and no weights: the parsers get the embedded vocabulary with the family's tokens.
+`python -m tests.engine.models.vllm_parsers` writes the result into docs/models.md. It takes some minutes.
 """
 
 import json
@@ -13,13 +13,17 @@ from functools import cached_property
 from typing import Any
 
 import regex
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.parser.parser_manager import ParserManager
 
 from service.engine.models.formats import THOUGHTS
 from service.engine.models.thinking import is_in_thought
 from service.engine.models.token_texts import Piece, TokenTexts
 from tests.engine.models.families import FAMILIES, TOOLS, Family, family
 from tests.engine.models.family_models import profile_of, source_of, tokenizer_of
+from tests.engine.models.model_tables import Table, write
 
+HEADING = "### Measured"
 DELTAS = (1, 3, 8)
 """Tokens in a delta of a stream."""
 CUTS = 12
@@ -29,8 +33,9 @@ CUTS = 12
 REASONING: Mapping[str, str] = {
     "deepseek_r1": "deepseek_r1", "deepseek_r1_distill_qwen": "deepseek_r1", "deepseek_v31": "deepseek_v3",
     "deepseek_v32": "deepseek_v3", "deepseek_v4": "deepseek_v4", "ernie45": "ernie45", "gemma4": "gemma4", "gemma4_e4b": "gemma4",
-    "glm45": "glm45", "glm46": "glm45", "glm47": "glm47", "glm5": "glm47", "glm53": "glm47", "granite42": "granite_thinking_parser",
-    "hunyuan_a13b": "hunyuan_a13b", "hunyuan_v1": "hunyuan_a13b", "hy_v3": "hy_v3", "kimi_k25": "kimi_k2",
+    "glm45": "glm45", "glm46": "glm45", "glm47": "glm47", "glm5": "glm47", "glm53": "glm47",
+    "granite42": "granite_thinking_parser", "hunyuan_a13b": "hunyuan_a13b",
+    "hunyuan_v1": "hunyuan_a13b", "hy_v3": "hy_v3", "kimi_k25": "kimi_k2",
     "kimi_k2_thinking": "kimi_k2", "laguna": "poolside_v1", "lfm25": "qwen3", "ling3": "ling3", "magistral": "mistral",
     "mimo": "mimo", "minicpm5": "qwen3", "minimax_m2": "minimax_m2", "minimax_m3": "minimax_m3", "mistral_v15": "mistral",
     "nemotron3": "nemotron_v3", "olmo3_think": "olmo3", "phi4_reasoning": "deepseek_r1", "qwen3": "qwen3", "qwen3_5": "qwen3",
@@ -40,6 +45,7 @@ REASONING: Mapping[str, str] = {
 NOT_MEASURED: Mapping[str, str] = {
     "openai": "it reads token IDs of gpt-oss' own vocabulary",
     "cohere_command3": "it needs the package cohere_melody, which vLLM does not install",
+    "hunyuan_a13b": "the parser of its thoughts has token IDs of Hunyuan's own vocabulary in its code",
 }
 """Tool parsers that do not work with these fixtures, with the reason."""
 
@@ -73,8 +79,6 @@ class Subject:
     """One of vLLM's pairs of parsers, on one family."""
 
     def __init__(self, of: Family) -> None:
-        from vllm.parser.parser_manager import ParserManager
-
         self.family = of
         self.tool_parser = str(of.expect["tool_parser"])
         self.reasoning_parser = REASONING.get(of.name)
@@ -82,16 +86,29 @@ class Subject:
         self._texts = TokenTexts(self._tokenizer)
         thoughts = profile_of(of).thoughts
         self._marks = THOUGHTS[thoughts.thoughts] if thoughts is not None else None
-        self._prompts: dict[tuple[bool, bool], tuple[dict[str, Any], list[int]]] = {}
+        self._prompts: dict[tuple[bool, bool], tuple[dict[str, Any], list[int]] | None] = {}
         self._parser_class: Any = ParserManager.get_parser(
             tool_parser_name=self.tool_parser, reasoning_parser_name=self.reasoning_parser, enable_auto_tools=True
         )
 
     @property
     def outputs(self) -> list[Mapping[str, Any]]:
-        """The samples without thoughts only, if vLLM has no parser for the family's thoughts."""
-        thinks = self.reasoning_parser is not None
-        return [each for each in self.family.outputs if thinks or not (each["reasoning"] or each["prompt_opens_thought"])]
+        """The samples that vLLM's parsers are meant for.
+
+        Left out are thoughts, if vLLM has no parser for this family's; what no prompt of the template leads to; and answers
+        without a thought, of a model that always thinks.
+        """
+        always_thinks = profile_of(self.family).thinking.is_stuck_on
+        return [
+            each
+            for each in self.family.outputs
+            if (not self._thinks(each) if self.reasoning_parser is None else self._thinks(each) or not always_thinks)
+            and self._prompt(each) is not None
+        ]
+
+    def _thinks(self, output: Mapping[str, Any]) -> bool:
+        opens = self._marks is not None and regex.search(self._marks.opens, output["text"]) is not None
+        return bool(output["reasoning"]) or bool(output["prompt_opens_thought"]) or opens
 
     def tokens(self, text: str) -> list[int]:
         return self._texts.encode(text)
@@ -121,31 +138,41 @@ class Subject:
         return Answer(content or "", thought or "", tuple((call.name, call.arguments) for call in calls or ()))
 
     def _begin(self, output: Mapping[str, Any]) -> tuple[Any, Any, list[int]]:
-        from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
-
-        thinks = bool(output["reasoning"]) or (
-            self._marks is not None and regex.search(self._marks.opens, output["text"]) is not None
-        )
-        variables, prompt = self._prompt(thinks, output["prompt_opens_thought"])
+        variables, prompt = self._prompt(output) or ({}, [])
         request = ChatCompletionRequest(
             model="m", messages=_HELLO, tools=TOOLS, tool_choice="auto", chat_template_kwargs=variables or None
         )
         parser = self._parser_class(self._tokenizer, request.tools, chat_template_kwargs=variables, model_config=None)
         return parser, parser.adjust_request(request), prompt
 
-    def _prompt(self, thinks: bool, is_open: bool) -> tuple[dict[str, Any], list[int]]:
-        """Return the prompt of a turn that thinks or not, ending inside an open thought or not, and its template's variables."""
-        if (thinks, is_open) not in self._prompts:
-            switch = profile_of(self.family).thinking.switch
-            ways: list[dict[str, Any]] = [{}]
-            if switch is not None:
-                on, off = {switch.variable: switch.on}, {switch.variable: switch.off}
-                ways = [on, {}, off] if thinks else [off, {}, on]
-            prompts = [(way, source_of(self.family).render(_HELLO, TOOLS, way)) for way in ways]
-            fitting = [each for each in prompts if self._marks is None or is_in_thought(each[1], self._marks) == is_open]
-            way, prompt = (fitting or prompts)[0]
-            self._prompts[thinks, is_open] = way, self.tokens(prompt)
-        return self._prompts[thinks, is_open]
+    def _prompt(self, output: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]] | None:
+        """Return the variables and the prompt of a turn with this answer: it ends inside a thought if the answer begins there."""
+        way = self._thinks(output), bool(output["prompt_opens_thought"])
+        if way not in self._prompts:
+            self._prompts[way] = self._find_prompt(*way)
+        return self._prompts[way]
+
+    def _find_prompt(self, thinks: bool, is_open: bool) -> tuple[dict[str, Any], list[int]] | None:
+        thinking = profile_of(self.family).thinking
+        choices: list[dict[str, Any]] = [{}] if thinking.switch is None or thinking.thinks_by_default == thinks else []
+        if thinking.switch is not None:
+            choices.insert(0, {thinking.switch.variable: thinking.switch.on if thinks else thinking.switch.off})
+        for variables in choices:
+            prompt = self._render(variables)
+            if self._marks is None:
+                return variables, self.tokens(prompt)
+            closed = [match.end() for match in regex.finditer(self._marks.closes, prompt)]
+            is_over = bool(closed) and not prompt[closed[-1] :].strip()
+            if is_in_thought(prompt, self._marks) == is_open and not (thinks and is_over):
+                return variables, self.tokens(prompt)
+        return None
+
+    def _render(self, variables: Mapping[str, Any]) -> str:
+        render = source_of(self.family).render
+        try:
+            return render(_HELLO, TOOLS, variables)
+        except Exception:  # FunctionGemma wants a description of each parameter. Only the end of the prompt counts here.
+            return render(_HELLO, None, variables)
 
     def _deltas(self, token_ids: Sequence[int], size: int, request: Any, *, is_cut: bool) -> Iterator[tuple[str, list[int]]]:
         """Yield text and token IDs, as vLLM's detokenizer gives them. The token that ends an answer has no text."""
@@ -240,3 +267,26 @@ def _is_spoken_if_cut(subject: Subject, output: Mapping[str, Any], token_ids: Se
         if not _is_part(answer.content, output["content"]):
             return True
     return False
+
+
+def table() -> Table:
+    """Return the table of docs/models.md."""
+    header = (
+        "tool parser", "reasoning parser", "samples", "right, whole", *(f"right, {size} a delta" for size in DELTAS),
+        "differ", "calls wrong", "spoken", "silent", "crashed", "spoken if cut",
+    )  # fmt: skip
+    rows = [
+        (
+            f"`{tool}`",
+            f"`{reasoning}`" if reasoning else "–",
+            *map(str, (row.outputs, row.right["whole"], *(row.right[str(size)] for size in DELTAS))),
+            *map(str, (row.differs, row.calls, row.spoken, row.silent, row.crashed)),
+            f"{row.spoken_if_cut} of {row.with_calls}",
+        )
+        for (tool, reasoning), row in measure().items()
+    ]
+    return header, rows
+
+
+if __name__ == "__main__":
+    write({HEADING: table()})

@@ -78,7 +78,7 @@ chat-template-{{ sha256sum . | trunc 12 }}.jinja
 {{/* The chat templates of a pool whose text is in the values, by file name. The result is JSON. */}}
 {{- define "firstword.chatTemplates" -}}
 {{- $files := dict -}}
-{{- range $given := prepend .adapters .model -}}
+{{- range $given := prepend (.adapters | default list) .model -}}
   {{- with $given.chatTemplate -}}
     {{- if not (hasPrefix "/" .) -}}
       {{- $_ := set $files (include "firstword.chatTemplateFile" .) . -}}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from service.engine.models.readers.format import AnswerFormat
+from service.engine.models.readers.held_text import HeldText
 from service.engine.models.readers.open_section import CallFilter, OpenSection
 from service.engine.models.readers.parts import Call, Content, Dropped, End, Offered, Part, Thought
 from service.engine.models.readers.section import CallSyntax
@@ -14,8 +15,8 @@ from service.engine.models.readers.speech import Speech, ThoughtText
 
 Mode = Literal["content", "thought", "call"]
 
-_MAX_MENTIONS = 20
-"""Marks of calls that were only mentioned, before such marks are plain text. Each one costs another look at the text after it."""
+_MAX_READ_AGAIN = 50_000
+"""Most characters that are read again after marks that were only mentioned. After so many, marks of calls are plain text."""
 
 
 class AnswerReader:
@@ -38,11 +39,10 @@ class AnswerReader:
         self._thoughts = ThoughtText()
         self._calls = CallFilter(offered)
         self._section: OpenSection | None = None
-        self._held = ""
-        self._is_held_special = False
+        self._held = HeldText()
         self._thought_tokens_held = 0
         self._is_mark = False
-        self._mentions = 0
+        self._read_again = 0
         self._parts: list[Part] = []
         self.mode: Mode = "thought" if is_in_thought else "content"
         self.tokens = 0
@@ -67,8 +67,7 @@ class AnswerReader:
         if is_special and not self._format.knows(text):
             text = ""
         was_thinking, self._is_mark = self._is_thinking, False
-        self._is_held_special = is_special or (self._is_held_special and bool(self._held))
-        self._held += text
+        self._held.add(text, is_special=is_special)
         self._read_on(None)
         if was_thinking:
             self._count_thought(text)
@@ -92,7 +91,7 @@ class AnswerReader:
         self._thought_tokens_held += 1
         if self._is_mark:
             self._thought_tokens_held = 0
-        elif self.mode == "thought" and (not self._held or len(self._held) < len(text)):
+        elif self.mode == "thought" and (not self._held.text or len(self._held.text) < len(text)):
             self.thought_tokens += self._thought_tokens_held
             self._thought_tokens_held = 0
 
@@ -102,29 +101,29 @@ class AnswerReader:
             if self._section is not None:
                 is_more = self._read_section(self._section, end)
             else:
-                is_more = bool(self._held) and self._read_text(end)
+                is_more = bool(self._held.text) and self._read_text(end)
 
     def _read_text(self, end: End | None) -> bool:
         """Read content, or a thought, up to the next mark. Returns whether there is one."""
-        held = self._held
+        held = self._held.text
         pattern = self._format.thought_pattern if self.mode == "thought" else self._format.content_pattern
         match = pattern.search(held, partial=True)
         if match is None or (match.partial and end is not None):
             # Cut inside a mark: its beginning is no text. A single character can be either.
             is_mark = match is not None and end == "length" and len(held) - match.start() > 1
-            self._held = ""
-            self._add_text(held[: match.start()] if is_mark else held)
+            self._add_text(self._held.take(match.start() if is_mark else len(held)))
+            self._held = HeldText()
             return False
-        self._held = held[match.start() :] if match.partial else held[match.end() :]
-        self._add_text(held[: match.start()])
+        self._add_text(self._held.take(match.start()))
         if not match.partial:
             self._read_mark(match)
         return not match.partial
 
     def _read_mark(self, match: Any) -> None:
-        kind, thoughts = match.lastgroup, self._format.thoughts
+        kind, thoughts, is_special = match.lastgroup, self._format.thoughts, self._held.has_special
+        self._held.take(len(match[0]))
         if (opened := self._format.opened(kind)) is not None:
-            self._open_section(match[0], *opened)
+            self._open_section(match[0], *opened, is_special=is_special)
             return
         self._is_mark = True
         if kind == "thought":
@@ -136,7 +135,7 @@ class AnswerReader:
             is_message = kind == "noise" and thoughts is not None and thoughts.is_message
             self._speech.mark(separator="\n" if is_message else "")
 
-    def _open_section(self, mark: str, syntax: CallSyntax, is_bare: bool) -> None:
+    def _open_section(self, mark: str, syntax: CallSyntax, is_bare: bool, *, is_special: bool) -> None:
         is_in_thought = self.mode == "thought"
         self._section = OpenSection(
             syntax.reader(mark, self._offered, is_bare=is_bare and not self._format.is_forced),
@@ -144,14 +143,14 @@ class AnswerReader:
             mark,
             self._format.after_stray(syntax),
             is_in_thought=is_in_thought,
-            is_certain=self._format.is_forced or (self._is_held_special and not is_in_thought),
+            is_certain=self._format.is_forced or (is_special and not is_in_thought),
         )
         self.mode = "call"
 
     def _read_section(self, section: OpenSection, end: End | None) -> bool:
         """Returns whether the section is over."""
-        progress = section.read(self._held, end)
-        self._held = self._held[progress.consumed :]
+        progress = section.read(self._held.text, end)
+        self._held.take(progress.consumed)
         for part in progress.parts:
             self._parts.append(part)
             self.has_called = self.has_called or isinstance(part, Call)
@@ -164,14 +163,12 @@ class AnswerReader:
             if not section.is_in_thought:
                 self._speech.mark()
             return True
-        self._mentions += 1
-        if self._mentions > _MAX_MENTIONS:
-            self._format = self._format.without_calls
         # The mark is text after all. Without a mark, the first character is: the section must not begin at the same place again.
-        self._held = section.mark + section.text + self._held
-        size = len(section.mark) or 1
-        text, self._held = self._held[:size], self._held[size:]
-        self._add_text(text)
+        self._held.put_back(section.mark + section.text)
+        self._read_again += len(self._held.text)
+        if self._read_again > _MAX_READ_AGAIN:
+            self._format = self._format.without_calls
+        self._add_text(self._held.take(len(section.mark) or 1))
         return True
 
     def _add_text(self, text: str) -> None:

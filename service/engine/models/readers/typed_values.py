@@ -7,8 +7,9 @@ import regex
 
 from service.engine.models.readers.json_text import load_object, load_value
 
-_KINDS: dict[str, Any] = {
-    "string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list, "null": type(None),
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "object": (dict,), "array": (list,),
+    "null": (type(None),),
 }  # fmt: skip
 
 
@@ -23,26 +24,27 @@ def typed(text: str, schema: Any, string: str | None = None) -> Any:
     try:
         value = load_value(text.strip())
     except ValueError:
-        lowered = text.strip().lower()
-        if kinds and "boolean" in kinds and lowered in ("true", "false"):
-            return lowered == "true"
-        if kinds and lowered in ("none", "null") and "string" not in kinds:
-            return None
-        if kinds and kinds & {"object", "array"} and (mended := load_object(f'{{"v": {text}}}')) is not None and "v" in mended:
-            return mended["v"]
-        return text
-    if "string" in kinds and string is None and (isinstance(value, str) or not isinstance(value, tuple(_flat(kinds)))):
-        return text
+        return _read_loosely(text, kinds)
+    if "string" in kinds and string is None:
+        others = tuple(each for kind in kinds - {"string"} for each in _KINDS[kind])
+        return value if isinstance(value, others) else text
     return int(value) if "integer" in kinds and isinstance(value, float) and value.is_integer() else value
+
+
+def _read_loosely(text: str, kinds: set[str]) -> Any:
+    """Return the value of text that is no JSON: words of Python, an object or a list that must be mended, or the text."""
+    word = text.strip().lower()
+    if "boolean" in kinds and word in ("true", "false"):
+        return word == "true"
+    if kinds and "string" not in kinds and word in ("none", "null"):
+        return None
+    mended = load_object(f'{{"v": {text}}}') if kinds & {"object", "array"} else None
+    return mended["v"] if mended and "v" in mended else text
 
 
 def is_text(schema: Any, string: str | None) -> bool:
     """Return whether a tag's value is a string as it stands."""
     return string in ("true", "string") or (string is None and _kinds(schema) == {"string"})
-
-
-def _flat(kinds: set[str]) -> list[type]:
-    return [kind for name in kinds for kind in (_KINDS[name] if isinstance(_KINDS[name], tuple) else (_KINDS[name],))]
 
 
 def _kinds(schema: Any) -> set[str]:

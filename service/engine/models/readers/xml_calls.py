@@ -67,7 +67,7 @@ class _Patterns:
         lost = rf"|(?={parameter}|(?:{call_end})\s{{0,99}}(?:{section_end}))" if not syntax.nested else ""
         self._value_end = rf"(?:{syntax.parameter_end})(?=\s{{0,99}}{follows}){lost}"
         # At the end of the answer, any mark can be the end of the value.
-        self.last_end = compiled(rf"(?:{syntax.parameter_end.replace('{key}', '[^>]+')})|(?=\s*{follows})")
+        self.last_end = compiled(rf"(?:{syntax.parameter_end.replace('{key}', '[^>]+')})|(?={follows})")
         self.value_of = nested_value(syntax.nested) if syntax.nested else typed
 
     def value_end(self, key: str) -> Any:

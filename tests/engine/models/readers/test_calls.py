@@ -14,7 +14,7 @@ from tests.engine.models.readers.reading import OFFERED, Heard, format_of, read_
 from tests.engine.models.readers.strategies import Cutting, calls, cuttings, marks_of, sentences
 from tests.engine.models.readers.writers import WRITERS
 
-quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 each_syntax = pytest.mark.parametrize("syntax", CALLS)
 
 

@@ -11,7 +11,7 @@ from tests.engine.models.readers.reading import OFFERED, Heard, format_of, read,
 from tests.engine.models.readers.strategies import Cutting, cuttings, texts
 from tests.engine.models.readers.writers import WRITERS
 
-quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 each_syntax = pytest.mark.parametrize("syntax", CALLS)
 MENTIONED = [syntax for syntax, writer in WRITERS.items() if writer.mark]
 
@@ -90,7 +90,7 @@ def test_the_end_of_a_section_alone_is_not_heard() -> None:
 
 @given(
     text=texts(min_size=1), cutting=cuttings(),
-    stops=st.lists(st.sampled_from(["Paris", "o", "lo", "llo w", "[L", "aug", "\n", "euros", "```", "}", "ent", "One m"]), max_size=4),
+    stops=st.lists(st.sampled_from(["Paris", "o", "lo", "llo w", "[L", "aug", "\n", "euros", "```", "}", "ent"]), max_size=4),
 )  # fmt: skip
 @quick
 def test_the_stop_string_that_is_complete_first_ends_the_content(text: str, cutting: Cutting, stops: list[str]) -> None:

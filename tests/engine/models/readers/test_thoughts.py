@@ -1,5 +1,7 @@
 """Thoughts: kept out of the content, whole, and counted."""
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -10,7 +12,7 @@ from tests.engine.models.readers.strategies import Cutting, cuttings, texts
 from tests.engine.models.readers.test_calls import check_beginning
 from tests.engine.models.readers.writers import WRITERS
 
-quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 MARKS = {
     "think": ("<think>", "</think>"),
     "answer": ("<think>", "</think>"),
@@ -34,6 +36,11 @@ CALLED = (("get_weather", '{"city": "Paris"}', False),)
 each_row = pytest.mark.parametrize("row", THOUGHTS)
 
 
+def tokens_in(marks: str) -> list[str]:
+    """The tokens of the vocabulary that these marks consist of."""
+    return re.findall(r"<[^<>]+>|\[[A-Z/]+\]|◁[^▷]+▷", marks)
+
+
 def test_every_row_is_tried() -> None:
     assert MARKS.keys() == THOUGHTS.keys()
 
@@ -45,7 +52,7 @@ def test_a_thought_is_kept_apart(row: str, thought: str, content: str, cutting: 
     opens, closes = MARKS[row]
     for text, is_open in ((f"{opens}{thought}{closes}{content}", False), (f"{thought}{closes}{content}", True)):
         reader = AnswerReader(format_of("hermes", row), OFFERED, is_in_thought=is_open)
-        heard = read_tokens(reader, cutting(text, [opens, closes]))
+        heard = read_tokens(reader, cutting(text, tokens_in(opens + closes)))
         assert heard == Heard(content.lstrip(), thought.strip())
         assert reader.has_withheld == bool(thought.strip())
 
@@ -55,7 +62,7 @@ def test_a_thought_is_kept_apart(row: str, thought: str, content: str, cutting: 
 @given(thought=texts(), content=texts(), cutting=cuttings())
 def test_a_thought_that_is_cut_is_a_beginning(row: str, thought: str, content: str, cutting: Cutting) -> None:
     opens, closes = MARKS[row]
-    tokens = cutting(f"{opens}{thought}{closes}{content}.", [opens, closes])
+    tokens = cutting(f"{opens}{thought}{closes}{content}.", tokens_in(opens + closes))
     whole = read_tokens(AnswerReader(format_of("hermes", row), OFFERED), tokens)
     for size in range(len(tokens)):
         cut = read_tokens(AnswerReader(format_of("hermes", row), OFFERED), tokens[:size], "length")
