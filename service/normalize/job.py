@@ -32,6 +32,7 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
     ),
 }  # fmt: skip
 
+
 def normalize(request: ChatRequest, *, caller: Caller, turn_id: str, model_registry: ModelRegistry, max_choices: int) -> ChatJob:
     """Return the job for a request.
 

@@ -25,11 +25,13 @@ def control_marks(added_tokens: Iterable[str], special_tokens: Iterable[str], te
     """Return every text that must not stand in the text of a message.
 
     `added_tokens` are the tokens that the tokenizer finds in a text before it splits it; only those that look like marks are
-    taken, because words and white space can be among them. All of `special_tokens` are taken but single characters, which are
+    taken, because words and white space can be among them. Of the template's tags of one plain word, only those that frame turns,
+    thoughts, tools and results are taken. All of `special_tokens` are taken but single characters, which are
     words like any other: some models pad with `!`. `template` is the source of the chat template; None if there is none.
     """
     special = {token for token in special_tokens if len(token.strip()) > 1}
-    return frozenset(special | set(filter(_looks_like_a_mark, added_tokens)) | marks_in(template or ""))
+    of_template = set(filter(_is_frame, marks_in(template or "")))
+    return frozenset(special | set(filter(_looks_like_a_mark, added_tokens)) | of_template)
 
 
 def marks_in(text: str) -> frozenset[str]:
@@ -42,6 +44,22 @@ def added_and_special_tokens(tokenizer: Any) -> tuple[frozenset[str], frozenset[
     decoder: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", None) or {}
     special = {token.content for token in decoder.values() if token.special}
     return frozenset(tokenizer.get_added_vocab()), frozenset(special.union(tokenizer.all_special_tokens))
+
+
+# Tags of one plain word that frame turns, thoughts, tools and their results. Other plain words, such as the `<name>` and `<type>`
+# with which a template describes tools, are ordinary XML in the text of a message.
+_FRAMES = frozenset(
+    {
+        "s", "bos", "eos", "pad", "unk", "system", "user", "assistant", "human", "model", "bot", "think", "thinking", "thought",
+        "answer", "response", "tool", "tools", "tool_call",
+    }
+)  # fmt: skip
+_PLAIN_TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9\-]*)>")
+
+
+def _is_frame(mark: str) -> bool:
+    tag = _PLAIN_TAG.fullmatch(mark)
+    return tag is None or tag[1].lower() in _FRAMES
 
 
 def _looks_like_a_mark(token: str) -> bool:

@@ -14,8 +14,9 @@ from service.engine.models.readers.xml_calls import XmlCalls
 
 
 def _tags(opens: str, *closes: str, **more: object) -> BracketCalls:
-    """JSON objects of name and arguments, or a list of them, between marks."""
-    return BracketCalls(opens=opens, closes=closes, **more)  # type: ignore[arg-type]
+    """JSON objects of name and arguments, or a list of them, between marks. The JSON can be in a code block."""
+    junk = r"```(?:json)?(?=[\s{\[<])"
+    return BracketCalls(opens=opens, closes=closes, **{"junk": junk, **more})  # type: ignore[arg-type]
 
 
 _PYTHON_NAME = r"[A-Za-z_][\w.]{0,99}"
@@ -108,6 +109,7 @@ _DEEPSEEK = BracketCalls(
 CALLS: Mapping[str, CallSyntax] = {
     # JSON between tags, or after a mark.
     "hermes": _tags("<tool_call>", "</tool_call>"),
+    "nemotron_json": _tags("<TOOLCALL>", "</TOOLCALL>"),
     "longcat": _tags("<longcat_tool_call>", "</longcat_tool_call>"),
     "granite": _tags(r"<\|tool_call\|>|<tool_call>", "<|/tool_call|>", "</tool_call>"),
     "granite-20b-fc": _tags("<function_call>", "</function_call>"),
@@ -145,10 +147,9 @@ CALLS: Mapping[str, CallSyntax] = {
         r"<\|plamo:end_tool_name:plamo\|>\s*<\|plamo:begin_tool_arguments:plamo\|>(?:<\|plamo:constrain\|>\w+)?<\|plamo:msg\|>",
     ),
     "harmony": BracketCalls(
-        opens=r"(?:<\|start\|>assistant)?(?=<\|channel\|>\w{1,20}\s{1,9}to=)|<\|start\|>assistant(?=\s{0,9}to=)"
-        r"|(?=to=functions\.[\w.\-]{1,99}\s{0,9}<\|channel\|>)",
-        closes=("<|call|>", "<|end|>"),
-        header=r"(?:\s*to=(?:functions\.)?(?P<name>[\w\-]+))?\s*<\|channel\|>\w+(?:\s+to=(?:functions\.)?(?P<name2>[\w.\-]+))?"
+        opens=r"(?=<\|channel\|>\s{0,9}\w{1,20}\s{1,9}to=)|(?=to=functions\.[\w.\-]{1,99}\s{0,9}<\|channel\|>)",
+        closes=("<|call|>", "<|end|>", "<|start|>assistant"),
+        header=r"(?:\s*to=(?:functions\.)?(?P<name>[\w\-]+))?\s*<\|channel\|>\s*\w+(?:\s+to=(?:functions\.)?(?P<name2>[\w.\-]+))?"
         r"\s*(?:<\|constrain\|>)?\s*\w*\s*<\|message\|>\s*",
         is_object_allowed=False,
     ),
@@ -208,8 +209,16 @@ CALLS: Mapping[str, CallSyntax] = {
 }
 """Syntaxes of tool calls, by name."""
 
+# Only the final channel is spoken, and commentary without a recipient. Any other channel, and a message that the model wrote for
+# somebody else, is not.
+_HARMONY_SPOKEN = r"\s{0,9}(?:final\b[^<]{0,40}(?:<\|constrain\|>[^<]{0,40})?|commentary\s{0,9})<\|message\|>"
+_HARMONY_HIDDEN = (
+    r"<\|channel\|>"
+    rf"(?!{_HARMONY_SPOKEN})(?![^<]{{0,99}}\bto=)[^<]{{0,99}}(?:<\|constrain\|>[^<]{{0,40}})?<\|message\|>"
+    r"|<\|start\|>(?!assistant)[^<]{1,99}(?:<\|channel\|>[^<]{0,99})?<\|message\|>"
+)
 _HARMONY_CONTENT = (
-    r"(?:<\|start\|>assistant)?<\|channel\|>(?:final|commentary)(?:\s{0,9}<\|constrain\|>\w{1,20})?<\|message\|>"
+    rf"<\|channel\|>{_HARMONY_SPOKEN}"
     r"|<\|end\|>|<\|return\|>|<\|call\|>|<\|start\|>assistant|<\|message\|>"
 )
 
@@ -220,9 +229,15 @@ THOUGHTS: Mapping[str, ThoughtMarks] = {
     "seed": ThoughtMarks("<seed:think>", "</seed:think>"),
     "mistral": ThoughtMarks(r"\[THINK\]", r"\[/THINK\]"),
     "gemma4": ThoughtMarks(r"<\|channel>thought", r"<channel\|>"),
-    "cohere": ThoughtMarks(r"<\|START_THINKING\|>", r"<\|END_THINKING\|>", content=r"<\|(?:START|END)_(?:RESPONSE|TEXT)\|>"),
+    "cohere": ThoughtMarks(
+        r"<\|START_THINKING\|>", r"<\|END_THINKING\|>", content=r"<\|(?:START|END)_(?:RESPONSE|TEXT)\|>|</?co(?:: ?[^<>]{0,99})?>"
+    ),
+    "thought": ThoughtMarks("<thought>", "</thought>"),
+    "apriel": ThoughtMarks(
+        "Here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]", content=r"\[END FINAL RESPONSE\]", is_plain_text=True
+    ),
     "apertus": ThoughtMarks(r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
-    "granite": ThoughtMarks(r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"),
+    "granite": ThoughtMarks(r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:", is_plain_text=True),
     "longcat": ThoughtMarks("<longcat_think>", "</longcat_think>"),
     "minimax_m3": ThoughtMarks("<mm:think>", "</mm:think>"),
     "kimi": ThoughtMarks("◁think▷", "◁/think▷"),
@@ -234,7 +249,7 @@ THOUGHTS: Mapping[str, ThoughtMarks] = {
     "plamo3": ThoughtMarks(r"<\|plamo:begin_think:plamo\|>", r"<\|plamo:end_think:plamo\|>", content=r"<\|plamo:tag\|>"),
     "k2_horizon": ThoughtMarks(r"<ifm\|think\w{0,20}>", r"</ifm\|think\w{0,20}>"),
     "harmony": ThoughtMarks(
-        r"(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>",
+        _HARMONY_HIDDEN,
         r"<\|end\|>|<\|return\|>|(?=<\|start\|>)|(?=<\|channel\|>)",
         content=_HARMONY_CONTENT,
         is_message=True,

@@ -10,10 +10,11 @@ from service.engine.models.control_marks import added_and_special_tokens, contro
 from service.engine.models.formats import CALLS, THOUGHTS, answer_format
 from service.engine.models.parser_selection import Chosen, ChosenThoughts, ModelFacts, choose_thoughts, choose_tool_parser
 from service.engine.models.parser_verdicts import REASONING_PARSERS, TOOL_PARSERS
+from service.engine.models.probe_messages import tool_round
 from service.engine.models.readers.format import AnswerFormat
 from service.engine.models.template_traits import probe_traits
 from service.engine.models.template_variables import RENDERERS_OWN
-from service.engine.models.thinking import ThinkingTraits, probe_thinking
+from service.engine.models.thinking import ALIASES, ThinkingTraits, probe_thinking
 from service.errors import StartError, did_you_mean
 
 AUTO, NONE = "auto", "none"
@@ -70,9 +71,11 @@ class ModelProfile:
 
     def variables_of(self, job: ChatJob) -> Mapping[str, Any]:
         """Return the template's variables of a turn: the request's own, then its `reasoning_effort`, then the settings."""
-        switch = self.thinking.switch
-        asked = {switch.variable: switch.at(job.reasoning_effort)} if switch is not None and job.reasoning_effort else {}
-        return {**self.variables, **asked, **(job.template_kwargs or {})}
+        own = job.template_kwargs or {}
+        ours = {**self.variables, **(self.thinking.asked(job.reasoning_effort) if job.reasoning_effort else {})}
+        if ALIASES & own.keys():
+            ours = {name: value for name, value in ours.items() if name not in ALIASES}
+        return {**ours, **own}
 
 
 def make_profile(source: ModelSource, parsers: ParserSettings, prompts: Sequence[PromptSettings]) -> ModelProfile:
@@ -90,6 +93,7 @@ def make_profile(source: ModelSource, parsers: ParserSettings, prompts: Sequence
         source.name,
         shows_tools=traits.takes_tools,
         is_mistral_tokenizer=source.is_mistral_tokenizer,
+        rendered=_rendered_call(source) if traits.takes_calls else "",
     )
     tool_parser, thoughts = _tool_parser(facts, parsers), _thoughts(facts, parsers)
     verdict = TOOL_PARSERS[tool_parser.name] if tool_parser is not None else None
@@ -150,6 +154,13 @@ def _probe(source: ModelSource, marks: frozenset[str]) -> TemplateTraits:
         ) from None
 
 
+def _rendered_call(source: ModelSource) -> str:
+    try:
+        return source.render(tool_round(), None, {})
+    except Exception:  # The probe found a conversation with a call that it renders, but not this one.
+        return ""
+
+
 def _tool_parser(facts: ModelFacts, parsers: ParserSettings) -> Chosen | None:
     if parsers.tool == NONE:
         return None
@@ -193,6 +204,8 @@ def _refusal(variable: str, what: str, why: str, reason: str) -> str:
 def _unproven(tool_parser: Chosen | None, thoughts: ChosenThoughts | None) -> str | None:
     if tool_parser is not None and not (verdict := TOOL_PARSERS[tool_parser.name]).is_proven:
         return verdict.reason
+    if tool_parser is not None and tool_parser.is_guess:
+        return "the chat template shows tools, but not how this model calls them; it is read in Hermes' form"
     if thoughts is not None and not thoughts.thoughts and thoughts.engine_parser is not None:
         return REASONING_PARSERS[thoughts.engine_parser].reason
     return None

@@ -5,7 +5,7 @@ The names are those of vLLM's parsers; `parser_verdicts.py` says how each is rea
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 
 HERMES = "hermes"
@@ -28,6 +28,8 @@ class ModelFacts:
     """Whether the template shows the tools that it is given."""
     is_mistral_tokenizer: bool = False
     """The tokenizer is mistral-common's."""
+    rendered: str = ""
+    """A conversation with a tool call, as the template renders it. A template can put a mark together from parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,14 @@ class Chosen:
 
     name: str
     why: str
+    is_guess: bool = False
+    """Nothing of the model shows that it calls tools in this form."""
 
+
+_Rows = tuple[tuple[str, tuple[str, ...]], ...]
 
 # Marks of a syntax, all of which the template has. The first row that fits is taken, so the narrower rows stand first.
-_TOOLS_BY_MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+_TOOLS_BY_MARKS: _Rows = (
     ("openai", ("<|channel|>", "<|message|>", "analysis")),
     ("kimi_k3", ("<|open|>", "<|sep|>", "tool")),
     ("minimax_m3", ("]<]minimax[>[",)),
@@ -73,9 +79,11 @@ _TOOLS_BY_MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("internlm", ("<|action_start|>",)),
     ("mistral", ("[TOOL_CALLS]",)),
     ("phi4_mini_json", ("<|tool_call|>", "<|tool|>")),
+    ("phi4_mini_json", ("functools[",)),
     ("granite", ("<|tool_call|>",)),
     ("granite-20b-fc", ("<function_call>",)),
     ("hunyuan_a13b", ("<tool_calls>",)),
+    ("nemotron_json", ("<TOOLCALL>",)),
     (HERMES, ("<tool_call>",)),
     ("llama3_json", ('"parameters"', "<|python_tag|>")),
 )
@@ -86,7 +94,7 @@ _TOOLS_BY_PATTERN: tuple[tuple[str, str], ...] = (
     ("xlam", r'\[\s*\{\s*"name":[^{}]{0,80}"arguments"\s*:'),
 )
 # Tokens that only one syntax uses, for a template that shows tools without saying how to call one.
-_TOOLS_BY_TOKENS: tuple[tuple[str, tuple[str, ...]], ...] = (
+_TOOLS_BY_TOKENS: _Rows = (
     ("mistral", ("[TOOL_CALLS]",)),
     ("kimi_k2", ("<|tool_calls_section_begin|>",)),
     ("deepseek_v3", ("<｜tool▁calls▁begin｜>",)),
@@ -124,24 +132,28 @@ def _candidates(facts: ModelFacts) -> Iterator[Chosen]:
         yield Chosen("mistral", "the tokenizer is mistral-common's")
     if not facts.template and by_type is not None:
         yield Chosen(by_type, f"model_type {facts.model_type}")
-    for name, marks in _TOOLS_BY_MARKS:
-        if all(mark in facts.template for mark in marks):
-            yield _named(name, facts, f"{' and '.join(marks)} in the chat template")
+    yield from _by_marks(facts, _TOOLS_BY_MARKS, facts.template, "in the chat template")
+    yield from _by_marks(facts, _TOOLS_BY_MARKS, facts.rendered, "in a call that the template renders")
     if not facts.shows_tools:
         # Normalization describes the tools in this form, so the model answers in this form.
         yield Chosen(HERMES, "the chat template does not show tools, so they are described in Hermes' form")
     for name, pattern in _TOOLS_BY_PATTERN:
         if re.search(pattern, facts.template.replace('\\"', '"')):
             yield _named(name, facts, "the chat template describes this form of call")
-    for name, marks in _TOOLS_BY_TOKENS:
-        if all(mark in facts.tokens for mark in marks):
-            yield _named(name, facts, f"{' and '.join(marks)} in the vocabulary")
+    yield from _by_marks(facts, _TOOLS_BY_TOKENS, facts.tokens, "in the vocabulary")
     if by_type is not None:
         yield Chosen(by_type, f"model_type {facts.model_type}")
     for word in re.findall(r"[a-z0-9]+", facts.name.lower()):
         if word in _TOOLS_BY_WORD:
             yield Chosen(_TOOLS_BY_WORD[word], f"the word {word!r} in the model's name")
-    yield Chosen(HERMES, "nothing else fits, and most fine-tunes were taught this form")
+    yield Chosen(HERMES, "nothing else fits, and most fine-tunes were taught this form", is_guess=True)
+
+
+def _by_marks(facts: ModelFacts, rows: _Rows, source: Container[str], where: str) -> Iterator[Chosen]:
+    """The rows all of whose marks are in the source."""
+    for name, marks in rows:
+        if all(mark in source for mark in marks):
+            yield _named(name, facts, f"{' and '.join(marks)} {where}")
 
 
 def _named(name: str, facts: ModelFacts, why: str) -> Chosen:
@@ -151,6 +163,9 @@ def _named(name: str, facts: ModelFacts, why: str) -> Chosen:
 # A row of `formats.THOUGHTS`, its marks in a template, and vLLM's parser that tells the engine where a thought ends.
 _THOUGHTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("harmony", ("<|channel|>", "analysis"), "openai_gptoss"),
+    ("apriel", ("[BEGIN FINAL RESPONSE]",), ""),
+    ("thought", ("<thought>",), ""),
+    ("thought", ("</thought>",), ""),
     ("kimi_k3", ("<|open|>think",), "kimi_k3"),
     ("minimax_m3", ("<mm:think>",), "minimax_m3"),
     ("seed", ("<seed:think>",), "seed_oss"),
@@ -166,8 +181,9 @@ _THOUGHTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("think", ("<think>", "<minimax:tool_call>"), "deepseek_r1"),  # Its `<response>` is around the results of tools.
     ("answer", ("<think>", "<answer>"), "deepseek_r1"),
     ("response", ("<think>", "<response>"), "deepseek_r1"),
-    ("think", ("<think",), "deepseek_r1"),
-    ("think", ("</think",), "deepseek_r1"),
+    ("think", ("<think>",), "deepseek_r1"),
+    ("think", ("<think:",), "deepseek_r1"),
+    ("think", ("</think>",), "deepseek_r1"),
 )
 _THOUGHTS_BY_TYPE = {
     "gpt_oss": "harmony", "deepseek_v32": "think", "deepseek_v4": "think", "deepseek_v41": "think", "kimi_k3": "kimi_k3",
@@ -194,4 +210,6 @@ def choose_thoughts(facts: ModelFacts) -> ChosenThoughts | None:
     if not facts.template and (by_type := _THOUGHTS_BY_TYPE.get(facts.model_type)):
         parser = next(parser for thoughts, _, parser in _THOUGHTS if thoughts == by_type)
         return ChosenThoughts(by_type, parser or None, f"model_type {facts.model_type}")
+    if {"<think>", "</think>"} <= set(facts.tokens):  # The template never thinks, but if the model does, it is not spoken.
+        return ChosenThoughts("think", "deepseek_r1", "<think> and </think> in the vocabulary")
     return None

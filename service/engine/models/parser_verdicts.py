@@ -78,6 +78,7 @@ TOOL_PARSERS: Mapping[str, ToolVerdict] = {
     "muse_glimmer": ToolVerdict(
         None, is_proven=False, reason="an answer is several messages with recipients, and no template is published"
     ),
+    "nemotron_json": ToolVerdict("nemotron_json"),
     "olmo3": ToolVerdict("olmo3"),
     "openai": ToolVerdict("harmony", "harmony"),
     "phi4_mini_json": ToolVerdict("phi4_mini_json"),
@@ -92,7 +93,7 @@ TOOL_PARSERS: Mapping[str, ToolVerdict] = {
     "step3p5": ToolVerdict("qwen3_coder", "qwen_3_coder"),
     "xlam": ToolVerdict("xlam"),
 }
-"""By the name of vLLM's tool parser."""
+"""By the name of vLLM's tool parser. `nemotron_json` is the name of NVIDIA's plug-in for vLLM: 0.32 has no such parser itself."""
 
 _THINK = ReasoningVerdict("think")
 

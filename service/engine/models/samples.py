@@ -39,6 +39,7 @@ _NS = "]<]minimax[>["
 
 CALLS_WRITTEN: Mapping[str, str] = {
     "hermes": _tagged("<tool_call>", "</tool_call>"),
+    "nemotron_json": f"<TOOLCALL>{_OBJECTS}</TOOLCALL>",
     "longcat": _tagged("<longcat_tool_call>", "</longcat_tool_call>"),
     "granite": f"<|tool_call|>{_OBJECTS}",
     "phi4_mini_json": f"<|tool_call|>{_OBJECTS}<|/tool_call|>",
@@ -120,6 +121,8 @@ THOUGHTS_WRITTEN: Mapping[str, tuple[str, str]] = {
     "cohere": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
     "granite": ("Here is my thought process: ", " Here is my response: "),
+    "thought": ("<thought>\n", "\n</thought>\n\n"),
+    "apriel": ("Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n"),
     "longcat": ("<longcat_think>\n", "\n</longcat_think>\n"),
     "minimax_m3": ("<mm:think>\n", "\n</mm:think>\n"),
     "kimi": ("◁think▷", "◁/think▷"),

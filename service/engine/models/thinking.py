@@ -15,6 +15,8 @@ Render = Callable[[Mapping[str, Any]], str]
 """Variables of the template -> the prompt of a short conversation. Raises what the template raises."""
 
 _BOOLEANS = ("enable_thinking", "thinking", "reasoning")
+ALIASES = frozenset(_BOOLEANS)
+"""Names of one switch. vLLM's encoders take several of them, and one that is true wins."""
 _EFFORTS = ("none", "no_think", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most."""
 _NO_THOUGHT = ("none", "no_think")
@@ -47,6 +49,8 @@ class ThinkingTraits:
     """Whether a turn may think if no variable is set."""
     can_think: bool = False
     """Whether the template can open a thought, or shows the model how to."""
+    effort: Switch | None = None
+    """A second variable: how much to think, where the switch only turns thoughts on."""
 
     @property
     def is_stuck_on(self) -> bool:
@@ -58,6 +62,15 @@ class ThinkingTraits:
         if self.switch is None or thinking == "auto":
             return {}
         return {self.switch.variable: self.switch.off if thinking == "off" else self.switch.on}
+
+    def asked(self, effort: str) -> Mapping[str, Any]:
+        """Return the template's variables for a request's `reasoning_effort`."""
+        if self.switch is None:
+            return {}
+        variables = {self.switch.variable: self.switch.at(effort)}
+        if self.effort is not None and effort not in ("none", "minimal"):
+            variables[self.effort.variable] = self.effort.at(effort)
+        return variables
 
     def may_think(self, variables: Mapping[str, Any]) -> bool:
         """Return whether a turn with these variables may begin with a thought that its prompt does not open."""
@@ -72,16 +85,21 @@ def probe_thinking(render: Render, template: str, thoughts: ThoughtMarks | None)
         return ThinkingTraits()
     default = _try(render, {})
     switch = _boolean(render, template) or _named(render, template) or _effort(render, template)
-    if default is None:
-        return ThinkingTraits(switch, thinks_by_default=True, can_think=True)
-    if is_in_thought(default, thoughts):
-        return ThinkingTraits(switch, thinks_by_default=True, can_think=True)
+    effort = None
+    if switch is not None and switch.variable != "reasoning_effort":
+        on = {switch.variable: switch.on}
+        effort = _effort(lambda variables: render({**on, **variables}), template)
+    if default is None or is_in_thought(default, thoughts):
+        return ThinkingTraits(switch, thinks_by_default=True, can_think=True, effort=effort)
     if switch is None:
         # Without a template, as for Mistral's tokenizers, only a system message can ask for thoughts.
-        thinks = bool(template) and not _has_closed_thought(default, thoughts)
-        return ThinkingTraits(None, thinks_by_default=thinks, can_think=True)
+        # A template that only takes thoughts out of the history does not show the model how to open one.
+        can_think = regex.search(thoughts.opens, template) is not None
+        return ThinkingTraits(
+            None, thinks_by_default=can_think and not _has_closed_thought(default, thoughts), can_think=can_think
+        )
     by_default = default != _try(render, {switch.variable: switch.off})
-    return ThinkingTraits(switch, thinks_by_default=by_default or not switch.is_off, can_think=True)
+    return ThinkingTraits(switch, thinks_by_default=by_default or not switch.is_off, can_think=True, effort=effort)
 
 
 def is_in_thought(prompt_end: str, thoughts: ThoughtMarks) -> bool:
@@ -89,6 +107,8 @@ def is_in_thought(prompt_end: str, thoughts: ThoughtMarks) -> bool:
     opened = [match.end() for match in regex.finditer(thoughts.opens, prompt_end)]
     if not opened:
         return False
+    if thoughts.is_plain_text and prompt_end[opened[-1] :].strip():
+        return False  # A caller can say these words. The template's own stand at the very end.
     return not any(match.start() >= opened[-1] for match in regex.finditer(thoughts.closes, prompt_end))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from service.engine.models.formats import THOUGHTS
-from service.engine.models.parser_verdicts import REASONING_PARSERS, TOOL_PARSERS, ToolVerdict
+from service.engine.models.parser_verdicts import REASONING_PARSERS, TOOL_PARSERS, ReasoningVerdict, ToolVerdict
 from service.engine.models.samples import THOUGHTS_WRITTEN
 from tests.engine.models.families import FAMILIES, Family, family
 from tests.engine.models.family_models import profile_of
@@ -50,9 +50,9 @@ def family_table() -> Table:
 
 
 def _family_row(of: Family) -> Row:
-    profile, expect = profile_of(of), of.expect
+    profile = profile_of(of)
     thinking, traits = profile.thinking, profile.traits
-    thoughts = f"`{expect['thought'][0].strip()}` … `{expect['thought'][1].strip()}`" if thinking.can_think else "–"
+    thoughts = _marks(profile.thoughts.thoughts) if thinking.can_think and profile.thoughts is not None else "–"
     switch = "–"
     if thinking.can_think:
         switch = f"`{thinking.switch.variable}`" if thinking.switch is not None else "**none**"
@@ -98,20 +98,20 @@ def _of(parser: str) -> str:
 
 
 def thought_table() -> Table:
+    """One row for each of vLLM's names, then one for each pair of marks that vLLM has no parser for."""
     header = ("vLLM's name", "read as", "example of the marks", "verdict")
-    return header, [
-        (
-            f"`{name}`",
-            f"`{verdict.thoughts}`" if verdict.thoughts else "vLLM's parser",
-            _marks(verdict.thoughts),
-            "proven"
-            if verdict.thoughts in THOUGHTS_WRITTEN
-            else f"refused: {verdict.reason}"
-            if verdict.reason
-            else "own reader",
-        )
+    named = [
+        (f"`{name}`", f"`{verdict.thoughts}`" if verdict.thoughts else "vLLM's parser", _marks(verdict.thoughts), _proof(verdict))
         for name, verdict in sorted(REASONING_PARSERS.items())
     ]
+    ours = sorted(THOUGHTS.keys() - {verdict.thoughts for verdict in REASONING_PARSERS.values()})
+    return header, [*named, *(("– (`auto` only)", f"`{row}`", _marks(row), _proof(ReasoningVerdict(row))) for row in ours)]
+
+
+def _proof(verdict: ReasoningVerdict) -> str:
+    if verdict.thoughts is None:
+        return f"refused: {verdict.reason}"
+    return "proven" if verdict.thoughts in THOUGHTS_WRITTEN else "without a sample"
 
 
 def _marks(row: str | None) -> str:

@@ -36,15 +36,16 @@ def test_every_family_has_a_title_and_every_parser_a_row() -> None:
     assert set(TITLES) == set(FAMILIES)
     assert len(table_rows_under(PAGE, FAMILY_TABLE)) == len(FAMILIES)
     assert len(table_rows_under(PAGE, TOOL_TABLE)) == len(TOOL_PARSERS)
-    assert len(table_rows_under(PAGE, THOUGHT_TABLE)) == len(REASONING_PARSERS)
+    named = {row[0].strip("`") for row in table_rows_under(PAGE, THOUGHT_TABLE)}
+    assert named >= REASONING_PARSERS.keys()
 
 
 def test_every_parser_of_vllms_registries_has_a_verdict() -> None:
     """In a process of its own: importing vLLM warns of itself."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", REGISTRIES], capture_output=True, text=True, check=True)
     tools, reasoning = json.loads(done.stdout.splitlines()[-1])
-    assert set(tools) == set(TOOL_PARSERS)
-    assert set(reasoning) == set(REASONING_PARSERS)
+    assert set(tools) <= set(TOOL_PARSERS)
+    assert set(reasoning) <= set(REASONING_PARSERS)
 
 
 def test_all_samples_of_all_families_are_read_right() -> None:

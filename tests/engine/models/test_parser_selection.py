@@ -26,8 +26,10 @@ def test_every_family_gets_its_format_whatever_its_name(name: str, model_name: s
     of, given = family(name), facts_of(name, model_name)
     chosen, thoughts = choose_tool_parser(given), choose_thoughts(given)
     assert TOOL_PARSERS[chosen.name].syntax == TOOL_PARSERS[of.expect["tool_parser"]].syntax, chosen.why
-    assert (thoughts is None) == (of.expect["thought"] is None)
-    if thoughts is not None:
+    if of.expect["thought"] is None:  # Where the vocabulary has the marks, a thought is never spoken all the same.
+        assert thoughts is None or "in the vocabulary" in thoughts.why
+    else:
+        assert thoughts is not None
         opening, closing = of.expect["thought"]
         row = THOUGHTS[thoughts.thoughts]
         assert regex.search(row.opens, opening), thoughts

@@ -38,6 +38,8 @@ class AnswerReader:
         self._speech = Speech(stops, follows_mark=is_in_thought)
         self._thoughts = ThoughtText()
         self._calls = CallFilter(offered)
+        self._considered: list[Part] = []
+        """Calls inside a thought. They are meant only if the answer ends with them: otherwise the model only considered them."""
         self._section: OpenSection | None = None
         self._held = HeldText()
         self._thought_tokens_held = 0
@@ -79,6 +81,7 @@ class AnswerReader:
         if not self.is_over:
             self._read_on(end)
             self._give(self._speech.rest(is_searched=self._is_searched))
+            self._add_calls(self._considered)
             self.thought_tokens += self._thought_tokens_held
         return self._parts
 
@@ -151,10 +154,11 @@ class AnswerReader:
         """Returns whether the section is over."""
         progress = section.read(self._held.text, end)
         self._held.take(progress.consumed)
-        for part in progress.parts:
-            self._parts.append(part)
-            self.has_called = self.has_called or isinstance(part, Call)
-            self.has_withheld = self.has_withheld or isinstance(part, Dropped)
+        if section.is_in_thought:
+            self._considered += progress.parts
+        elif progress.parts:
+            self._forget_considered()
+            self._add_calls(progress.parts)
         if progress.state == "more":
             return False
         self._section, self.mode = None, "thought" if section.is_in_thought else "content"
@@ -171,7 +175,19 @@ class AnswerReader:
         self._add_text(self._held.take(len(section.mark) or 1))
         return True
 
+    def _add_calls(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._parts.append(part)
+            self.has_called = self.has_called or isinstance(part, Call)
+            self.has_withheld = self.has_withheld or isinstance(part, Dropped)
+
+    def _forget_considered(self) -> None:
+        if self._considered:
+            self._considered, self._calls = [], CallFilter(self._offered)
+
     def _add_text(self, text: str) -> None:
+        if text.strip():
+            self._forget_considered()
         if self.mode == "thought":
             if thought := self._thoughts.think(text):
                 self.has_withheld = True

@@ -7,11 +7,12 @@ from typing import Any
 import regex
 
 from service.engine.models.readers.brackets import BracketScanner, ValueParser, cut_arguments
-from service.engine.models.readers.json_calls import cut_call, named
+from service.engine.models.readers.json_calls import cut_call, has_arguments, named
 from service.engine.models.readers.json_text import load_object, read_object
 from service.engine.models.readers.parts import End, Offered
 from service.engine.models.readers.section import MAX_HEADER, Found, RawCall
 
+_LIST = regex.compile(r"(?:\[\s{0,99}+){0,2}+")
 _Step = Callable[[str, End | None, Found], bool]
 
 
@@ -76,11 +77,11 @@ class _BracketSection:
     def _between(self, text: str, end: End | None, found: Found) -> bool:
         """Before a call, or after one. Returns whether reading can go on."""
         mark = self._skip_to_mark(text, end, found)
-        at = found.consumed
-        if at == len(text) or (mark is not None and mark.partial):
-            return False
         if mark is not None:
-            return self._end(mark, found)
+            return not mark.partial and self._end(mark, found)
+        at = _LIST.match(text, found.consumed).end()
+        if at == len(text):
+            return False
         header, junk = (pattern.match(text, at, partial=end != "stop") for pattern in self._header_and_junk)
         for match in (header, junk):
             if match is not None and match.partial and len(text) - at <= MAX_HEADER:
@@ -91,6 +92,7 @@ class _BracketSection:
                     self._header, self._step = match.groupdict(), self._before_value
                 return True
         if text[at] == "{" and self._syntax.is_object_allowed:
+            found.consumed = at
             self._begin_value()
             return True
         found.state = "over" if self._has_call else "text" if self._is_bare else "lost"
@@ -101,13 +103,16 @@ class _BracketSection:
         while found.consumed < len(text):
             mark = self._marks.match(text, found.consumed, partial=end != "stop")
             char = text[found.consumed]
-            if mark is not None or not (char.isspace() or char in ",;[]})"):
+            if mark is not None or not (char.isspace() or char in ",;]})"):
                 return mark
             found.consumed += 1
         return None
 
     def _end(self, mark: Any, found: Found) -> bool:
         closes, ends = self._syntax.closes, self._syntax.ends
+        if mark[0] not in closes and not self._has_call and mark.end() > mark.start():  # The opening mark was doubled.
+            found.consumed = mark.end()
+            return True
         is_end = mark[0] in (closes if ends is None else ends)
         if is_end or mark[0] not in closes:
             found.state = "over" if self._has_call else "lost"
@@ -156,7 +161,11 @@ class _BracketSection:
         arguments = self._syntax.parse(value)
         name = None
         if self._header is None and not self._syntax.only:
+            is_certain = arguments is not None and has_arguments(arguments)
             name, arguments = named(arguments) if arguments is not None else ("", None)
+            if self._is_bare and not self._has_call and not is_certain and self._offered.resolve(name) is None:
+                found.state = "text"  # An object that only has a name, as an answer in JSON can have.
+                return
         self._call(found, arguments, found.consumed + len(value), name=name)
 
     def _call(

@@ -5,7 +5,7 @@ from typing import Any
 
 import regex
 
-from service.engine.models.readers.json_text import dump_object
+from service.engine.models.readers.json_text import MAX_DEPTH, dump_object
 
 ValueParser = Callable[[str], dict[str, Any] | None]
 """Text of a bracketed value -> the arguments' object, or None if none can be made of it."""
@@ -84,7 +84,7 @@ class BracketScanner:
             self.last_comma = at if len(self._open) == 1 else self.last_comma
         elif word in _CLOSERS:
             self._open.append(_CLOSERS[word])
-        elif word in self._open:
+        elif word in self._open[-MAX_DEPTH:]:
             while self._open.pop() != word:  # A missing bracket inside: the outer one closes it too.
                 pass
             if not self._open:

@@ -23,6 +23,8 @@ class ThoughtMarks:
     closes: str
     content: str = ""
     """Marks that frame content, such as `<response>`. They are not spoken."""
+    is_plain_text: bool = False
+    """The marks are words that anyone can say."""
     is_message: bool = False
     """Whether a content mark begins a message of its own. Two messages are separated by a line break."""
 

@@ -4,13 +4,20 @@ from typing import Any
 
 import regex
 
-from service.engine.models.readers.brackets import cut_arguments
+from service.engine.models.readers.brackets import BracketScanner, cut_arguments
 from service.engine.models.readers.json_text import load_object, read_object
 
-_NAME_KEYS, _ARGUMENT_KEYS = ("name", "tool_name", "function_name"), ("arguments", "parameters", "args", "input")
+_NAME_KEYS, _ARGUMENT_KEYS = ("name", "tool_name", "function_name"), ("arguments", "parameters", "args", "kwargs", "input")
+_ABOUT_CALL = frozenset({"type", "id", "tool_call_id", "index", "function", *_NAME_KEYS})
 _LONE_KEY = r"""^\{\s*["'](?P<lone>[^"']+)["']\s*:\s*(?=\{)"""
 _CUT_NAME = regex.compile(rf"""["'](?:tool_|function_)?name["']\s*:\s*["'](?P<name>[^"']+)["']|{_LONE_KEY}""")
 _CUT_ARGUMENTS = regex.compile(rf"""["'](?:arguments|parameters|args|input)["']\s*:\s*(?=\{{)|{_LONE_KEY}""")
+
+
+def has_arguments(value: dict[str, Any]) -> bool:
+    """Return whether an object has arguments under a name of their own, so that it can only be a call."""
+    function = value.get("function")
+    return any(value.get(key) for key in _ARGUMENT_KEYS) or (isinstance(function, dict) and has_arguments(function))
 
 
 def named(value: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
@@ -27,15 +34,20 @@ def named(value: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
     given = next((value[key] for key in _ARGUMENT_KEYS if key in value), None)
     if isinstance(given, str):
         return name, load_object(given) if given.strip() else {}
-    if given is None or given == []:
+    if given is None:  # Without a key of their own, the arguments stand beside the name.
+        return name, {key: item for key, item in value.items() if key not in _ABOUT_CALL and key not in _ARGUMENT_KEYS}
+    if given == []:
         return name, {}
     return name, given if isinstance(given, dict) else None
 
 
 def cut_call(text: str) -> tuple[str, str] | None:
     """Return the name and the beginning of the arguments of a JSON object that was cut. None if the name is not in it."""
-    name = _CUT_NAME.search(text)
+    name, arguments = _CUT_NAME.search(text), _CUT_ARGUMENTS.search(text)
+    if name is not None and arguments is not None and name.start() > arguments.start():
+        # The name comes after the arguments. A "name" within them is another one.
+        end = BracketScanner(()).end(text[arguments.end() :])
+        name = _CUT_NAME.search(text, arguments.end() + end) if end is not None else None
     if name is None:
         return None
-    arguments = _CUT_ARGUMENTS.search(text)
     return name["name"] or name["lone"], "" if arguments is None else cut_arguments(text[arguments.end() :], read_object)

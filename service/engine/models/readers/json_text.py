@@ -9,7 +9,7 @@ from typing import Any
 import regex
 from json_repair import repair_json
 
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
 """Deepest nesting of arguments, as in `normalize.tool_history`. Deeper values can break code that walks them."""
 _MAX_MENDING = 2_000_000
 """Most work for the general mender, in characters times brackets: its time grows with their product. This much takes 0.2 s."""
@@ -28,7 +28,7 @@ def dump_object(value: dict[str, Any]) -> str | None:
 
 def _finite(value: Any, depth: int) -> Any:
     """JSON has neither NaN nor infinity: they become null. Raises `ValueError` for a value that is nested too deeply."""
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         raise ValueError
     if isinstance(value, dict):
         return {str(key): _finite(item, depth + 1) for key, item in value.items()}

@@ -78,9 +78,11 @@ class OpenSection:
         progress.consumed = found.consumed
         for call in found.calls:
             self._take(call, progress)
-        if found.state == "more" and (end is None or end == "length" or self._has_call):
-            # At the end, this is the beginning of a call, of which there is nothing to give.
-            progress.state, progress.consumed = ("more", found.consumed) if end is None else ("over", len(text))
+        if found.state == "more" and end is None:
+            return
+        if found.state == "more" and (end == "length" or self._has_call):
+            # The beginning of a call, of which there is nothing to give.
+            progress.state, progress.consumed = "over", len(text)
         elif self._has_call and found.state != "lost":
             progress.state = "over"
         elif found.state == "text" or (self.is_in_thought and not self._has_call):

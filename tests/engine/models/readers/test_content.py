@@ -11,7 +11,7 @@ from tests.engine.models.readers.reading import OFFERED, Heard, format_of, read,
 from tests.engine.models.readers.strategies import Cutting, cuttings, texts
 from tests.engine.models.readers.writers import WRITERS
 
-quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 each_syntax = pytest.mark.parametrize("syntax", CALLS)
 MENTIONED = [syntax for syntax, writer in WRITERS.items() if writer.mark]
 
@@ -69,8 +69,23 @@ def test_text_after_a_mention_does_not_wait_for_the_end(syntax: str) -> None:
 @pytest.mark.parametrize("syntax", CALLS)
 @pytest.mark.parametrize("text", ["Hello", "", "Hi <there", " "])
 def test_a_special_token_of_no_meaning_is_never_heard(syntax: str, text: str) -> None:
-    tokens = ["Hi", ("<|im_end|>", True), text, ("<unk>", True), ("[INST]", True)]
+    tokens: list[tuple[str, bool] | str] = ["Hi", ("<|im_end|>", True), text, ("<unk>", True), ("[INST]", True)]
     assert read(syntax, tokens) == Heard("Hi" + text)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "token"),
+    [
+        ("mistral", "[ARGS]"),
+        ("gemma4", "<tool_call|>"),
+        ("kimi_k2", "<|tool_call_argument_begin|>"),
+        ("harmony", "<|constrain|>"),
+        ("harmony", "<|channel|>"),
+    ],
+)
+def test_a_special_token_of_a_call_is_not_heard_without_the_call(syntax: str, token: str) -> None:
+    tokens: list[tuple[str, bool] | str] = ["Hi", (token, True), " there", (token, True)]
+    assert read(syntax, tokens) == Heard("Hi there")
 
 
 @pytest.mark.parametrize(

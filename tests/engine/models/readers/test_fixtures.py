@@ -65,7 +65,7 @@ def test_each_output_is_read(name: str, size: int) -> None:
 def test_each_output_can_be_cut_anywhere(name: str) -> None:
     answers = format_for(name)
     for output in family(name).outputs:
-        tokens = tokens_of(family(name), output["text"], 5)
+        tokens = tokens_of(family(name), output["text"], 7)
         whole = read_tokens(reader_of(answers, output), tokens)
         for size in range(len(tokens)):
             check_beginning(read_tokens(reader_of(answers, output), tokens[:size], "length"), whole)

@@ -131,3 +131,11 @@ def test_forced_calls_of_harmony(channel: Literal["commentary", "analysis", "fin
         f" to=functions.get_weather<|channel|>{channel}{kind}<|message|>{PARIS}<|end|>",
     ):
         assert read("harmony", before + call, thoughts="harmony") == Heard("", thought, (WEATHER,))
+
+
+def test_the_name_of_a_cut_call_is_its_own() -> None:
+    """A "name" among the arguments is not the function's."""
+    text = '[{"arguments": {"name": "note", "text": "Hello"}, "name": "get_weather"}]'
+    for size in range(len(text)):
+        heard = read("hermes", list(text[:size]), offered=LIST, end="length")
+        assert [name for name, _, _ in heard.calls] in ([], ["get_weather"])

@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from service.engine.models.formats import CALLS
-from service.engine.models.readers.parts import Offered
-from tests.engine.models.readers.reading import Heard, read
+from service.engine.models.formats import CALLS, THOUGHTS
+from service.engine.models.readers.answer import AnswerReader
+from service.engine.models.readers.parts import End, Offered
+from tests.engine.models.readers.reading import OFFERED, Heard, format_of, read, read_tokens
+from tests.engine.models.readers.strategies import Cutting, calls, cuttings
 from tests.engine.models.readers.writers import WRITERS
 
 PARIS = '{"city": "Paris"}'
@@ -128,7 +132,12 @@ def test_the_closing_mark_in_a_string_argument(syntax: str) -> None:
 def test_a_string_that_is_never_closed(syntax: str) -> None:
     heard = read(syntax, calls_with(syntax, '{"city": "Paris}'))
     assert heard.content == ""
-    if syntax not in ("hunyuan_a13b", "apertus", "cohere_command3"):  # In a list, the end of the call is lost too.
+    if syntax not in (
+        "hunyuan_a13b",
+        "apertus",
+        "cohere_command3",
+        "nemotron_json",
+    ):  # In a list, the end of the call is lost too.
         assert [name for name, _ in heard.arguments] == ["get_weather", "end_call"]
         assert str(heard.arguments[0][1]["city"]).startswith("Paris")
         assert heard.dropped == ()
@@ -138,7 +147,13 @@ def test_a_string_that_is_never_closed(syntax: str) -> None:
 @pytest.mark.parametrize("is_special", [True, False])
 def test_what_is_no_call_is_dropped(syntax: str, is_special: bool) -> None:
     writer = WRITERS[syntax]
-    tokens = ["Hi.\n", (writer.mark, is_special), "not a call, (really)\n", (writer.end, is_special), "\nBye."]
+    tokens: list[tuple[str, bool] | str] = [
+        "Hi.\n",
+        (writer.mark, is_special),
+        "not a call, (really)\n",
+        (writer.end, is_special),
+        "\nBye.",
+    ]
     endings = CALLS[syntax].endings
     if writer.kind not in ("xml", "tags"):
         assert endings
@@ -211,3 +226,22 @@ def test_values_of_tags_get_the_type_of_the_schema(schema: dict[str, object], te
     heard = read("glm45", f"<tool_call>f\n<arg_key>x</arg_key><arg_value>{text}</arg_value></tool_call>", offered=offered)
     assert heard.arguments == [("f", {"x": value})]
     assert type(heard.arguments[0][1]["x"]) is type(value)
+
+
+@pytest.mark.parametrize("syntax", CALLS)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), cuttings=st.tuples(cuttings(), cuttings()), end=st.sampled_from(["stop", "length"]))
+def test_damaged_calls_give_strict_json_however_they_are_cut(
+    syntax: str, data: st.DataObject, cuttings: tuple[Cutting, Cutting], end: End
+) -> None:
+    thoughts = syntax if syntax in THOUGHTS else "think"
+    text = WRITERS[syntax].write(data.draw(calls(syntax)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at, size = data.draw(st.integers(0, len(text))), data.draw(st.sampled_from([0, 0, 1, 1, 2, 5, 30]))
+        damage = data.draw(
+            st.sampled_from(["", "", " ", '"', "{", "}", "<", ">", ",", "x", "\\", "</think>", WRITERS[syntax].mark])
+        )
+        text = text[:at] + damage + text[at + size :]
+    heard = [read_tokens(AnswerReader(format_of(syntax, thoughts), OFFERED), cutting(text), end) for cutting in cuttings]
+    assert heard[0] == heard[1]
+    assert all(name in OFFERED.functions for name, _ in heard[0].arguments)

@@ -12,7 +12,7 @@ from tests.engine.models.readers.strategies import Cutting, cuttings, texts
 from tests.engine.models.readers.test_calls import check_beginning
 from tests.engine.models.readers.writers import WRITERS
 
-quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 MARKS = {
     "think": ("<think>", "</think>"),
     "answer": ("<think>", "</think>"),
@@ -29,6 +29,8 @@ MARKS = {
     "kimi_k3": ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
     "plamo3": ("<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>"),
     "k2_horizon": ("<ifm|think>", "</ifm|think>"),
+    "thought": ("<thought>", "</thought>"),
+    "apriel": ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
     "harmony": ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
 }
 CALL = WRITERS["hermes"].write([("get_weather", {"city": "Paris"})])
@@ -81,10 +83,17 @@ def test_a_call_in_a_thought_that_was_not_closed(row: str) -> None:
     assert read("hermes", f"Hm.\n{CALL}", thoughts=row, is_in_thought=True) == Heard("", "Hm.", CALLED)
 
 
-def test_the_thought_goes_on_after_a_call() -> None:
-    assert read("hermes", f"Hm.\n{CALL} Then\n</think>\nHi", thoughts="think", is_in_thought=True) == Heard(
-        "Hi", "Hm.\n\n Then", CALLED
-    )
+@pytest.mark.parametrize("after", [" No, not yet.\n</think>\nHi", "</think>Hi", f"</think>{CALL}"])
+def test_a_call_that_was_only_considered_in_a_thought_is_not_made(after: str) -> None:
+    heard = read("hermes", f"Hm.\n{CALL}{after}", thoughts="think", is_in_thought=True)
+    assert heard.content == ("Hi" if after.endswith("Hi") else "")
+    assert heard.calls == (CALLED if after.endswith(CALL) else ())
+
+
+@pytest.mark.parametrize("after", ["", "\n</think>\n"])
+def test_a_call_with_which_a_thought_ends_the_answer_is_made(after: str) -> None:
+    heard = read("hermes", f"Hm.\n{CALL}{after}", thoughts="think", is_in_thought=True)
+    assert (heard.content, heard.thought, heard.calls) == ("", "Hm.", CALLED)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +152,15 @@ def test_tokens_of_thoughts_are_counted(tokens: list[str | tuple[str, bool]], co
     reader = AnswerReader(format_of("hermes", "think"), OFFERED)
     read_tokens(reader, tokens)
     assert (reader.thought_tokens, reader.tokens) == (count, len(tokens))
+
+
+def test_tokens_of_thoughts_of_harmony_are_counted() -> None:
+    reader = AnswerReader(format_of("harmony", "harmony"), OFFERED)
+    specials = {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"}
+    tokens = ["<|channel|>", "analysis", "<|message|>", "Hm", ".", "<|end|>", "<|start|>", "assistant", "<|channel|>", "final"]
+    heard = read_tokens(reader, [(token, token in specials) for token in [*tokens, "<|message|>", "Hi"]])
+    assert heard == Heard("Hi", "Hm.")
+    assert reader.thought_tokens == 2
 
 
 def test_the_mode_of_the_reader() -> None:

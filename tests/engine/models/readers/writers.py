@@ -121,6 +121,7 @@ _DS = "｜DSML｜"
 _PLAMO = "<|plamo:{}:plamo|>".format
 WRITERS: Mapping[str, Writer] = {
     "hermes": Writer(_objects("<tool_call>\n", "\n</tool_call>\n"), "<tool_call>", "</tool_call>"),
+    "nemotron_json": Writer(_array("<TOOLCALL>", "</TOOLCALL>"), "<TOOLCALL>", "</TOOLCALL>"),
     "longcat": Writer(_objects("<longcat_tool_call>\n", "\n</longcat_tool_call>"), "<longcat_tool_call>", "</longcat_tool_call>"),
     "granite": Writer(_array("<|tool_call|>", ""), "<|tool_call|>"),
     "granite-20b-fc": Writer(_objects("<function_call> ", ""), "<function_call>"),
