@@ -8,11 +8,21 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -33,6 +43,11 @@ _DEFAULT_MAX_ADAPTERS = 8
 _NOT_SETTINGS = frozenset({"FIRSTWORD_CONFIG", "FIRSTWORD_API_KEY"})
 
 
+def _yaml_word(value: object) -> object:
+    """YAML reads the words `on` and `off` as true and false where they have no quotes."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class AdapterSetting(BaseModel):
     """A LoRA adapter to serve together with the model."""
 
@@ -41,7 +56,7 @@ class AdapterSetting(BaseModel):
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
     """A local folder with adapter_config.json and adapter_model.safetensors."""
-    thinking: Literal["off", "auto", "on"] | None = None
+    thinking: Annotated[Literal["off", "auto", "on"], BeforeValidator(_yaml_word)] | None = None
     """As the setting `thinking`, for turns with this adapter. None means the setting's value."""
     template_kwargs: dict[str, Any] = {}
     """Variables for the chat template, in addition to the setting `template_kwargs`."""
@@ -178,7 +193,7 @@ class Settings(BaseSettings):
             "and counted in `firstword_unproven_format`."
         ),
     )
-    thinking: Literal["off", "auto", "on"] = Field(
+    thinking: Annotated[Literal["off", "auto", "on"], BeforeValidator(_yaml_word)] = Field(
         default="off",
         description=(
             "Whether the model thinks before it answers. A caller waits for the first word, so the default is `off`. `auto` "
@@ -199,7 +214,7 @@ class Settings(BaseSettings):
             "`generation_config.json`. `false` means OpenAI's defaults."
         ),
     )
-    cache_isolation: Literal["auto", "on", "off"] = Field(
+    cache_isolation: Annotated[Literal["auto", "on", "off"], BeforeValidator(_yaml_word)] = Field(
         default="auto",
         description=(
             "Whether each tenant has its own prefix cache. `auto` means `on` with several tenants or with a key file, else `off`."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import StartError, did_you_mean
-from service.settings import Settings, load_settings, unknown_variables
+from service.settings import AdapterSetting, Settings, load_settings, read_template, unknown_variables
 from tests.support.documents import table_rows
 from tests.support.factories import CANARY
 
@@ -114,6 +114,10 @@ def test_an_unknown_key_in_the_file_is_refused_with_the_nearest_name(
         ("MAX_ADAPTERS", "-1"),
         ("WARMUP_PROMPTS", "[]"),
         ("WARMUP_PROMPTS", f"Hello {CANARY}"),
+        ("THINKING", CANARY),
+        ("TEMPLATE_KWARGS", f'["{CANARY}"]'),
+        ("ADAPTERS.0.THINKING", f'[{{"name": "a", "path": "/a", "thinking": "{CANARY}"}}]'),
+        ("ALLOW_UNPROVEN", CANARY),
         ("ENGINE_ARGS", f'["{CANARY}"]'),
         ("ENGINE_ARGS", f'{{"hf_token": "{CANARY}"'),
     ],
@@ -203,6 +207,35 @@ def test_an_unknown_variable_is_reported_with_the_nearest_setting() -> None:
 )
 def test_did_you_mean_ends_a_sentence(name: str, sentence_end: str) -> None:
     assert did_you_mean(name, ["port", "host"]) == sentence_end
+
+
+def test_prompt_settings_of_the_service_and_of_an_adapter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As docs/models.md and docs/adapters.md write them."""
+    adapter = 'adapters: [{name: sums, path: /a, thinking: "on", template_kwargs: {style: exact}, chat_template: /a/t.jinja}]'
+    use_file(monkeypatch, tmp_path, f'thinking: "auto"\ntemplate_kwargs: {{style: brief}}\nchat_template: /t.jinja\n{adapter}\n')
+    settings = load_settings()
+    # YAML reads the words as false and true.
+    assert AdapterSetting.model_validate({"name": "a", "path": "/a", "thinking": False}).thinking == "off"
+    assert AdapterSetting.model_validate({"name": "a", "path": "/a", "thinking": True}).thinking == "on"
+    assert (settings.thinking, settings.template_kwargs, settings.chat_template) == ("auto", {"style": "brief"}, Path("/t.jinja"))
+    (sums,) = settings.adapters
+    assert (sums.thinking, sums.template_kwargs, sums.chat_template) == ("on", {"style": "exact"}, Path("/a/t.jinja"))
+
+
+def test_a_template_is_read_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "template.jinja"
+    file.write_text("{{ '👋' }}\n", encoding="utf-8")
+    assert read_template(file) == "{{ '👋' }}\n"
+    assert read_template(None) is None
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not UTF-8"])
+def test_a_template_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "template.jinja"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(StartError, match=f"FIRSTWORD_CHAT_TEMPLATE: {file} cannot be read"):
+        read_template(file)
 
 
 def test_the_document_lists_every_setting_as_the_code_has_it() -> None:

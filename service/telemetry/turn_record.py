@@ -137,6 +137,7 @@ class TurnRecord:
             "cached_tokens": tokens[1],
             "completion_tokens": tokens[2],
             "reasoning_tokens": usage.reasoning_tokens if usage else None,
+            "dropped_calls": len(self._generated.dropped_calls),
             "error": _code(error),
             "refusal": error.reason if isinstance(error, Overloaded | NotReady | RateLimited) else None,
         }

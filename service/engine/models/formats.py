@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from service.engine.models.readers.bracket_calls import BracketCalls
 from service.engine.models.readers.format import AnswerFormat, ThoughtMarks
+from service.engine.models.readers.mixed_calls import MixedCalls
 from service.engine.models.readers.section import CallSyntax
 from service.engine.models.readers.values import gemma_arguments, python_arguments
 from service.engine.models.readers.xml_calls import XmlCalls
@@ -54,8 +55,8 @@ def _functions(opens: str, section_end: str, *, is_framed: bool) -> XmlCalls:
     """Qwen's form: `<function=name><parameter=key>value</parameter></function>`."""
     return XmlCalls(
         opens=opens,
-        call=r"<function=(?P<name>[^>]{1,99}?)\s*>",
-        parameter=r"<parameter=(?P<key>[^>]{1,99})>",
+        call=r"""<function=["']?(?P<name>[^>"']{1,99}?)["']?\s*>""",
+        parameter=r"""<parameter=["']?(?P<key>[^>"']{1,99})["']?>""",
         parameter_end="</parameter>",
         call_end="</function>",
         section_end=section_end,
@@ -106,9 +107,13 @@ _DEEPSEEK = BracketCalls(
     junk="```",
 )
 
+# What models write between `<tool_call>` tags, whatever they were taught.
+_JSON = _tags("<tool_call>", "</tool_call>")
+_FUNCTIONS = _functions("<tool_call>|(?=<function=)", "</tool_call>", is_framed=True)
+
 CALLS: Mapping[str, CallSyntax] = {
     # JSON between tags, or after a mark.
-    "hermes": _tags("<tool_call>", "</tool_call>"),
+    "hermes": MixedCalls(_JSON, (("<function=", _FUNCTIONS),)),
     "nemotron_json": _tags("<TOOLCALL>", "</TOOLCALL>"),
     "longcat": _tags("<longcat_tool_call>", "</longcat_tool_call>"),
     "granite": _tags(r"<\|tool_call\|>|<tool_call>", "<|/tool_call|>", "</tool_call>"),
@@ -161,7 +166,7 @@ CALLS: Mapping[str, CallSyntax] = {
     "gemma4": _gemma(r"<\|tool_call>", "<tool_call|>", '<|"|>'),
     "functiongemma": _gemma("<start_function_call>", "<end_function_call>", "<escape>"),
     # A tag for each argument.
-    "qwen3_coder": _functions("<tool_call>|(?=<function=)", "</tool_call>", is_framed=True),
+    "qwen3_coder": MixedCalls(_FUNCTIONS, (("{", _JSON), ("[", _JSON))),
     "seed_oss": _functions("<seed:tool_call>|(?=<function=)", "</seed:tool_call>", is_framed=False),
     "minimax_m2": _invokes("<minimax:tool_call>|(?=<invoke name=)", "</minimax:tool_call>"),
     "dots": _invokes("<dots_function_call>|(?=<invoke name=)", "</dots_function_call>"),
@@ -186,7 +191,7 @@ CALLS: Mapping[str, CallSyntax] = {
         parameter_end="</param>",
         call_end=r"(?:</arguments>\s{0,9})?</function>",
     ),
-    "glm45": _keys("<tool_call>"),
+    "glm45": MixedCalls(_keys("<tool_call>"), (("{", _JSON), ("[", _JSON), ("<function=", _FUNCTIONS))),
     "hy_v3": _keys(f"<tool_calls{_SUFFIX}>", f"</tool_calls{_SUFFIX}>", call_opens=f"<tool_call{_SUFFIX}>"),
     "k2_horizon": _keys(r"<ifm\|tool_calls>", r"</ifm\|tool_calls>", call_opens=r"<ifm\|tool_call>", prefix=r"ifm\|"),
     "minimax_m3": XmlCalls(

@@ -22,6 +22,7 @@ from service.engine.lora.adapter_loading import AdapterLoader
 from service.engine.lora.base_weights import read_base
 from service.engine.models.model_profile import ALL_AUTO, ModelProfile, ModelSource, ParserSettings, make_profile
 from service.engine.models.token_texts import TokenTexts
+from service.engine.models.trial import tried
 from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
 from service.engine.vllm.arguments import Node
@@ -157,7 +158,8 @@ class VllmEngine:
         source = configured.source
         if prompts.chat_template is not None:
             source = model_source(configured.tokenizer, self._config.model_config, name, prompts.chat_template)
-        return self._make_prompting(source, make_profile(source, configured.parsers, [configured.prompts, prompts]))
+        profile = make_profile(source, configured.parsers, [configured.prompts, prompts])
+        return self._make_prompting(source, tried(source, profile, configured.parsers, configured.tokenizer))
 
     def _make_prompting(self, source: ModelSource, profile: ModelProfile) -> Prompting:
         assert self._llm is not None and self._workers is not None

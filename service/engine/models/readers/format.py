@@ -78,7 +78,7 @@ class AnswerFormat:
         thoughts = self.thoughts
         words: list[str] = [*self.noise, *([thoughts.opens, thoughts.closes, thoughts.content] if thoughts else [])]
         for value in (value for syntax in self.calls for value in vars(syntax).values()):
-            words += [value] if isinstance(value, str) else value if isinstance(value, tuple) else []
+            words += [word for word in (value if isinstance(value, tuple) else (value,)) if isinstance(word, str)]
         return str(_NO_TEXT.sub("", "\n".join(words)))
 
     def knows(self, token: str) -> bool:

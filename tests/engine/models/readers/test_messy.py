@@ -42,3 +42,12 @@ def test_only_the_final_channel_of_harmony_is_spoken(text: str, content: str) ->
 def test_citations_are_not_spoken() -> None:
     text = "<|START_RESPONSE|>It is <co>20 degrees</co: 0:[1]>.<|END_RESPONSE|>"
     assert read("cohere_command3", text, thoughts="cohere") == Heard("It is 20 degrees.")
+
+
+FUNCTION = "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</function>"
+
+
+@pytest.mark.parametrize("syntax", ["hermes", "qwen3_coder", "glm45"])
+@pytest.mark.parametrize("body", [CALL, f"[{CALL}]", FUNCTION, FUNCTION.replace("get_weather", '"get_weather"')])
+def test_the_syntaxes_between_the_same_tags_can_be_mixed(syntax: str, body: str) -> None:
+    assert read(syntax, f"<tool_call>\n{body}\n</tool_call>") == Heard("", "", CALLED)
