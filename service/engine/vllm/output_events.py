@@ -77,8 +77,8 @@ class ChoiceReader:
             logprobs = choice.logprobs[place] if choice.logprobs else None
             events += self._read_token(token_id, self._stream.next(token_id), logprobs)
             if self.parts.is_over:
-                return events + self._finish("stop")
-        return events if choice.finish_reason is None else events + self._finish(_end(choice))
+                return _merged(events + self._finish("stop"))
+        return _merged(events if choice.finish_reason is None else events + self._finish(_end(choice)))
 
     def _read_token(self, token_id: int, pieces: Sequence[tuple[str, bool]], logprobs: Any) -> list[Event]:
         is_text = not any(is_special for _, is_special in pieces) and self.parts.mode == "content"
@@ -185,6 +185,22 @@ class TurnReader:
         is_withheld = any(each.has_withheld for each in parts) and not any(each.has_said or each.has_called for each in parts)
         if is_withheld and not is_cut:
             raise NothingSaid
+
+
+def _merged(events: list[Event]) -> list[Event]:
+    """Join the texts of one output: each event is a frame of its own, and under load one output has many tokens."""
+    merged: list[Event] = []
+    for event in events:
+        last = merged[-1] if merged else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            has_logprobs = event.logprobs is not None or last.logprobs is not None
+            logprobs = (*(last.logprobs or ()), *(event.logprobs or ())) if has_logprobs else None
+            merged[-1] = TextDelta(event.index, last.text + event.text, logprobs)
+        elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
+            merged[-1] = ReasoningDelta(event.index, last.text + event.text)
+        else:
+            merged.append(event)
+    return merged
 
 
 def _end(choice: Any) -> End:

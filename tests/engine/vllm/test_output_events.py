@@ -75,6 +75,15 @@ def test_the_number_of_tokens_in_an_output_makes_no_difference(texts: list[str],
     assert gathered(read(texts, size=size)) == heard
 
 
+def test_the_tokens_of_one_output_are_one_event() -> None:
+    """Each event is a frame of its own: under load many tokens must not become many frames."""
+    words = Words()
+    reader = choice_reader(words, make_job())
+    assert reader.read(Choice(words.ids("One", " two", " three"))) == [TextDelta(0, "One two three")]
+    thought = choice_reader(words, make_job()).read(Choice(words.ids("<think>", "Hm", ", well", "</think>", "Yes", ".")))
+    assert thought == [ReasoningDelta(0, "Hm, well"), TextDelta(0, "Yes.")]
+
+
 def test_a_call_comes_when_it_is_whole() -> None:
     words = Words()
     reader = choice_reader(words, make_job(tool_use=ToolUse(TOOLS, "auto")))
