@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 from service import __version__
 from service.domain import PromptSettings, TemplateTraits, Thinking
-from service.engine.models.formats import THOUGHTS
 from service.engine.models.model_folder import ModelFolder
 from service.engine.models.model_profile import ALL_AUTO, ModelProfile, ModelSource, ParserSettings, make_profile
 from service.engine.models.self_test import DELTAS, Tried, self_test
@@ -130,7 +129,7 @@ def _switch(switch: Switch) -> ThinkingSwitch:
 def _effect(source: ModelSource, profile: ModelProfile, prompts: PromptSettings, setting: Thinking) -> Effect:
     variables = {**profile.thinking.variables(setting), **prompts.template_kwargs}
     turns: Turns = "may think" if profile.thinking.may_think(variables) else "answer"
-    marks = THOUGHTS.get(profile.thoughts.thoughts) if profile.thoughts is not None else None
+    marks = profile.answers.thoughts
     try:
         prompt = source.render([{"role": "user", "content": "Hello"}], None, variables)
     except Exception:  # The template refuses this value. The turn's error will say so.

@@ -7,7 +7,7 @@ from typing import Any
 from service.domain import ChatJob, PromptSettings, TemplateTraits
 from service.engine.models.call_forms import CALL_FORMS
 from service.engine.models.control_marks import added_and_special_tokens, control_marks
-from service.engine.models.formats import CALLS, THOUGHTS, answer_format
+from service.engine.models.formats import CALLS, answer_format
 from service.engine.models.parser_selection import Chosen, ChosenThoughts, ModelFacts, choose_thoughts, choose_tool_parser
 from service.engine.models.parser_verdicts import REASONING_PARSERS, TOOL_PARSERS
 from service.engine.models.probe_messages import tool_round
@@ -102,19 +102,19 @@ def make_profile(source: ModelSource, parsers: ParserSettings, prompts: Sequence
     is_written = not (traits.takes_tools and traits.takes_calls) and traits.call_form is None
     if syntaxes and CALLS["hermes"] not in syntaxes and is_written:
         syntaxes.append(CALLS["hermes"])  # Normalization writes tools or calls in this form, so the model may answer in it.
-    row = THOUGHTS[thoughts.thoughts] if thoughts is not None and thoughts.thoughts else None
+    answers = answer_format(syntaxes, (thoughts.thoughts or None) if thoughts is not None else None)
 
     def render(variables: Mapping[str, Any]) -> str:
         return source.render([{"role": "user", "content": "Hello"}], None, variables)
 
-    thinking = probe_thinking(render, source.template, row)
+    thinking = probe_thinking(render, source.template, answers.thoughts)
     is_vllms = (verdict is not None and verdict.syntax is None) or (thoughts is not None and not thoughts.thoughts)
     if source.model_type == "gpt_oss":  # vLLM renders it with an encoder of its own, which shows all of these.
         traits = replace(traits, takes_reasoning=True, takes_text_beside_calls=True, takes_parallel_calls=True)
     return ModelProfile(
         tool_parser=tool_parser,
         thoughts=thoughts,
-        answers=answer_format(syntaxes, thoughts.thoughts if row is not None and thoughts is not None else None),
+        answers=answers,
         structural_tag=verdict.structural_tag if verdict is not None else None,
         unproven=_unproven(tool_parser, thoughts),
         vllm_parsers=_vllms(tool_parser, thoughts) if is_vllms else None,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.engine.models.formats import THOUGHTS
 from service.engine.models.json_object import JsonObject
 from service.engine.models.model_profile import ModelProfile, ModelSource, Said
 from service.engine.models.parser_verdicts import TOOL_PARSERS
@@ -118,8 +117,8 @@ def _history(source: ModelSource, profile: ModelProfile, texts: TokenTexts) -> T
     except Exception:  # Its traits say that it shows calls, but not in this conversation: nothing was learned.
         return None
     written = whole[len(_shared(prompt, whole)) :].partition("zresultz")[0]
-    row = THOUGHTS.get(profile.thoughts.thoughts) if profile.thoughts is not None else None
-    is_thinking = row is not None and is_in_thought(prompt, row) and whole.startswith(prompt)
+    marks = profile.answers.thoughts
+    is_thinking = marks is not None and is_in_thought(prompt, marks) and whole.startswith(prompt)
     token_ids = texts.encode(written)
     for size in DELTAS:
         found = _read(texts, profile, token_ids, size, is_thinking=is_thinking)

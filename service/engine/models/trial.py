@@ -1,7 +1,6 @@
 """Runs the self-test at a start, and logs what was chosen for a model and why."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
@@ -13,9 +12,9 @@ from service.errors import StartError
 _log = structlog.get_logger("firstword.model")
 
 
-def tried(source: ModelSource, profile: ModelProfile, parsers: ParserSettings, tokenizer: Any) -> ModelProfile:
+def tried(source: ModelSource, profile: ModelProfile, parsers: ParserSettings, texts: TokenTexts) -> ModelProfile:
     """Return the profile after the self-test of its readers, with what is not proven. Raises `StartError` if a sample fails."""
-    profile = judged(profile, self_test(source, profile, TokenTexts(tokenizer)), parsers)
+    profile = judged(profile, self_test(source, profile, texts), parsers)
     log_choice(profile)
     return profile
 

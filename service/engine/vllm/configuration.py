@@ -17,6 +17,7 @@ from vllm.usage.usage_lib import UsageContext
 
 from service.domain import ModelCard, PromptSettings
 from service.engine.models.model_profile import ModelProfile, ModelSource, ParserSettings, make_profile
+from service.engine.models.token_texts import TokenTexts
 from service.engine.models.trial import tried
 from service.engine.protocol import build_args
 from service.engine.vllm.arguments import Node, adapter_args, default_args, fingerprint, node_args
@@ -35,7 +36,7 @@ class Configuration:
 
     vllm: Any
     """vLLM's own `VllmConfig`."""
-    tokenizer: Any
+    texts: TokenTexts
     source: ModelSource
     profile: ModelProfile
     engine_parser: str | None
@@ -89,14 +90,14 @@ def configure(
     if node is not None:
         _check_share(config.parallel_config)
     source = model_source(tokenizer, config.model_config, Path(model).name, prompts.chat_template)
-    profile = make_profile(source, parsers, [prompts])
+    texts, profile = TokenTexts(tokenizer), make_profile(source, parsers, [prompts])
     # The engine needs vLLM's parser too: output constraints begin where a thought ends.
     check_constraints(source, profile)
     engine_parser = check_engine_parser(profile, tokenizer)
     if engine_parser is not None:
         config.structured_outputs_config.reasoning_parser = engine_parser
     if node is None or node.rank == 0:
-        profile = tried(source, profile, parsers, tokenizer)
+        profile = tried(source, profile, parsers, texts)
     default_sampling = _default_sampling(config)
     card = ModelCard(
         name=served_model_name,
@@ -111,7 +112,7 @@ def configure(
     )
     is_traced = otlp_endpoint is not None
     return Configuration(
-        config, tokenizer, source, profile, engine_parser, parsers, prompts, card, default_sampling, is_traced=is_traced
+        config, texts, source, profile, engine_parser, parsers, prompts, card, default_sampling, is_traced=is_traced
     )
 
 

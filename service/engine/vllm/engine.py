@@ -21,7 +21,6 @@ from service.domain import NO_PROMPT_SETTINGS, Adapter, ChatJob, EngineStep, Mod
 from service.engine.lora.adapter_loading import AdapterLoader
 from service.engine.lora.base_weights import read_base
 from service.engine.models.model_profile import ALL_AUTO, ModelProfile, ModelSource, ParserSettings, make_profile
-from service.engine.models.token_texts import TokenTexts
 from service.engine.models.trial import tried
 from service.engine.processes import kill_children
 from service.engine.protocol import completion_room
@@ -82,7 +81,6 @@ class VllmEngine:
         self._config = self._configured.vllm
         self._step_listeners: list[Callable[[EngineStep], None]] = []
         self._llm: AsyncLLM | None = None
-        self._texts = TokenTexts(self._configured.tokenizer)
         self._workers: ThreadPoolExecutor | None = None
         self._prompting: Prompting | None = None
         self._prompting_of: dict[int, Prompting] = {}
@@ -157,9 +155,9 @@ class VllmEngine:
         configured = self._configured
         source = configured.source
         if prompts.chat_template is not None:
-            source = model_source(configured.tokenizer, self._config.model_config, name, prompts.chat_template)
+            source = model_source(configured.texts.tokenizer, self._config.model_config, name, prompts.chat_template)
         profile = make_profile(source, configured.parsers, [configured.prompts, prompts])
-        return self._make_prompting(source, tried(source, profile, configured.parsers, configured.tokenizer))
+        return self._make_prompting(source, tried(source, profile, configured.parsers, configured.texts))
 
     def _make_prompting(self, source: ModelSource, profile: ModelProfile) -> Prompting:
         assert self._llm is not None and self._workers is not None
@@ -187,7 +185,7 @@ class VllmEngine:
 
     async def generate(self, turn: PreparedTurn, *, trace_headers: Mapping[str, str] | None = None) -> AsyncGenerator[Step, None]:
         assert self._llm is not None, "start() first"
-        reader, reasoning = turn_reader(turn, self._texts, self._config.model_config)
+        reader, reasoning = turn_reader(turn, self._configured.texts, self._config.model_config)
         if self._configured.engine_parser is None:
             reasoning = {}
         lora = self._adapters.request_of(turn.job.adapter) if self._adapters and turn.job.adapter else None

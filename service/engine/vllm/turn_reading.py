@@ -8,7 +8,6 @@ from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.sampling_params import SamplingParams
 
 from service.domain import PreparedTurn
-from service.engine.models.formats import THOUGHTS
 from service.engine.models.model_profile import ModelProfile
 from service.engine.models.readers.answer import AnswerReader
 from service.engine.models.thinking import is_in_thought
@@ -49,14 +48,13 @@ def turn_reader(turn: PreparedTurn, texts: TokenTexts, model_config: Any) -> tup
     profile = payload.prompting.profile
     prompt_token_ids = payload.engine_input["prompt_token_ids"]
     offered = offered_by(job.tool_use, payload.request)
-    variables = payload.prompting.renderer.effective_chat_template_kwargs(payload.request)
-    thoughts = profile.thoughts
-    row = THOUGHTS.get(thoughts.thoughts) if thoughts is not None else None
-    is_thinking = row is not None and is_in_thought(texts.text(prompt_token_ids[-_PROMPT_END:]), row)
+    marks = profile.answers.thoughts
+    is_thinking = marks is not None and is_in_thought(texts.text(prompt_token_ids[-_PROMPT_END:]), marks)
     sampling = job.sampling
 
     def part_reader() -> PartReader:
         if profile.vllm_parsers is not None and payload.prompting.renderer.parser is not None:
+            variables = payload.prompting.renderer.effective_chat_template_kwargs(payload.request)
             parser = payload.prompting.renderer.parser(
                 texts.tokenizer, payload.request.tools, chat_template_kwargs=variables, model_config=model_config
             )
@@ -70,8 +68,9 @@ def turn_reader(turn: PreparedTurn, texts: TokenTexts, model_config: Any) -> tup
     ]
     constraint = "response_format" if job.response_format is not None else "tools" if job.tool_use is not None else None
     reader = TurnReader(readers, len(prompt_token_ids), turn.generated, constraint=constraint)
-    if thoughts is None or thoughts.engine_parser is None:
+    if profile.thoughts is None or profile.thoughts.engine_parser is None:
         return reader, {}
+    variables = payload.prompting.renderer.effective_chat_template_kwargs(payload.request)
     # A constraint begins where the thought ends.
     is_open = is_thinking or profile.thinking.may_think(variables)
     return reader, {"reasoning_ended": not is_open, "reasoning_parser_kwargs": {"chat_template_kwargs": variables}}

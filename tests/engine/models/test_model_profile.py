@@ -104,8 +104,8 @@ def test_a_reader_that_cannot_read_what_the_template_writes_is_refused() -> None
     of = family("mistral_v11")
     profile = with_hermes(profile_of(of))
     with pytest.raises(StartError, match="self-test"):
-        tried(source_of(of), profile, ParserSettings(), tokenizer_of(of))
-    insisting = tried(source_of(of), profile, ParserSettings(is_unproven_allowed=True), tokenizer_of(of))
+        tried(source_of(of), profile, ParserSettings(), TokenTexts(tokenizer_of(of)))
+    insisting = tried(source_of(of), profile, ParserSettings(is_unproven_allowed=True), TokenTexts(tokenizer_of(of)))
     assert insisting.unproven is not None
 
 

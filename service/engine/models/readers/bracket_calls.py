@@ -1,6 +1,5 @@
 """Tool calls whose arguments are one bracketed value: JSON, a Python call, or Gemma's form. Most families write such calls."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,9 @@ from service.engine.models.readers.brackets import BracketScanner, ValueParser, 
 from service.engine.models.readers.json_calls import cut_call, has_arguments, named
 from service.engine.models.readers.json_text import load_object, read_object
 from service.engine.models.readers.parts import End, Offered
-from service.engine.models.readers.section import MAX_HEADER, Found, RawCall
+from service.engine.models.readers.section import MAX_HEADER, Found, RawCall, SteppedSection
 
 _LIST = regex.compile(r"(?:\[\s{0,99}+){0,2}+")
-_Step = Callable[[str, End | None, Found], bool]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class BracketCalls:
         return _BracketSection(self, mark, offered, is_bare=is_bare)
 
 
-class _BracketSection:
+class _BracketSection(SteppedSection):
     def __init__(self, syntax: BracketCalls, mark: str, offered: Offered, *, is_bare: bool) -> None:
         self._syntax, self._offered, self._is_bare = syntax, offered, is_bare
         # The mark that began this section would begin another one.
@@ -66,13 +64,7 @@ class _BracketSection:
         self._header_and_junk = [regex.compile(pattern or "(?!)", regex.DOTALL) for pattern in (syntax.header, syntax.junk)]
         self._header: dict[str, str | None] | None = None
         self._has_call = False
-        self._step: _Step = self._between
-
-    def read(self, text: str, end: End | None) -> Found:
-        found = Found()
-        while found.state == "more" and self._step(text, end, found):
-            pass
-        return found
+        self._step = self._between
 
     def _between(self, text: str, end: End | None, found: Found) -> bool:
         """Before a call, or after one. Returns whether reading can go on."""
@@ -110,7 +102,7 @@ class _BracketSection:
 
     def _end(self, mark: Any, found: Found) -> bool:
         closes, ends = self._syntax.closes, self._syntax.ends
-        if mark[0] not in closes and not self._has_call and mark.end() > mark.start():  # The opening mark was doubled.
+        if mark[0] not in closes and not self._has_call:  # The opening mark was doubled.
             found.consumed = mark.end()
             return True
         is_end = mark[0] in (closes if ends is None else ends)
@@ -159,21 +151,28 @@ class _BracketSection:
 
     def _complete(self, found: Found, value: str) -> None:
         arguments = self._syntax.parse(value)
-        name = None
+        name, is_certain = None, bool(arguments)
         if self._header is None and not self._syntax.only:
+            # An answer in JSON can be an object that has a name, and no arguments under a key of their own.
             is_certain = arguments is not None and has_arguments(arguments)
             name, arguments = named(arguments) if arguments is not None else ("", None)
-            if self._is_bare and not self._has_call and not is_certain and self._offered.resolve(name) is None:
-                found.state = "text"  # An object that only has a name, as an answer in JSON can have.
-                return
-        self._call(found, arguments, found.consumed + len(value), name=name)
+        end = found.consumed + len(value)
+        self._call(found, arguments, end, name=name, is_certain=is_certain and bool(arguments))
 
     def _call(
-        self, found: Found, arguments: dict[str, Any] | None, end: int, *, name: str | None = None, prefix: str | None = None
+        self,
+        found: Found,
+        arguments: dict[str, Any] | None,
+        end: int,
+        *,
+        name: str | None = None,
+        prefix: str | None = None,
+        is_certain: bool = False,
     ) -> None:
+        """Give a call. Without a mark, text that is not certainly a call must name an offered function."""
         header = self._header or {}
         name = name if name is not None else self._syntax.only or header.get("name") or header.get("name2") or ""
-        is_call = bool(arguments) or prefix is not None or self._offered.resolve(name) is not None
+        is_call = is_certain or prefix is not None or self._offered.resolve(name) is not None
         if self._is_bare and not self._has_call and not is_call:
             found.state = "text"
             return

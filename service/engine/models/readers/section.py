@@ -1,5 +1,6 @@
 """A section of an answer that holds tool calls, from its opening mark to its end. One reader for each kind of syntax."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -39,6 +40,18 @@ class SectionReader(Protocol):
     def read(self, text: str, end: End | None) -> Found:
         """Read on. `text` begins after the opening mark, or after what was consumed. `end` is set when no text will follow."""
         ...
+
+
+class SteppedSection:
+    """A section reader that goes from step to step: each reads on, and returns whether the next one can."""
+
+    _step: Callable[[str, End | None, Found], bool]
+
+    def read(self, text: str, end: End | None) -> Found:
+        found = Found()
+        while found.state == "more" and self._step(text, end, found):
+            pass
+        return found
 
 
 class CallSyntax(Protocol):

@@ -1,6 +1,6 @@
 """Tool calls whose arguments are tags: `<parameter=city>Paris</parameter>`. The values get the types of the schema."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,10 +9,8 @@ import regex
 
 from service.engine.models.readers.json_text import dump_object, load_object
 from service.engine.models.readers.parts import End, Offered
-from service.engine.models.readers.section import MAX_HEADER, Found, RawCall
+from service.engine.models.readers.section import MAX_HEADER, Found, RawCall, SteppedSection
 from service.engine.models.readers.typed_values import is_text, nested_value, typed
-
-_Step = Callable[[str, End | None, Found], bool]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _unnamed(pattern: str) -> str:
     return str(regex.sub(r"\(\?P<\w+>", "(?:", pattern))
 
 
-class _XmlSection:
+class _XmlSection(SteppedSection):
     def __init__(self, syntax: XmlCalls, offered: Offered) -> None:
         self._patterns, self._offered = syntax.patterns, offered
         self._is_one_call, self._is_framed = not syntax.section_end, syntax.is_framed
@@ -89,13 +87,7 @@ class _XmlSection:
         self._value_end: Any = None
         self._searched = 0
         self._has_call = False
-        self._step: _Step = self._between
-
-    def read(self, text: str, end: End | None) -> Found:
-        found = Found()
-        while found.state == "more" and self._step(text, end, found):
-            pass
-        return found
+        self._step = self._between
 
     def _between(self, text: str, end: End | None, found: Found) -> bool:
         """Before a call, or after one. Returns whether reading can go on."""
